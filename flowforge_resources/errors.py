@@ -1,0 +1,150 @@
+"""Every error FlowForge raises on purpose.
+
+FlowForgeError
+├── PermanentError            trying again cannot help; Dagster's retries are stopped
+│   ├── DefinitionError       the YAML or SQL of a workflow is wrong; found before anything runs
+│   ├── SettingError          an environment variable or argument holds a value that cannot work
+│   ├── BadFileError          a landed file cannot be read as declared
+│   ├── LakeAccessError       the store refused us: credentials, bucket, permission
+│   ├── MissingTableError     a table is read that was never published
+│   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
+│   └── BooksError            rows in and rows out do not add up
+└── TransientError            a later attempt may succeed; retried with backoff and jitter
+    ├── LakeUnreachableError  the store does not answer
+    ├── ScratchSpaceError     the local disk is full
+    └── ConcurrentPublishError  another run published the same table first
+
+Each class takes data and builds its own message: who, what was wrong with which value, what happened to the data,
+and the fix. No message holds a secret or a sampled value of a column marked `pii`.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the nearest known name, or the sorted list of what is known."""
+    names = sorted(set(known))
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean '{near[0]}'?"
+    return f" Known: {', '.join(names)}." if names else ""
+
+
+class FlowForgeError(Exception):
+    """Base of every error FlowForge raises on purpose."""
+
+
+class PermanentError(FlowForgeError):
+    """Trying again cannot help."""
+
+
+class TransientError(FlowForgeError):
+    """A later attempt may succeed."""
+
+
+class DefinitionError(PermanentError):
+    """A workflow's YAML or SQL is wrong.
+
+    Args:
+        where: file and line, e.g. `defs/retail/defs.yaml:41`.
+        problem: what is wrong with which value, one sentence.
+        fix: what to write instead, one sentence.
+    """
+
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        self.where, self.problem, self.fix = where, problem, fix
+        super().__init__(f"{where}: {problem} {fix}".rstrip())
+
+
+class SettingError(PermanentError):
+    """A setting holds a value that cannot work; `supplied_by` names the argument or environment variable."""
+
+    def __init__(self, supplied_by: str, value: str, problem: str, fix: str) -> None:
+        super().__init__(f"{supplied_by} is '{value}': {problem} Nothing was read or written. {fix}")
+
+
+class BadFileError(PermanentError):
+    """A landed file cannot be read as declared; nothing of its run was published."""
+
+    def __init__(self, file: str, problem: str, fix: str) -> None:
+        self.file, self.problem, self.fix = file, problem, fix
+        super().__init__(f"{file}: {problem} The file stays in landing and no table changed. {fix}")
+
+
+class LakeAccessError(PermanentError):
+    """The store answered, and refused."""
+
+    def __init__(self, url: str, action: str, reason: str) -> None:
+        super().__init__(
+            f"The lake {url} refused to {action}: {reason} No table changed. "
+            "Check the bucket's name, the credentials in the standard variables (AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL or their Azure and Google counterparts) "
+            "and that they may list, read, write and delete under that prefix."
+        )
+
+
+class MissingTableError(PermanentError):
+    """A table is read that was never published."""
+
+    def __init__(self, table: str, asset: str) -> None:
+        super().__init__(
+            f"{table} has not been published yet, so nothing can be read from it. "
+            f"Materialize the asset '{asset}' first, or run the workflow's job."
+        )
+
+
+class SurrogateKeyCollisionError(PermanentError):
+    """Two natural keys of one table hash to one surrogate key."""
+
+    def __init__(self, table: str, column: str, collisions: int) -> None:
+        super().__init__(
+            f"{table}: {collisions} value(s) of the surrogate key '{column}' stand for two different natural keys "
+            "(a 63-bit hash collision). The table was not published and keeps its last version. "
+            "Join on the natural key, and rename the surrogate key to change nothing else."
+        )
+
+
+class BooksError(PermanentError):
+    """The account of a run does not balance."""
+
+    def __init__(self, table: str, account: str) -> None:
+        super().__init__(
+            f"{table}: the books do not balance: {account}. The table was not published and keeps its last version. "
+            "This is a defect in FlowForge; please report it with this line."
+        )
+
+
+class LakeUnreachableError(TransientError):
+    """The store does not answer."""
+
+    def __init__(self, url: str, action: str, reason: str) -> None:
+        super().__init__(
+            f"The lake {url} did not answer when asked to {action}: {reason} No table changed. "
+            "Check that the address is right and the server is up (AWS_ENDPOINT_URL for MinIO); the run can be repeated."
+        )
+
+
+class ScratchSpaceError(TransientError):
+    """A local disk has no room left."""
+
+    def __init__(self, path: str, action: str) -> None:
+        super().__init__(
+            f"No space left on the device of {path} when asked to {action}. No table changed. "
+            "Free space, or point FLOWFORGE_SCRATCH_DIR at a larger disk, and repeat the run."
+        )
+
+
+class ConcurrentPublishError(TransientError):
+    """Another run published the same table between our read and our write."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"{table}: another run published this table while this one was at work. This run published nothing. "
+            "It is tried again on the new version."
+        )
