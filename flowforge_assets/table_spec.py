@@ -1,0 +1,102 @@
+"""What a table is, as declared: the parsed YAML that factories and transforms work from. Holds no data logic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from flowforge_assets.column_types import ColumnType, Text, parse_type
+from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
+from flowforge_resources.layout import TableId  # noqa: TC001
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Column(BaseModel):
+    """One declared column of a silver table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Name of the column in silver, and in the file unless `source` says otherwise.")
+    type: str = Field(
+        default="text",
+        description="`text`, `integer`, `decimal(p,s)`, `float`, `boolean`, `date` or `timestamp`. A value that does not cast breaks the rule `types`.",
+        examples=["text", "decimal(10,2)", "date"],
+    )
+    formats: tuple[str, ...] = Field(
+        default=(),
+        description="Accepted formats of a date or timestamp, tried in order (strptime codes). Default: ISO 8601.",
+        examples=[["%Y-%m-%d", "%d.%m.%Y"]],
+    )
+    source: str | None = Field(default=None, description="Header of the column in the file, where it differs.")
+    pii: bool = Field(
+        default=False,
+        description="Personal data: never shown in previews, examples or errors.",
+    )
+    description: str | None = Field(default=None, description="What the column means; shown in the UI.")
+
+    @model_validator(mode="after")
+    def _check_type(self) -> Column:
+        parse_type(self.type, self.formats)
+        return self
+
+    @property
+    def kind(self) -> ColumnType:
+        """The parsed type."""
+        return parse_type(self.type, self.formats)
+
+    @property
+    def header(self) -> str:
+        """Name of the column in bronze."""
+        return self.source or self.name
+
+
+class CsvOptions(BaseModel):
+    """How the table's CSV files are written, where that is not the usual way."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="Character between cells.")
+    quote: str | None = Field(default='"', description="Character around cells that hold delimiters; null for none.")
+    encoding: str = Field(default="utf-8", description="Encoding of the files.", examples=["utf-8", "windows-1252"])
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table: where its rows come from and what its silver looks like."""
+
+    id: TableId
+    files: str
+    csv: CsvOptions
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    sequence_by: tuple[str, ...]
+    surrogate_key: str
+    rules: tuple[Rule, ...] = field(default=())
+
+    @cached_property
+    def typed_columns(self) -> list[Column]:
+        """Columns whose text may fail to cast."""
+        return [column for column in self.columns if not isinstance(column.kind, Text)]
+
+    @cached_property
+    def pii(self) -> frozenset[str]:
+        """Names of the columns that hold personal data."""
+        return frozenset(column.name for column in self.columns if column.pii)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when silver must be made anew from bronze: the columns, keys, order or rules changed."""
+        shape: Sequence[object] = [
+            [column.model_dump(exclude={"description", "pii"}) for column in self.columns],
+            self.keys,
+            self.sequence_by,
+            self.surrogate_key,
+            [rule.model_dump(exclude={"description", "severity"}) for rule in self.rules],
+        ]
+        return sha256(repr(shape).encode()).hexdigest()[:16]

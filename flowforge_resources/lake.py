@@ -1,0 +1,389 @@
+"""The lake: one object store seen through one interface, whatever backs it (local folder, S3, Azure, Google).
+
+Belongs here: moving bytes, listing, atomic create and swap, staging files in and out, and saying clearly what the
+store refused. Does not: what an object means (see `layout`, `ledger`, `tables`).
+
+Two habits of local disks differ from object stores, and only `_LocalTransfer` knows them: a file is staged in by a
+hard link instead of a download, and published by a rename instead of an upload.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import LocalStore, from_url
+
+from flowforge_resources.errors import (
+    LakeAccessError,
+    LakeUnreachableError,
+    ScratchSpaceError,
+    SettingError,
+)
+from flowforge_resources.scratch import Scratch
+from flowforge_resources.settings import Setting, lake_url, scratch_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from obstore.store import ObjectStore
+
+REMOTE_SCHEMES = ("s3", "s3a", "az", "azure", "abfs", "abfss", "gs")
+# S3 takes at most 5 GiB in one PUT, and only one PUT can be conditional.
+LARGEST_CONDITIONAL_PUT_BYTES = 5 * 1024**3
+DOWNLOAD_CHUNK_BYTES = 8 * 1024**2
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object as the store lists it. `etag` identifies its content, or its version where the store has none."""
+
+    key: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+
+    @classmethod
+    def of(cls, meta: Any) -> StoredObject:
+        """From obstore's metadata."""
+        return cls(meta["path"], meta["version"] or meta["e_tag"] or "", meta["size"], meta["last_modified"])
+
+
+class _Transfer(Protocol):
+    """How whole files enter and leave the store."""
+
+    def fetch(self, key: str, to: Path) -> None: ...
+    def put(self, path: Path, key: str) -> None: ...
+    def create(self, path: Path, key: str) -> bool: ...
+    def swap(self, path: Path, key: str, expected: StoredObject) -> bool: ...
+    def copy(self, source: str, target: str) -> None: ...
+
+
+class Lake:
+    """One object store. Keys are relative to its root and use `/`.
+
+    Every method raises `LakeUnreachableError` when the store does not answer, `LakeAccessError` when it refuses, and
+    `ScratchSpaceError` when a disk is full; none leaves a half-written object visible.
+    """
+
+    def __init__(self, url: str | Setting | None = None) -> None:
+        """Open (and for a local folder create) the lake; nothing is asked of a remote store yet."""
+        given = url if isinstance(url, Setting) else lake_url(url)
+        self.local_root = _local_root(given)
+        self.url = f"file://{self.local_root}" if self.local_root else given.value.rstrip("/")
+        self.store: ObjectStore = _open_local(self.local_root) if self.local_root else _open_remote(given)
+        default_scratch = self.local_root / ".scratch" if self.local_root else _user_cache() / "scratch"
+        self.scratch_root = scratch_dir(default_scratch)
+        self._transfer: _Transfer = _LocalTransfer(self.local_root) if self.local_root else _RemoteTransfer(self.store)
+
+    def __repr__(self) -> str:
+        return f"Lake({self.url!r})"
+
+    def uri(self, key: str) -> str:
+        """The object's full URI, e.g. `s3://bucket/prefix/gold/retail/fact_sales.parquet`."""
+        return f"{self.url}/{key}"
+
+    def scratch(self) -> Scratch:
+        """A private folder for work in progress, removed on exit."""
+        return Scratch(self.scratch_root)
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    def objects(self, prefix: str, *, after: str | None = None) -> Iterator[StoredObject]:
+        """Every object under a prefix, in no promised order; `after` is an exclusive key to start from."""
+        with self._clear_errors(f"list {prefix}"):
+            for page in obstore.list(self.store, prefix.rstrip("/"), offset=after, chunk_size=1000):
+                yield from (StoredObject.of(meta) for meta in page)
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly under a prefix, sorted."""
+        with self._clear_errors(f"list {prefix}"):
+            found = obstore.list_with_delimiter(self.store, prefix.rstrip("/"))["common_prefixes"]
+        return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
+
+    def head(self, key: str) -> StoredObject | None:
+        """What the store knows of one object, or None where there is none."""
+        with self._clear_errors(f"look at {key}"):
+            try:
+                return StoredObject.of(obstore.head(self.store, key))
+            except FileNotFoundError:
+                return None
+
+    def read(self, key: str) -> bytes | None:
+        """A small object's bytes, or None where there is none."""
+        with self._clear_errors(f"read {key}"):
+            try:
+                return bytes(obstore.get(self.store, key).bytes())
+            except FileNotFoundError:
+                return None
+
+    # -- small objects --------------------------------------------------------------------------------------------
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write an object that must not exist yet, atomically; False where it does."""
+        with self._clear_errors(f"create {key}"):
+            try:
+                obstore.put(self.store, key, content, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object, replacing what was there, atomically."""
+        with self._clear_errors(f"write {key}"):
+            obstore.put(self.store, key, content)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine."""
+        with self._clear_errors(f"delete {key}"):
+            try:
+                obstore.delete(self.store, key)
+            except FileNotFoundError:
+                return
+
+    # -- whole files ----------------------------------------------------------------------------------------------
+
+    def stage_in(self, key: str, scratch: Scratch) -> Path:
+        """A local path to the object's content as it is now; a later publish does not change what is read there."""
+        target = scratch.path(Path(key).suffix)
+        with self._clear_errors(f"fetch {key}"):
+            self._transfer.fetch(key, target)
+        return target
+
+    def publish(self, path: Path, key: str) -> StoredObject:
+        """Move a local file into the lake under `key`, replacing what was there in one step."""
+        with self._clear_errors(f"publish {key}"):
+            self._transfer.put(path, key)
+        return self._published(key)
+
+    def publish_new(self, path: Path, key: str) -> StoredObject | None:
+        """Move a local file into the lake; None (and nothing done) where `key` exists."""
+        with self._clear_errors(f"publish {key}"):
+            created = self._transfer.create(path, key)
+        return self._published(key) if created else None
+
+    def swap(self, path: Path, key: str, *, expected: StoredObject | None) -> StoredObject | None:
+        """Move a local file into the lake only if `key` still holds `expected` (None: nothing); else None."""
+        if expected is None:
+            return self.publish_new(path, key)
+        with self._clear_errors(f"publish {key}"):
+            swapped = self._transfer.swap(path, key, expected)
+        return self._published(key) if swapped else None
+
+    def copy(self, source: str, target: str) -> None:
+        """Keep a second name for an object's content; repeating it is harmless."""
+        with self._clear_errors(f"copy {source} to {target}"):
+            self._transfer.copy(source, target)
+
+    def _published(self, key: str) -> StoredObject:
+        stored = self.head(key)
+        if stored is None:
+            raise LakeAccessError(self.url, f"show {key}", "the object was written and is not there.")
+        return stored
+
+    @contextmanager
+    def _clear_errors(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise LakeAccessError(self.url, action, _reason(error)) from error
+        except PermissionError as error:
+            raise LakeAccessError(self.url, action, str(error)) from error
+        except FileNotFoundError as error:
+            raise LakeAccessError(self.url, action, f"{_reason(error)} (no such bucket or object).") from error
+        except (BaseError, OSError) as error:
+            raise self._explain(error, action) from error
+
+    def _explain(self, error: Exception, action: str) -> Exception:
+        text = str(error)
+        if getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in text:
+            return ScratchSpaceError(str(self.local_root or self.scratch_root), action)
+        if any(sign in text for sign in ("os error 13", "403 Forbidden", "InvalidAccessKeyId", "NoSuchBucket")):
+            return LakeAccessError(self.url, action, _reason(error))
+        return LakeUnreachableError(self.url, action, _reason(error))
+
+
+class _LocalTransfer:
+    """A folder of a local disk: link in, rename out."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def fetch(self, key: str, to: Path) -> None:
+        """Link, so that the name in scratch keeps this content when the original is replaced."""
+        source = self.root / key
+        try:
+            os.link(source, to)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+                raise
+            shutil.copyfile(source, to)
+
+    def put(self, path: Path, key: str) -> None:
+        self._near(path, key).replace(self._target(key))
+
+    def create(self, path: Path, key: str) -> bool:
+        near = self._near(path, key)
+        try:
+            os.link(near, self._target(key))
+        except FileExistsError:
+            return False
+        near.unlink()
+        return True
+
+    def swap(self, path: Path, key: str, expected: StoredObject) -> bool:
+        """Compare and rename under a lock that every FlowForge process on this machine takes."""
+        near = self._near(path, key)
+        with self._lock(key):
+            now = StoredObject.of(obstore.head(LocalStore(self.root), key))
+            if now.etag != expected.etag:
+                return False
+            near.replace(self._target(key))
+        return True
+
+    def copy(self, source: str, target: str) -> None:
+        try:
+            os.link(self.root / source, self._target(target))
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EMLINK):
+                raise
+            shutil.copyfile(self.root / source, self._target(target))
+
+    def _target(self, key: str) -> Path:
+        target = self.root / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def _near(self, path: Path, key: str) -> Path:
+        """The file itself where a rename can reach the lake, else a copy on the lake's own disk."""
+        if path.stat().st_dev == self.root.stat().st_dev:
+            return path
+        near = self.root / ".scratch" / f"{os.getpid()}-{path.name}"
+        near.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, near)
+        del key
+        return near
+
+    @contextmanager
+    def _lock(self, key: str) -> Iterator[None]:
+        lock = self.root / ".scratch" / "locks" / f"{key.replace('/', '~')}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+class _RemoteTransfer:
+    """An object store: download in, upload out, conditions by ETag."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    def fetch(self, key: str, to: Path) -> None:
+        answer = obstore.get(self.store, key)
+        with to.open("wb") as handle:
+            for chunk in answer.stream(min_chunk_size=DOWNLOAD_CHUNK_BYTES):
+                handle.write(chunk)
+        if to.stat().st_size != answer.meta["size"]:
+            raise ConnectionError(f"{key} ended after {to.stat().st_size} of {answer.meta['size']} bytes")
+
+    def put(self, path: Path, key: str) -> None:
+        obstore.put(self.store, key, path)
+
+    def create(self, path: Path, key: str) -> bool:
+        if path.stat().st_size > LARGEST_CONDITIONAL_PUT_BYTES:
+            return self._put_unless(self._exists(key), path, key)
+        try:
+            obstore.put(self.store, key, path, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def swap(self, path: Path, key: str, expected: StoredObject) -> bool:
+        if path.stat().st_size > LARGEST_CONDITIONAL_PUT_BYTES:
+            now = StoredObject.of(obstore.head(self.store, key))
+            return self._put_unless(now.etag != expected.etag, path, key)
+        try:
+            obstore.put(self.store, key, path, mode={"e_tag": expected.etag}, use_multipart=False)
+        except PreconditionError:
+            return False
+        return True
+
+    def copy(self, source: str, target: str) -> None:
+        obstore.copy(self.store, source, target)
+
+    def _exists(self, key: str) -> bool:
+        try:
+            obstore.head(self.store, key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _put_unless(self, refused: bool, path: Path, key: str) -> bool:
+        if not refused:
+            obstore.put(self.store, key, path)
+        return not refused
+
+
+def _local_root(given: Setting) -> Path | None:
+    scheme = urlsplit(given.value).scheme if "://" in given.value else ""
+    if scheme in REMOTE_SCHEMES:
+        return None
+    if scheme not in ("", "file"):
+        known = ", ".join(f"{name}://" for name in ("file", *REMOTE_SCHEMES))
+        raise SettingError(given.supplied_by, given.value, "no such kind of lake.", f"Use a folder or one of {known}.")
+    return Path(given.value.removeprefix("file://")).expanduser().resolve()
+
+
+def _open_local(root: Path) -> ObjectStore:
+    try:
+        return LocalStore(root, mkdir=True)
+    except (OSError, BaseError) as error:
+        raise LakeAccessError(f"file://{root}", "be opened", _reason(error)) from error
+
+
+def _open_remote(given: Setting) -> ObjectStore:
+    config: dict[str, Any] = {
+        "client_options": {"connect_timeout": "5s", "timeout": "300s", "allow_http": _plain_http()},
+        "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
+    }
+    if given.value.startswith("s3") and os.environ.get("AWS_PROFILE"):
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        config["credential_provider"] = Boto3CredentialProvider()
+    try:
+        return from_url(given.value, **config)
+    except (BaseError, ValueError) as error:
+        raise SettingError(given.supplied_by, given.value, _reason(error), "Use e.g. s3://bucket/prefix.") from error
+
+
+def _plain_http() -> bool:
+    return os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowforge"
+
+
+def _reason(error: Exception) -> str:
+    """The first line of obstore's text: the rest is a debug dump."""
+    return str(error).split("\n", 1)[0].strip()
