@@ -61,6 +61,11 @@ class Rule(BaseModel):
 
     @property
     @abstractmethod
+    def message(self) -> str:
+        """What is wrong with a row that breaks the rule, e.g. `quantity is not between 1 and 1000`."""
+
+    @property
+    @abstractmethod
     def columns_read(self) -> tuple[str, ...]:
         """The columns the rule looks at; empty where only SQL knows."""
 
@@ -94,6 +99,10 @@ class NotNull(_ColumnRule):
 
     rule: Literal["not_null"]
 
+    @property
+    def message(self) -> str:
+        return f"{self.column} is empty"
+
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
         return f"{self._value} IS NOT NULL"
@@ -111,6 +120,12 @@ class Range(_ColumnRule):
         if self.min is None and self.max is None:
             raise ValueError("`range` needs `min`, `max` or both. Without a bound every value is valid.")
         return self
+
+    @property
+    def message(self) -> str:
+        if self.min is None or self.max is None:
+            return f"{self.column} is {'above' if self.min is None else 'below'} {self.max if self.min is None else self.min}"
+        return f"{self.column} is not between {self.min} and {self.max}"
 
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
@@ -131,6 +146,10 @@ class AllowedValues(_ColumnRule):
             raise ValueError("YAML reads bare yes, no, on and off as true or false. Write such values in quotes.")
         return values
 
+    @property
+    def message(self) -> str:
+        return f"{self.column} is none of {', '.join(str(value) for value in self.values)}"
+
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
         return f"{self._value} IN ({', '.join(literal(value) for value in self.values)})"
@@ -141,6 +160,10 @@ class Matches(_ColumnRule):
 
     rule: Literal["matches"]
     pattern: str = Field(description="Regular expression for the whole value.")
+
+    @property
+    def message(self) -> str:
+        return f"{self.column} does not match {self.pattern}"
 
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
@@ -157,6 +180,10 @@ class References(_ColumnRule):
     @property
     def referenced_table(self) -> str:
         return self.table
+
+    @property
+    def message(self) -> str:
+        return f"{self.column} is not in {self.table}.{self.to or self.column}"
 
     def valid(self, reads: Mapping[str, str]) -> str:
         known = f"SELECT {quote(self.to or self.column)} FROM read_parquet({literal(reads[self.table])})"
@@ -179,6 +206,10 @@ class Expression(Rule):
     def columns_read(self) -> tuple[str, ...]:
         return ()
 
+    @property
+    def message(self) -> str:
+        return f"not true: {self.sql}"
+
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
         return f"({self.sql})"
@@ -195,6 +226,10 @@ class Unique(Rule):
     @property
     def columns_read(self) -> tuple[str, ...]:
         return self.columns
+
+    @property
+    def message(self) -> str:
+        return f"{', '.join(self.columns)} occurs more than once"
 
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads

@@ -108,19 +108,19 @@ class Lake:
 
     def objects(self, prefix: str, *, after: str | None = None) -> Iterator[StoredObject]:
         """Every object under a prefix, in no promised order; `after` is an exclusive key to start from."""
-        with self._clear_errors(f"list {prefix}"):
+        with self.clear_errors(f"list {prefix}"):
             for page in obstore.list(self.store, prefix.rstrip("/"), offset=after, chunk_size=1000):
                 yield from (StoredObject.of(meta) for meta in page)
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix, sorted."""
-        with self._clear_errors(f"list {prefix}"):
+        with self.clear_errors(f"list {prefix}"):
             found = obstore.list_with_delimiter(self.store, prefix.rstrip("/"))["common_prefixes"]
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
 
     def head(self, key: str) -> StoredObject | None:
         """What the store knows of one object, or None where there is none."""
-        with self._clear_errors(f"look at {key}"):
+        with self.clear_errors(f"look at {key}"):
             try:
                 return StoredObject.of(obstore.head(self.store, key))
             except FileNotFoundError:
@@ -128,7 +128,7 @@ class Lake:
 
     def read(self, key: str) -> bytes | None:
         """A small object's bytes, or None where there is none."""
-        with self._clear_errors(f"read {key}"):
+        with self.clear_errors(f"read {key}"):
             try:
                 return bytes(obstore.get(self.store, key).bytes())
             except FileNotFoundError:
@@ -138,7 +138,7 @@ class Lake:
 
     def create(self, key: str, content: bytes) -> bool:
         """Write an object that must not exist yet, atomically; False where it does."""
-        with self._clear_errors(f"create {key}"):
+        with self.clear_errors(f"create {key}"):
             try:
                 obstore.put(self.store, key, content, mode="create")
             except AlreadyExistsError:
@@ -147,12 +147,12 @@ class Lake:
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object, replacing what was there, atomically."""
-        with self._clear_errors(f"write {key}"):
+        with self.clear_errors(f"write {key}"):
             obstore.put(self.store, key, content)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
-        with self._clear_errors(f"delete {key}"):
+        with self.clear_errors(f"delete {key}"):
             try:
                 obstore.delete(self.store, key)
             except FileNotFoundError:
@@ -163,19 +163,19 @@ class Lake:
     def stage_in(self, key: str, scratch: Scratch) -> Path:
         """A local path to the object's content as it is now; a later publish does not change what is read there."""
         target = scratch.path(Path(key).suffix)
-        with self._clear_errors(f"fetch {key}"):
+        with self.clear_errors(f"fetch {key}"):
             self._transfer.fetch(key, target)
         return target
 
     def publish(self, path: Path, key: str) -> StoredObject:
         """Move a local file into the lake under `key`, replacing what was there in one step."""
-        with self._clear_errors(f"publish {key}"):
+        with self.clear_errors(f"publish {key}"):
             self._transfer.put(path, key)
         return self._published(key)
 
     def publish_new(self, path: Path, key: str) -> StoredObject | None:
         """Move a local file into the lake; None (and nothing done) where `key` exists."""
-        with self._clear_errors(f"publish {key}"):
+        with self.clear_errors(f"publish {key}"):
             created = self._transfer.create(path, key)
         return self._published(key) if created else None
 
@@ -183,13 +183,13 @@ class Lake:
         """Move a local file into the lake only if `key` still holds `expected` (None: nothing); else None."""
         if expected is None:
             return self.publish_new(path, key)
-        with self._clear_errors(f"publish {key}"):
+        with self.clear_errors(f"publish {key}"):
             swapped = self._transfer.swap(path, key, expected)
         return self._published(key) if swapped else None
 
     def copy(self, source: str, target: str) -> None:
         """Keep a second name for an object's content; repeating it is harmless."""
-        with self._clear_errors(f"copy {source} to {target}"):
+        with self.clear_errors(f"copy {source} to {target}"):
             self._transfer.copy(source, target)
 
     def _published(self, key: str) -> StoredObject:
@@ -199,7 +199,8 @@ class Lake:
         return stored
 
     @contextmanager
-    def _clear_errors(self, action: str) -> Iterator[None]:
+    def clear_errors(self, action: str) -> Iterator[None]:
+        """Turn what the store or disk raises in the block into an error that says who, what, and what to do."""
         try:
             yield
         except (PermissionDeniedError, UnauthenticatedError) as error:

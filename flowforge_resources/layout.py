@@ -86,12 +86,8 @@ class TableId:
 
     @property
     def quarantine(self) -> str:
-        """Prefix of the rows that wait for a decision."""
-        return f"quarantine/{self.workflow}/{self.name}/"
-
-    def quarantine_batch(self, first_bronze_version: int) -> str:
-        """Key of the quarantined rows of one batch; a repeated batch overwrites its own file."""
-        return f"{self.quarantine}batch_{first_bronze_version:012d}.parquet"
+        """Key of the rows that wait for a decision."""
+        return f"quarantine/{self.workflow}/{self.name}/current.parquet"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from flowforge_resources.layout import utc_now
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -116,3 +118,15 @@ def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
     """Remove orphans whose fence is committed."""
     for name in names:
         lake.delete(name)
+
+
+def fence_orphans(lake: Lake, ledger: Ledger, run_id: str) -> list[str]:
+    """Commit a fence around every orphan, so that it can be removed; returns the fenced names.
+
+    Where another run takes the number first nothing is fenced: the orphan may just have become that run's.
+    """
+    found = orphans(lake, ledger)
+    if not found:
+        return []
+    entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(found))
+    return found if commit(lake, ledger.table, entry) else []

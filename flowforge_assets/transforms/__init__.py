@@ -1,0 +1,1 @@
+"""Pure steps from local files to local files. They know no Dagster and no lake."""

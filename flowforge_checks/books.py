@@ -1,0 +1,58 @@
+"""The books: the account of one run of one table. Every row read is in exactly one column of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True)
+class Books:
+    """Rows read, and where each went. `rows_before` and `rows_after` are the table's own counts, taken independently."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deduplicated: int = 0
+    late: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    rows_before: int = 0
+    rows_after: int = 0
+
+    @property
+    def explained(self) -> int:
+        """Rows that some column of the account explains."""
+        return sum(getattr(self, name) for name in ACCOUNT)
+
+    @property
+    def balances(self) -> bool:
+        """Whether every row read is explained, and the table grew by exactly what was inserted."""
+        return self.read == self.explained and self.rows_after == self.rows_before + self.inserted - self.deleted
+
+    def __str__(self) -> str:
+        account = " + ".join(f"{getattr(self, name)} {name}" for name in ACCOUNT)
+        return f"read {self.read} = {account}; rows {self.rows_before} + {self.inserted} - {self.deleted} = {self.rows_after}"
+
+    def as_dict(self) -> dict[str, int]:
+        """The account by column, in order."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, account: Mapping[str, int]) -> Books:
+        """An account as `as_dict` wrote it; columns it does not know are left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in account.items() if name in known})
+
+
+ACCOUNT = ("inserted", "updated", "unchanged", "deduplicated", "late", "deleted", "quarantined")
+
+
+def total(accounts: Iterable[Books]) -> dict[str, int]:
+    """The sum of several accounts, by column."""
+    rows = [account.as_dict() for account in accounts]
+    return {field.name: sum(row[field.name] for row in rows) for field in fields(Books)}

@@ -1,0 +1,163 @@
+"""The gate: judges every row of a batch once, and says which rows pass.
+
+Each statement about a row is one bit of a verdict; the verdict is computed in one pass and stored, so that both sides
+of the split read the same answer. Belongs here: bits, the verdict table, counts and examples per rule. Does not: what
+happens to rows that pass (`flowforge_assets.merge`).
+
+Reads a DuckDB view `typed` (one row a landed row: `_rid`, the declared columns cast, `_broken_<column>` flags, source
+columns) and leaves a table `verdict` (`_rid`, `_h` hash of the key, one BIGINT of bits for every 62 statements).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowforge_resources.duck import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import duckdb
+
+    from flowforge_checks.rules import Action, Rule, Severity
+
+KEYS_PRESENT = "keys_present"
+TYPES = "types"
+EXAMPLES = 5
+_BITS_A_WORD = 62
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One thing a row can break: a rule, a missing key, or a value that is not of its type."""
+
+    check: str
+    column: str | None
+    broken: str
+    action: Action
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True)
+class CheckCount:
+    """What one check found in a batch. `examples` hold no value of a `pii` column."""
+
+    check: str
+    severity: Severity
+    action: Action
+    rows_checked: int
+    rows_broken: int
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+
+def broken_flag(column: str) -> str:
+    """Name of the flag in `typed` that is true where a column's text did not cast."""
+    return f"_broken_{column}"
+
+
+def statements(
+    keys: Sequence[str], types: Mapping[str, str], rules: Sequence[Rule], reads: Mapping[str, str]
+) -> list[Statement]:
+    """Every statement of a table: keys present, values of their type, then the row rules in YAML's order."""
+    absent = [
+        Statement(
+            KEYS_PRESENT,
+            key,
+            f"{quote(key)} IS NULL OR {quote(key)}::VARCHAR = ''",
+            "quarantine",
+            "error",
+            f"key column {key} is empty",
+        )
+        for key in keys
+    ]
+    uncast = [
+        Statement(TYPES, name, quote(broken_flag(name)), "quarantine", "error", f"{name} is not {kind}")
+        for name, kind in types.items()
+    ]
+    judged = [_of_rule(rule, reads) for rule in rules if rule.judges == "row"]
+    return [*absent, *uncast, *judged]
+
+
+def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
+    column = rule.columns_read[0] if len(rule.columns_read) == 1 else None
+    broken = f"NOT coalesce({rule.valid(reads)}, TRUE)"
+    return Statement(rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message)
+
+
+class Gate:
+    """The verdict on one batch."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, told: Sequence[Statement], keys: Sequence[str]) -> None:
+        """Judge every row of `typed`; one pass over the batch."""
+        self.connection = connection
+        self.told = list(told)
+        words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
+        key = ", ".join(quote(name) for name in keys)
+        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, hash({key}) AS _h, {words} FROM typed")
+        self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
+
+    def _words(self) -> list[str]:
+        bits = [
+            f"CASE WHEN {one.broken} THEN {1 << (index % _BITS_A_WORD)} ELSE 0 END"
+            for index, one in enumerate(self.told)
+        ]
+        words = [bits[start : start + _BITS_A_WORD] for start in range(0, len(bits), _BITS_A_WORD)]
+        return ["(" + " + ".join(f"({bit})::BIGINT" for bit in word) + ")" for word in words] or ["0::BIGINT"]
+
+    def _breaks(self, index: int) -> str:
+        return f"(_m{index // _BITS_A_WORD} & {1 << (index % _BITS_A_WORD)}) <> 0"
+
+    def _any(self, action: Action | None) -> str:
+        """SQL over `verdict`: the row breaks some statement (of this action)."""
+        masks: dict[int, int] = {}
+        for index, one in enumerate(self.told):
+            if action in (None, one.action):
+                masks[index // _BITS_A_WORD] = masks.get(index // _BITS_A_WORD, 0) | 1 << (index % _BITS_A_WORD)
+        return " OR ".join(f"(_m{word} & {mask}) <> 0" for word, mask in masks.items()) or "FALSE"
+
+    @property
+    def held(self) -> str:
+        """SQL over `verdict`: the row goes to quarantine."""
+        return self._any("quarantine")
+
+    def reasons(self) -> str:
+        """SQL over `verdict`: the list of `{rule, column, message}` a held row is held for."""
+        each = (
+            f"CASE WHEN {self._breaks(index)} THEN {{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}}} END"
+            for index, one in enumerate(self.told)
+            if one.action == "quarantine"
+        )
+        return f"list_filter([{', '.join(each)}], lambda reason: reason IS NOT NULL)"
+
+    def counts(self, shown: Sequence[str]) -> list[CheckCount]:
+        """Per check the rows that break it, with a few examples made of the `shown` columns."""
+        checks = dict.fromkeys(one.check for one in self.told)
+        if not checks:
+            return []
+        broken = {
+            check: " OR ".join(self._breaks(i) for i, one in enumerate(self.told) if one.check == check)
+            for check in checks
+        }
+        columns = ", ".join(f"count(*) FILTER ({condition})" for condition in broken.values())
+        found = self.connection.execute(f"SELECT {columns} FROM verdict WHERE {self._any(None)}").fetchall()[0]
+        return [self._count(check, int(rows), broken[check], shown) for check, rows in zip(checks, found, strict=True)]
+
+    def _count(self, check: str, rows: int, condition: str, shown: Sequence[str]) -> CheckCount:
+        told = [one for one in self.told if one.check == check]
+        examples = self._examples(condition, told, shown) if rows else ()
+        return CheckCount(check, told[0].severity, told[0].action, self.read, rows, examples)
+
+    def _examples(
+        self, condition: str, told: Sequence[Statement], shown: Sequence[str]
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The first rows that break a check: where they came from, and the values that may be shown."""
+        wanted = dict.fromkeys(name for name in [*shown, *(one.column for one in told if one.column)] if name in shown)
+        values = "".join(f", {quote(f'_raw_{name}')} AS {quote(name)}" for name in wanted)
+        rows = self.connection.execute(
+            f"SELECT _source_file AS file, _row_number AS row{values} FROM typed "
+            f"WHERE _rid IN (SELECT _rid FROM verdict WHERE {condition} ORDER BY _rid LIMIT {EXAMPLES}) ORDER BY _rid"
+        )
+        names = [column[0] for column in rows.description or []]
+        return tuple(dict(zip(names, row, strict=True)) for row in rows.fetchall())

@@ -1,0 +1,41 @@
+"""Quarantine: rows that broke a rule, as they landed, with the reasons, waiting for a decision.
+
+One Parquet file a table. A row has an id made of its file, line and text, so that a batch judged again after a crash
+holds the same rows and not twice as many.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowforge_resources.duck import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flowforge_checks.gate import Gate
+
+ID, REASONS, HELD_BY = "_quarantine_id", "_reasons", "_held_by_run"
+WRITTEN_BY_FLOWFORGE = (ID, REASONS, "_source_file", "_row_number", "_ingested_at", HELD_BY)
+
+
+def held_rows(gate: Gate, row_id: str, headers: Sequence[str], run_id: str, current: Path | None) -> str:
+    """The query for the next version of the quarantine file: what was held, and what this batch adds.
+
+    Args:
+        gate: the verdict on the batch.
+        row_id: SQL over `landed` for the id of a held row.
+        headers: the columns that landed, kept as text.
+        run_id: the run that holds the rows.
+        current: local file of the published quarantine; None to start anew.
+    """
+    raw = "".join(f", {quote(name)}" for name in headers)
+    batch = (
+        f"SELECT {row_id} AS {ID}, {gate.reasons()} AS {REASONS}, _source_file, _row_number, _ingested_at, "
+        f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN (FROM verdict WHERE {gate.held}) USING (_rid)"
+    )
+    if current is None:
+        return batch
+    held = f"read_parquet({literal(str(current))})"
+    return f"SELECT * FROM {held} UNION ALL BY NAME SELECT * FROM ({batch}) ANTI JOIN (SELECT {ID} FROM {held}) USING ({ID})"

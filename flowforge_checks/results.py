@@ -1,0 +1,111 @@
+"""How what a check found is shown: asset check results with counts and examples, and the line in the run's report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from flowforge_resources.run_reports import CheckReport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowforge_checks.books import Books
+    from flowforge_checks.gate import CheckCount
+
+BOOKS = "books"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One check of one asset in one run."""
+
+    check: str
+    passed: bool
+    warns: bool = False
+    blocks: bool = False
+    holds: bool = False
+    rows_broken: int = 0
+    description: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def result(self, key: dg.AssetKey) -> dg.AssetCheckResult:
+        """As Dagster takes it."""
+        severity = dg.AssetCheckSeverity.WARN if self.warns else dg.AssetCheckSeverity.ERROR
+        return dg.AssetCheckResult(
+            passed=self.passed,
+            asset_key=key,
+            check_name=self.check,
+            severity=severity,
+            description=self.description,
+            metadata=dict(self.metadata),
+        )
+
+    def report(self) -> CheckReport:
+        """As the run's report takes it."""
+        status = "passed" if self.passed else "warned" if self.warns else "failed"
+        return CheckReport(self.check, status, self.rows_broken, self.holds)
+
+
+def of_count(count: CheckCount) -> Outcome:
+    """The outcome of a row rule: rows that break it, of how many, with examples.
+
+    A rule that holds rows back has done its work when they are held: its check warns. One that keeps them fails with
+    the declared severity; one that blocks, blocks.
+    """
+    percent = 100 * count.rows_broken / count.rows_checked if count.rows_checked else 0.0
+    metadata: dict[str, Any] = {
+        "rows_checked": count.rows_checked,
+        "rows_broken": count.rows_broken,
+        "percent_broken": round(percent, 4),
+        "action": count.action,
+    }
+    if count.examples:
+        metadata["examples"] = dg.MetadataValue.md(as_markdown(count.examples))
+    return Outcome(
+        count.check,
+        passed=count.rows_broken == 0,
+        warns=count.severity == "warn" or count.action == "quarantine",
+        blocks=count.action == "block",
+        holds=count.action == "quarantine",
+        rows_broken=count.rows_broken,
+        description=_sentence(count) if count.rows_broken else None,
+        metadata=metadata,
+    )
+
+
+def _sentence(count: CheckCount) -> str:
+    done = {"quarantine": "are in quarantine", "keep": "were kept", "block": "stopped the table from being published"}
+    return f"{count.rows_broken} of {count.rows_checked} rows break it and {done[count.action]}."
+
+
+def of_books(books: Books) -> Outcome:
+    """The books as a blocking check, with the account as a table."""
+    record = dg.TableRecord(dict(books.as_dict()))
+    return Outcome(
+        BOOKS,
+        passed=books.balances,
+        blocks=True,
+        description=str(books),
+        metadata={"account": dg.MetadataValue.table([record]), **books.as_dict()},
+    )
+
+
+def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; cell text cannot break out of its cell."""
+    if not rows:
+        return ""
+    names = list(rows[0])
+    lines = [names, ["---"] * len(names), *([_cell(row.get(name)) for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object, longest: int = 60) -> str:
+    text = (
+        ""
+        if value is None
+        else str(value).replace("\n", "⏎").replace("\r", "").replace("|", "\\|").replace("<", "&lt;")
+    )
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,298 @@
+"""How each layer is stored. An asset hands over what it staged on local disk; the IO manager publishes it atomically.
+
+Bronze: a new file and a ledger entry. Silver: the old version kept, quarantine and table swapped in. Gold: swapped in.
+IO managers know no schema and no rule. FlowForge's own assets read each other through `StoredTable`; a Python asset
+of a user's gets the same table by annotating its input with `pl.LazyFrame`, `pl.DataFrame` or `StoredTable`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import dagster as dg
+
+from flowforge_resources.errors import ConcurrentPublishError, MissingTableError
+from flowforge_resources.lake import Lake
+from flowforge_resources.layout import ModelId, TableId
+from flowforge_resources.ledger import LedgerEntry, commit, read_ledger
+from flowforge_resources.published import Published, read_footer, read_published
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from flowforge_resources.ledger import TakenFile
+    from flowforge_resources.scratch import Scratch
+
+FIRST_VERSION_CLASHES = 100
+
+
+class LakeResource(dg.ConfigurableResource[Lake]):
+    """The lake every asset reads and writes."""
+
+    url: str = ""
+
+    def open(self) -> Lake:
+        """The lake of this resource, or of `FLOWFORGE_LAKE_URL` where it names none."""
+        return Lake(self.url or None)
+
+
+@dataclass(frozen=True)
+class StagedBronze:
+    """A batch of landing files turned into one local Parquet file; `path` is None where there was no row."""
+
+    table: TableId
+    run_id: str
+    ingested_at: datetime
+    after_version: int
+    path: Path | None
+    rows: int
+    files: tuple[TakenFile, ...]
+
+
+@dataclass(frozen=True)
+class StagedSilver:
+    """The next version of a silver table and its quarantine; a path of None means that part does not change."""
+
+    table: TableId
+    replaces: Published | None
+    path: Path | None
+    quarantine_replaces: Published | None
+    quarantine_path: Path | None
+    covers_bronze_version: int
+
+
+@dataclass(frozen=True)
+class StagedGold:
+    """The next version of a gold table; `path` is None where it would be the same."""
+
+    model: ModelId
+    replaces: Published | None
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A published silver or gold table, opened by key."""
+
+    lake: Lake
+    key: str
+    name: str
+    asset: str
+
+    def published(self) -> Published | None:
+        """Its version, from the footer."""
+        return read_published(self.lake, self.key)
+
+    def require(self) -> Published:
+        """Its version, or `MissingTableError`."""
+        found = self.published()
+        if found is None:
+            raise MissingTableError(self.name, self.asset)
+        return found
+
+    def stage_in(self, scratch: Scratch) -> Path:
+        """A local Parquet file that stays as it is while others publish."""
+        return self.lake.stage_in(self.key, scratch)
+
+    def scan(self) -> pl.LazyFrame:
+        """A lazy frame over the store itself: only the columns and row groups that are used are read."""
+        import polars as pl
+
+        self.require()
+        if self.lake.local_root is not None:
+            return pl.scan_parquet(self.lake.local_root / self.key)
+        return pl.scan_parquet(self.lake.uri(self.key))
+
+
+def silver_table(lake: Lake, table: TableId) -> StoredTable:
+    """The published silver of a table."""
+    return StoredTable(lake, table.current, str(table), "/".join(table.silver_key))
+
+
+def gold_table(lake: Lake, model: ModelId) -> StoredTable:
+    """A published gold table."""
+    return StoredTable(lake, model.object, str(model), "/".join(model.key))
+
+
+class LayerIOManager(dg.ConfigurableIOManager):
+    """What the layers have in common: the lake, and how a downstream asset's input is opened."""
+
+    lake: dg.ResourceDependency[LakeResource]
+
+    @abstractmethod
+    def stored(self, lake: Lake, key: dg.AssetKey) -> StoredTable:
+        """The table an asset key stands for."""
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Open the upstream table in the form the input is annotated with; `StoredTable` by default."""
+        import polars as pl
+
+        table = self.stored(self.lake.open(), context.asset_key)
+        wanted = context.dagster_type.typing_type
+        if wanted is pl.LazyFrame:
+            return table.scan()
+        if wanted is pl.DataFrame:
+            return table.scan().collect()
+        return table
+
+    def _describe(self, context: dg.OutputContext, lake: Lake, key: str, path: Path) -> None:
+        """Add what every materialization of a new object carries."""
+        _, rows, columns = read_footer(path)
+        context.add_output_metadata(object_metadata(lake.uri(key), path.stat().st_size, rows, columns))
+
+
+def object_metadata(
+    uri: str, size_bytes: int, rows: int, columns: tuple[tuple[str, str], ...]
+) -> dict[str, dg.MetadataValue[Any]]:
+    """Metadata of a stored table, in Dagster's own keys where it has them."""
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns])
+    return {
+        "dagster/uri": dg.MetadataValue.text(uri),
+        "dagster/row_count": dg.MetadataValue.int(rows),
+        "dagster/column_schema": dg.MetadataValue.table_schema(schema),
+        "size_bytes": dg.MetadataValue.int(size_bytes),
+    }
+
+
+class BronzeIOManager(LayerIOManager):
+    """Bronze: one Parquet file an ingesting run, true once the ledger says so."""
+
+    prefix: ClassVar[str] = "bronze_"
+
+    def stored(self, lake: Lake, key: dg.AssetKey) -> StoredTable:
+        """Bronze is many files; the newest one stands for the table."""
+        table = table_of(key, self.prefix)
+        files = [entry.bronze_file for entry in read_ledger(lake, table).entries if entry.bronze_file]
+        if not files:
+            raise MissingTableError(f"bronze of {table}", "/".join(key.path))
+        return StoredTable(lake, files[-1], f"bronze of {table}", "/".join(key.path))
+
+    def handle_output(self, context: dg.OutputContext, obj: StagedBronze) -> None:
+        """Put the file, then commit the ledger entry that makes it and its landing objects taken.
+
+        Raises:
+            ConcurrentPublishError: another run committed first; nothing of this run is true.
+        """
+        lake = self.lake.open()
+        if not obj.files:
+            return
+        bronze_file = None
+        if obj.path is not None:
+            bronze_file = _put_new(lake, obj, obj.path, context)
+        entry = LedgerEntry(
+            version=obj.after_version + 1,
+            committed_at=obj.ingested_at.isoformat(),
+            run_id=obj.run_id,
+            bronze_file=bronze_file,
+            rows=obj.rows,
+            files=obj.files,
+        )
+        if not commit(lake, obj.table, entry):
+            if bronze_file is not None:
+                lake.delete(bronze_file)
+            raise ConcurrentPublishError(f"bronze of {obj.table}")
+
+
+def _put_new(lake: Lake, staged: StagedBronze, path: Path, context: dg.OutputContext) -> str:
+    """Put the file under its run's name, with a suffix where another run of the same second has it."""
+    _, rows, columns = read_footer(path)
+    size = path.stat().st_size
+    for clash in range(FIRST_VERSION_CLASHES):
+        key = staged.table.bronze_file(staged.ingested_at, clash)
+        if lake.publish_new(path, key) is not None:
+            context.add_output_metadata(object_metadata(lake.uri(key), size, rows, columns))
+            return key
+    raise ConcurrentPublishError(f"bronze of {staged.table}")
+
+
+class SilverIOManager(LayerIOManager):
+    """Silver: `current.parquet`, its earlier versions in `archive/`, its quarantine beside it."""
+
+    prefix: ClassVar[str] = "silver_"
+
+    def stored(self, lake: Lake, key: dg.AssetKey) -> StoredTable:
+        """The published version."""
+        return silver_table(lake, table_of(key, self.prefix))
+
+    def handle_output(self, context: dg.OutputContext, obj: StagedSilver) -> None:
+        """Keep the old version, swap in quarantine, then the table: the one moment at which the batch becomes true.
+
+        Raises:
+            ConcurrentPublishError: another run published this table since it was read.
+        """
+        lake = self.lake.open()
+        if obj.quarantine_path is not None:
+            self._swap(lake, obj.table, obj.quarantine_path, obj.table.quarantine, obj.quarantine_replaces)
+        if obj.path is None:
+            self._cover(lake, obj)
+            return
+        self._describe(context, lake, obj.table.current, obj.path)
+        if obj.replaces is not None:
+            published_at = datetime.fromisoformat(obj.replaces.facts["published_at"])
+            lake.copy(obj.table.current, obj.table.snapshot(published_at))
+        self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
+
+    def _swap(self, lake: Lake, table: TableId, path: Path, key: str, replaces: Published | None) -> None:
+        if lake.swap(path, key, expected=replaces.object if replaces else None) is None:
+            raise ConcurrentPublishError(f"silver of {table}")
+
+    def _cover(self, lake: Lake, staged: StagedSilver) -> None:
+        """Note that the published version also holds bronze which changed no row, instead of writing it again."""
+        if staged.replaces is not None:
+            write_cover(lake, staged.table, staged.replaces, staged.covers_bronze_version)
+
+
+def write_cover(lake: Lake, table: TableId, published: Published, bronze_version: int) -> None:
+    """Say that a published version covers bronze up to a ledger version. Counts for that version only."""
+    lake.write(table.covered, f"{published.nonce} {bronze_version}".encode())
+
+
+def covered_bronze_version(lake: Lake, table: TableId, published: Published) -> int:
+    """Up to which ledger version bronze is merged into a published version."""
+    merged = int(published.facts["bronze_version"])
+    nonce, _, noted = (lake.read(table.covered) or b"").decode().partition(" ")
+    return max(merged, int(noted)) if nonce == published.nonce else merged
+
+
+class GoldIOManager(LayerIOManager):
+    """Gold: one Parquet object a model, replaced as a whole."""
+
+    def stored(self, lake: Lake, key: dg.AssetKey) -> StoredTable:
+        """The published table."""
+        return gold_table(lake, ModelId(*key.path))
+
+    def handle_output(self, context: dg.OutputContext, obj: StagedGold) -> None:
+        """Swap the table in.
+
+        Raises:
+            ConcurrentPublishError: another run published this table since it was read.
+        """
+        if obj.path is None:
+            return
+        lake = self.lake.open()
+        self._describe(context, lake, obj.model.object, obj.path)
+        expected = obj.replaces.object if obj.replaces else None
+        if lake.swap(obj.path, obj.model.object, expected=expected) is None:
+            raise ConcurrentPublishError(str(obj.model))
+
+
+def table_of(key: dg.AssetKey, prefix: str) -> TableId:
+    """The table an asset key such as `retail/silver_customers` belongs to."""
+    workflow, name = cast("tuple[str, str]", tuple(key.path))
+    return TableId(workflow, name.removeprefix(prefix))
+
+
+def default_resources() -> dict[str, Any]:
+    """The resources every code location needs, under the keys the assets ask for."""
+    lake = LakeResource()
+    return {
+        "lake": lake,
+        "bronze_io_manager": BronzeIOManager(lake=lake),
+        "silver_io_manager": SilverIOManager(lake=lake),
+        "gold_io_manager": GoldIOManager(lake=lake),
+    }

@@ -1,0 +1,82 @@
+"""What each asset reports of each run, kept on the lake: `flowforge status` works after the Dagster instance is lost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from flowforge_resources.layout import run_report, run_reports
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowforge_resources.lake import Lake
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """One check's outcome. `status`: `passed`, `warned` or `failed`; `held` where broken rows went to quarantine."""
+
+    name: str
+    status: str
+    rows_broken: int = 0
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class AssetReport:
+    """One asset in one run. `published` is false where the run changed nothing or a check blocked it."""
+
+    asset: str
+    layer: str
+    uri: str
+    published: bool
+    blocked: bool = False
+    rows: int = 0
+    seconds: float = 0.0
+    books: Mapping[str, int] = field(default_factory=dict)
+    checks: tuple[CheckReport, ...] = ()
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """All assets of one run, in the order they reported."""
+
+    workflow: str
+    run_id: str
+    started_at: datetime
+    assets: tuple[AssetReport, ...]
+
+    def of_layer(self, layer: str) -> list[AssetReport]:
+        """The reports of one layer."""
+        return [asset for asset in self.assets if asset.layer == layer]
+
+
+def write_report(lake: Lake, workflow: str, run_id: str, started_at: datetime, report: AssetReport) -> None:
+    """Record what one asset has to say; a retried step replaces its own report."""
+    key = run_report(workflow, started_at, run_id, report.asset)
+    lake.write(key, json.dumps(asdict(report), indent=1).encode())
+
+
+def read_last_report(lake: Lake, workflow: str) -> RunReport | None:
+    """The newest run of a workflow that reported anything, or None."""
+    runs = lake.folders(run_reports(workflow))
+    return read_report(lake, workflow, runs[-1]) if runs else None
+
+
+def read_report(lake: Lake, workflow: str, folder: str) -> RunReport:
+    """One run, by the name of its folder."""
+    stored = sorted(lake.objects(f"{run_reports(workflow)}{folder}/"), key=lambda found: found.last_modified)
+    contents = [content for found in stored if (content := lake.read(found.key))]
+    moment, run_id = folder.rsplit("_", 1)
+    started_at = datetime.strptime(f"{moment} +0000", "%Y%m%d_%H%M%S_%f %z")
+    return RunReport(workflow, run_id, started_at, tuple(_parse(json.loads(content)) for content in contents))
+
+
+def _parse(raw: dict[str, Any]) -> AssetReport:
+    checks = tuple(CheckReport(**check) for check in raw.pop("checks"))
+    return AssetReport(**{**raw, "checks": checks, "files": tuple(raw["files"]), "notes": tuple(raw["notes"])})
