@@ -26,6 +26,7 @@ class Products:
 
 
 def money(cents: int) -> str:
+    """Give cents as the decimal text of a price."""
     return f"{cents // 100}.{cents % 100:02d}"
 
 
@@ -58,7 +59,7 @@ def products(seed: str) -> Products:
     today = File("day2", "products", "products_2026-02-01.csv", COLUMNS, clean[-5:])
     first = File("day1", "products", "products_2026-01-31.csv", COLUMNS, clean[:-5])
     for row in today.rows:
-        row.values["updated_at"] = _stamp(dice, "2026-02-01")
+        row.values["updated_at"] = dice.moment("2026-02-01")
     world = Products([first, today], early=_prices(today.rows))
     _first_day(dice, first, world)
     world.prices = _prices(row for row in first.rows if row.values["product_id"] not in {"", *world.lost})
@@ -67,6 +68,7 @@ def products(seed: str) -> Products:
 
 
 def new_price(row: Row) -> dict[str, str]:
+    """Give the row's price raised by five per cent, at least ten cents."""
     cents = int(row.values["unit_price"].replace(".", ""))
     return {"unit_price": money(cents + max(10, cents // 20 // 10 * 10))}
 
@@ -97,12 +99,12 @@ def _first_day(dice: Dice, first: File, world: Products) -> None:
 
 def _second_day(dice: Dice, first: File, today: File) -> None:
     for row in first.take(dice, 10):
-        today.put(dice, row.copy(**new_price(row), updated_at=_stamp(dice, "2026-02-01")))
+        today.put(dice, row.copy(**new_price(row), updated_at=dice.moment("2026-02-01")))
     resend(dice, today, first.take(dice, 3))
     arrive_late(dice, today, first.take(dice, 2), lambda _: {"unit_price": "1.00"})
     correct(dice, today, today.take(dice, 1), new_price)
     bad, nameless, negative, undecided = first.take(dice, 4)
-    stamp = _stamp(dice, "2026-02-01")
+    stamp = dice.moment("2026-02-01")
     for row in (
         bad.copy(updated_at=stamp).spoil("bad number", "unit_price `free`", "types", unit_price="free"),
         nameless.copy(updated_at=stamp).spoil("missing key", "no product_id", "keys_present", product_id=""),
@@ -134,7 +136,7 @@ def _clean_products(dice: Dice) -> list[Row]:
                 "category_code": code,
                 "unit_price": money(dice.between(low // 10, high // 10) * 10),
                 "discontinued": "yes" if dice.chance(0.07) else "no",
-                "updated_at": _stamp(dice, f"{dice.between(2024, 2025)}-{dice.between(1, 12):02d}-11"),
+                "updated_at": dice.moment(f"{dice.between(2024, 2025)}-{dice.between(1, 12):02d}-11"),
             }
         )
         for number, (code, name, (low, high)) in zip(ids, kinds, strict=True)
@@ -143,10 +145,6 @@ def _clean_products(dice: Dice) -> list[Row]:
 
 def _prices(rows: Iterable[Row]) -> dict[str, str]:
     return {row.values["product_id"]: row.values["unit_price"] for row in rows}
-
-
-def _stamp(dice: Dice, day: str) -> str:
-    return f"{day} {dice.between(7, 18):02d}:{dice.between(0, 59):02d}:{dice.between(0, 59):02d}"
 
 
 def _file(table: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], delimiter: str = ",") -> File:

@@ -45,6 +45,7 @@ class Customers:
 
 
 def customers(seed: str) -> Customers:
+    """Make both customer files."""
     dice = Dice(f"{seed} customers")
     days = sorted(OPENED + timedelta(days=dice.below((LAST_DAY - OPENED).days)) for _ in range(600))
     people = [_person(dice, number, day) for number, day in _numbered(dice, days)]
@@ -60,15 +61,16 @@ def customers(seed: str) -> Customers:
     return world
 
 
-def moved(dice: Dice) -> dict[str, str]:
-    return {"phone": f"+000 555 01 {dice.between(10, 99)}", "status": dice.pick(("active", "inactive"))}
+def moved(dice: Dice, row: Row) -> dict[str, str]:
+    """Give the row's new phone number and status."""
+    return {"phone": f"{row.values['phone'][:-2]}{dice.between(10, 99)}", "status": dice.pick(("active", "inactive"))}
 
 
 def _first_day(dice: Dice, first: File, world: Customers) -> None:
     repeat(dice, first, 4)
-    correct(dice, first, first.take(dice, 4), lambda _: moved(dice))
-    correct_above(dice, first, first.take(dice, 2), lambda _: moved(dice))
-    correct_tied(dice, first, first.take(dice, 2), lambda _: moved(dice))
+    correct(dice, first, first.take(dice, 4), lambda row: moved(dice, row))
+    correct_above(dice, first, first.take(dice, 2), lambda row: moved(dice, row))
+    correct_tied(dice, first, first.take(dice, 2), lambda row: moved(dice, row))
     for bad in ("2025-02-30", "soon", "31.02.2024"):
         _lose(dice, first, world).spoil("bad date", f"signup_date `{bad}`", "types", signup_date=bad)
     for bad in ("yesterday", "2025-13-01 10:00:00"):
@@ -105,17 +107,17 @@ def _second_day(dice: Dice, first: File, today: File, world: Customers) -> None:
     world.early = [row.values["customer_id"] for row in today.rows[:3]]
     repeat(dice, today, 1)
     for row in first.take(dice, 30):
-        today.put(dice, row.copy(**moved(dice), updated_at=_stamp(dice, "2026-02-01")))
+        today.put(dice, row.copy(**moved(dice, row), updated_at=dice.moment("2026-02-01")))
     _twice_today(dice, first, today)
     resend(dice, today, first.take(dice, 6))
     for row in first.take(dice, 2, lambda row: row.values["signup_date"][4] == "-"):
         year, month, day_ = row.values["signup_date"].split("-")
         note = "as in silver, but signup_date is written in the other accepted format"
         today.put(dice, row.copy(signup_date=f"{day_}.{month}.{year}").spoil("resent unchanged", note, "unchanged"))
-    arrive_late(dice, today, first.take(dice, 2), lambda _: moved(dice))
+    arrive_late(dice, today, first.take(dice, 2), lambda row: moved(dice, row))
     _released(dice, first, today, world)
     spare = iter(first.take(dice, 6))
-    stamp = _stamp(dice, "2026-02-01")
+    stamp = dice.moment("2026-02-01")
     for row in (
         next(spare).copy(updated_at=stamp).spoil("missing key", "no customer_id", "keys_present", customer_id=""),
         next(spare).copy(updated_at=stamp).spoil("bad email", "not an address", "matches_email", email="none"),
@@ -133,12 +135,12 @@ def _twice_today(dice: Dice, first: File, today: File) -> None:
     """One key twice on day 2: two changes, and a change beside a late row, which then is no late row."""
     changed, late = first.take(dice, 2)
     for row, stamp, kind in (
-        (changed, _stamp(dice, "2026-01-31"), "corrected later"),
+        (changed, dice.moment("2026-01-31"), "corrected later"),
         (late, "2023-06-01 08:00:00", "older than silver, beside a newer row"),
     ):
-        winner = row.copy(**moved(dice), updated_at=_stamp(dice, "2026-02-01"))
+        winner = row.copy(**moved(dice, row), updated_at=dice.moment("2026-02-01"))
         today.put(dice, winner.spoil("correction, same file", "replaces another row of this file"))
-        loser = row.copy(**moved(dice), updated_at=stamp)
+        loser = row.copy(**moved(dice, row), updated_at=stamp)
         today.put(dice, loser.spoil(kind, "loses: this file has a newer row of the key", "deduplicated"))
 
 
@@ -146,7 +148,7 @@ def _released(dice: Dice, first: File, today: File, world: Customers) -> None:
     """Send valid rows for two customers who have been in quarantine only."""
     broken = [row for row in first.rows if row.values["customer_id"] in world.lost and row.values["status"] == "vip"]
     for row in broken:
-        fixed = row.copy(status="active", email="", updated_at=_stamp(dice, "2026-02-01"))
+        fixed = row.copy(status="active", email="", updated_at=dice.moment("2026-02-01"))
         today.put(dice, fixed.spoil("quarantined on day 1, right on day 2", "silver knows the key from now on"))
 
 
@@ -201,7 +203,7 @@ def _person(dice: Dice, number: int, signed_up: date) -> Row:
             "country_code": country.code,
             "status": dice.weighted((("active", 75), ("inactive", 15), ("prospect", 10))),
             "signup_date": signed_up.strftime(shown),
-            "updated_at": _stamp(dice, f"{touched:%Y-%m-%d}"),
+            "updated_at": dice.moment(f"{touched:%Y-%m-%d}"),
         }
     )
 
@@ -223,12 +225,8 @@ def _ascii(name: str) -> str:
         ("Æ", "Ae"),
         ("æ", "ae"),
         ("ß", "ss"),
-        ("ı", "i"),
+        ("ı", "i"),  # noqa: RUF001 - the Turkish letter is meant
     ):
         name = name.replace(mark, plain)
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return "".join(letter for letter in letters.lower() if letter.isalnum())
-
-
-def _stamp(dice: Dice, day: str) -> str:
-    return f"{day} {dice.between(7, 18):02d}:{dice.between(0, 59):02d}:{dice.between(0, 59):02d}"

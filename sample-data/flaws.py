@@ -23,6 +23,7 @@ def shifted(stamp: str, **by: float) -> str:
 
 
 def repeat(dice: Dice, file: File, count: int) -> None:
+    """Put an exact copy of some rows further down the same file."""
     for row in file.take(dice, count):
         copy = row.copy()
         copy.spoil("exact duplicate", "the same row stands in this file already", "deduplicated")
@@ -30,6 +31,7 @@ def repeat(dice: Dice, file: File, count: int) -> None:
 
 
 def newer(row: Row) -> dict[str, str]:
+    """Give the row's updated_at some hours later; nothing for a table without one."""
     return {"updated_at": shifted(row.values["updated_at"], hours=5, minutes=17)} if "updated_at" in row.values else {}
 
 
@@ -63,6 +65,7 @@ def correct_tied(dice: Dice, file: File, rows: Iterable[Row], change: Callable[[
 def correct_in_later_file(
     dice: Dice, later: File, rows: Iterable[Row], change: Callable[[Row], dict[str, str]]
 ) -> None:
+    """Put a later correction of each row into a later file of the same day."""
     for row in rows:
         copy = row.copy(**newer(row), **change(row))
         copy.spoil("correction, later file", "replaces a row of an earlier file of the same day")
@@ -79,6 +82,7 @@ def stale_in_later_file(dice: Dice, later: File, rows: Iterable[Row], change: Ca
 
 
 def resend(dice: Dice, today: File, rows: Iterable[Row], **extra: str) -> None:
+    """Send rows of day 1 again as they were; `extra` are columns that nobody declared."""
     for row in rows:
         copy = row.copy(**extra)
         copy.spoil("resent unchanged", "equal to what silver holds since day 1", "unchanged")
@@ -86,6 +90,7 @@ def resend(dice: Dice, today: File, rows: Iterable[Row], **extra: str) -> None:
 
 
 def arrive_late(dice: Dice, today: File, rows: Iterable[Row], change: Callable[[Row], dict[str, str]]) -> None:
+    """Send an older state of rows that silver holds since day 1."""
     for row in rows:
         copy = row.copy(updated_at=shifted(row.values["updated_at"], days=-9, hours=-3), **change(row))
         copy.spoil("late", "updated_at is older than what silver holds since day 1", "late")

@@ -23,18 +23,23 @@ class Dice:
         self._random = random.Random(seed).random
 
     def below(self, limit: int) -> int:
+        """Give a number from 0 to `limit` - 1."""
         return int(self._random() * limit)
 
     def between(self, low: int, high: int) -> int:
+        """Give a number from `low` to `high`, both included."""
         return low + self.below(high - low + 1)
 
     def chance(self, probability: float) -> bool:
+        """Give True with this probability."""
         return self._random() < probability
 
     def pick(self, options: Sequence[T]) -> T:
+        """Give one of the options."""
         return options[self.below(len(options))]
 
     def weighted(self, options: Sequence[tuple[T, int]]) -> T:
+        """Give one of the options, each as likely as its weight says."""
         mark = self.below(sum(weight for _, weight in options))
         for option, weight in options:
             mark -= weight
@@ -48,6 +53,10 @@ class Dice:
         if count > len(pool):
             raise ValueError(f"{count} wanted, {len(pool)} there")
         return [pool.pop(self.below(len(pool))) for _ in range(count)]
+
+    def moment(self, day: str) -> str:
+        """Give a timestamp within the opening hours of the day."""
+        return f"{day} {self.between(7, 18):02d}:{self.between(0, 59):02d}:{self.between(0, 59):02d}"
 
 
 @dataclass(frozen=True)
@@ -68,9 +77,11 @@ class Row:
     free: bool = True
 
     def copy(self, **changes: str) -> Row:
+        """Give a new row with these values changed, without the flaws."""
         return Row(self.values | changes, free=False)
 
     def spoil(self, kind: str, note: str, *counts: str, **changes: str) -> Row:
+        """Change the values and note the flaw; `counts` are the accounts it adds one row to."""
         self.values.update(changes)
         self.flaws.append(Flaw(kind, note, counts))
         self.free = False
@@ -91,9 +102,11 @@ class File:
 
     @property
     def path(self) -> str:
+        """Give the file's place below the output folder."""
         return f"{self.day}/{self.table}/{self.name}"
 
     def text(self) -> str:
+        """Give the file's content."""
         records = [self.columns, *(tuple(row.values[column] for column in self.columns) for row in self.rows)]
         return "".join(self._record(values) for values in records)
 
@@ -112,12 +125,15 @@ class File:
         return rows
 
     def put_after(self, dice: Dice, earlier: Row, row: Row) -> None:
+        """Insert `row` anywhere below `earlier`."""
         self.rows.insert(dice.between(self.rows.index(earlier) + 1, len(self.rows)), row)
 
     def put_before(self, dice: Dice, later: Row, row: Row) -> None:
+        """Insert `row` anywhere above `later`."""
         self.rows.insert(dice.between(0, self.rows.index(later)), row)
 
     def put(self, dice: Dice, row: Row) -> None:
+        """Insert `row` anywhere."""
         self.rows.insert(dice.between(0, len(self.rows)), row)
 
     def _record(self, values: tuple[str, ...]) -> str:

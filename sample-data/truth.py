@@ -45,10 +45,13 @@ class Table:
 
 
 def allowed(column: str, *values: str) -> Rule:
+    """Make the rule that a value is one of these."""
     return Rule(f"allowed_values_{column}", lambda row, _: row[column] is not None and row[column] not in values)
 
 
 def within(column: str, low: int, high: int | None = None) -> Rule:
+    """Make the rule that a number is in the range, both ends included."""
+
     def breaks(row: Values, _: Silver) -> bool:
         value = row[column]
         return value is not None and (value < low or (high is not None and value > high))
@@ -57,6 +60,8 @@ def within(column: str, low: int, high: int | None = None) -> Rule:
 
 
 def refers(column: str, parent: str) -> Rule:
+    """Make the rule that the parent's silver has the value as its key."""
+
     def breaks(row: Values, silver: Silver) -> bool:
         return row[column] is not None and (row[column],) not in silver[parent]
 
@@ -64,10 +69,12 @@ def refers(column: str, parent: str) -> Rule:
 
 
 def bad_email(row: Values, _: Silver) -> bool:
+    """Tell whether the email is there and is not an address."""
     return row["email"] is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", row["email"])
 
 
 def shipped_before_ordered(row: Values, _: Silver) -> bool:
+    """Tell whether both dates are there and in the wrong order."""
     ordered, shipped = row["order_date"], row["ship_date"]
     return ordered is not None and shipped is not None and shipped < ordered
 
@@ -125,9 +132,9 @@ TABLES = (
         "order_items",
         {
             "order_id": "text",
-            "line_number": "int",
+            "line_number": "integer",
             "product_id": "text",
-            "quantity": "int",
+            "quantity": "integer",
             "unit_price": "decimal",
             "discount_percent": "decimal",
         },
@@ -150,25 +157,38 @@ def _moment(text: str, *formats: str) -> datetime:
     raise NotCastableError
 
 
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]+", text):
+        raise NotCastableError
+    return int(text)
+
+
+def _decimal(text: str) -> Decimal:
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]{1,2})?", text):
+        raise NotCastableError
+    return Decimal(text)
+
+
+def _yes_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise NotCastableError
+    return text == "yes"
+
+
+CASTS: dict[str, Callable[[str], Any]] = {
+    "text": str,
+    "date": lambda text: _moment(text, "%Y-%m-%d"),
+    "date_or_dotted_date": lambda text: _moment(text, "%Y-%m-%d", "%d.%m.%Y"),
+    "timestamp": lambda text: _moment(text, "%Y-%m-%d %H:%M:%S"),
+    "integer": _integer,
+    "decimal": _decimal,
+    "yes_no": _yes_no,
+}
+
+
 def cast(text: str, kind: str) -> Any:
     """Give the typed value, None for an empty field."""
-    if text == "":
-        return None
-    if kind == "text":
-        return text
-    if kind == "date":
-        return _moment(text, "%Y-%m-%d")
-    if kind == "date_or_dotted_date":
-        return _moment(text, "%Y-%m-%d", "%d.%m.%Y")
-    if kind == "timestamp":
-        return _moment(text, "%Y-%m-%d %H:%M:%S")
-    if kind == "int" and re.fullmatch(r"-?[0-9]+", text):
-        return int(text)
-    if kind == "decimal" and re.fullmatch(r"-?[0-9]+(\.[0-9]{1,2})?", text):
-        return Decimal(text)
-    if kind == "yes_no" and text in ("yes", "no"):
-        return text == "yes"
-    raise NotCastableError
+    return CASTS[kind](text) if text else None
 
 
 def cast_row(table: Table, texts: dict[str, str]) -> tuple[Values, bool]:
@@ -250,6 +270,7 @@ def outcome(table: Table, values: Values, held: Values | None) -> str:
 
 
 def ingest_day(files: list[File], silver: Silver) -> dict[str, Report]:
+    """Ingest one day's files into all tables, parents first."""
     return {table.name: ingest(table, [file for file in files if file.table == table.name], silver) for table in TABLES}
 
 

@@ -3,6 +3,7 @@
 In a name, `伟=wei` gives the spelling used in the email address. Mail domains are the reserved example domains.
 """
 
+# ruff: noqa: RUF001 - letters of other alphabets are the point of this file
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -64,8 +65,8 @@ COUNTRIES = (
 # code, name, department, styles, nouns, price range in cents
 CATEGORIES = (
     ("BAG", "Bags & Cases", "Office", "Canvas|Waxed|Felt|Recycled", "Backpack|Tote|Laptop Sleeve|Pencil Case|Satchel|Toiletry Bag", (1290, 14900)),
-    ("CKW", "Cookware", "Kitchen", "Cast-Iron|Copper|Enamelled|Carbon-Steel", "Frying Pan 12\"|Saucepan|Casserole, 4 l|Crêpe Pan|Stockpot|Paella Pan", (1890, 18900)),
-    ("GTL", "Garden Tools", "Garden", "Ash-Handled|Forged|Lightweight|Japanese", "Trowel|Secateurs|Hand Fork|Hoe|Pruning Saw 10\"|Dibber", (790, 6900)),
+    ("CKW", "Cookware", "Kitchen", "Cast-Iron|Copper|Enamelled|Carbon-Steel", 'Frying Pan 12"|Saucepan|Casserole, 4 l|Crêpe Pan|Stockpot|Paella Pan', (1890, 18900)),
+    ("GTL", "Garden Tools", "Garden", "Ash-Handled|Forged|Lightweight|Japanese", 'Trowel|Secateurs|Hand Fork|Hoe|Pruning Saw 10"|Dibber', (790, 6900)),
     ("LGT", "Lighting", "Home", "Brass|Opal Glass|Smoked|Rattan", "Desk Lamp|Pendant, large|Pendant, small|Wall Light|Floor Lamp|Lantern", (2490, 29900)),
     ("PLT", "Pots & Planters", "Garden", "Terracotta|Glazed|Fibreclay|Zinc", "Pot, 15 cm|Pot, 25 cm|Window Box|Hanging Planter|Saucer|Trough", (390, 5900)),
     ("STN", "Stationery", "Office", "Linen-Bound|Dotted|Kraft|Marbled", "Notebook A5|Notebook A4|Letter Set|Desk Pad|Card Box|Weekly Planner", (350, 3900)),
