@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from flowforge_assets.step import RETRY, AssetFace, Stopwatch, check_spec, clear_failure, report, results
+from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
 from flowforge_checks.results import Outcome
 from flowforge_resources.io_managers import StagedBronze
@@ -16,7 +17,7 @@ from flowforge_resources.ledger import Ledger, TakenFile, delete_fenced, fence_o
 from flowforge_resources.run_reports import AssetReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake, StoredObject
@@ -35,38 +36,18 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
         check_spec(SCHEMA, key, "The files' columns are the declared ones."),
     ]
-    out = dg.AssetOut(
-        key=key,
-        description=f"Files `{spec.files}` as they landed: every column as text, each file once.",
-        io_manager_key="bronze_io_manager",
-        dagster_type=dg.Any,
-        is_required=False,
-        owners=list(face.owners),
-        tags=face.tags,
-        kinds={"bronze", "polars", "parquet"},
-        group_name=spec.id.workflow,
-        freshness_policy=face.freshness,
-        metadata=face.metadata,
+    described = replace(face, description=f"Files `{spec.files}` as they landed: every column as text, each file once.")
+    return layer_asset(
+        key,
+        described,
+        lambda context: _take_new_files(context, spec, key),
+        layer="bronze",
+        engine="polars",
+        checks=checks,
     )
 
-    @dg.multi_asset(
-        name=f"{spec.id.workflow}__{key.path[-1]}",
-        outs={key.path[-1]: out},
-        check_specs=checks,
-        can_subset=True,
-        required_resource_keys={"lake"},
-        retry_policy=RETRY,
-    )
-    def bronze(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        with clear_failure():
-            yield from _take_new_files(context, spec, key)
 
-    return bronze
-
-
-def _take_new_files(
-    context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey) -> StepEvents:
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     with lake.scratch() as scratch:
@@ -179,7 +160,7 @@ def _schema(spec: TableSpec, done: Ingested) -> Outcome:
     said = []
     for key, header in done.headers.items():
         added = [name for name in header if name not in declared]
-        missing = [name for name in sorted(declared - set(header))] if header else []
+        missing = sorted(declared - set(header)) if header else []
         said += [f"{key} also has {', '.join(added)}: kept in bronze, not declared for silver."] if added else []
         said += [f"{key} lacks {', '.join(missing)}: null in silver."] if missing else []
     return Outcome(SCHEMA, passed=not said, warns=True, rows_broken=len(said), description=" ".join(said) or None)

@@ -55,6 +55,11 @@ class Rule(BaseModel):
         return self.name or "_".join([self.rule, *self.columns_read])
 
     @property
+    def summary(self) -> str:
+        """What the rule demands, in one line, for the UI."""
+        return (type(self).__doc__ or "").split("\n", 1)[0]
+
+    @property
     def effective_action(self) -> Action:
         """The action, where a table rule's default is to keep."""
         return "keep" if self.judges == "table" and self.action == "quarantine" else self.action

@@ -3,13 +3,14 @@
 Bronze: a new file and a ledger entry. Silver: the old version kept, quarantine and table swapped in. Gold: swapped in.
 IO managers know no schema and no rule. FlowForge's own assets read each other through `StoredTable`; a Python asset
 of a user's gets the same table by annotating its input with `pl.LazyFrame`, `pl.DataFrame` or `StoredTable`.
-"""
 
-from __future__ import annotations
+Dagster wants the type itself, not its name, on a resource's fields: no postponed annotations in this module.
+"""
 
 from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import dagster as dg
@@ -17,16 +18,13 @@ import dagster as dg
 from flowforge_resources.errors import ConcurrentPublishError, MissingTableError
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId
-from flowforge_resources.ledger import LedgerEntry, commit, read_ledger
+from flowforge_resources.ledger import LedgerEntry, TakenFile, commit, read_ledger
 from flowforge_resources.published import Published, read_footer, read_published
+from flowforge_resources.retries import clear_failure
+from flowforge_resources.scratch import Scratch
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import polars as pl
-
-    from flowforge_resources.ledger import TakenFile
-    from flowforge_resources.scratch import Scratch
 
 FIRST_VERSION_CLASHES = 100
 
@@ -99,7 +97,7 @@ class StoredTable:
         """A local Parquet file that stays as it is while others publish."""
         return self.lake.stage_in(self.key, scratch)
 
-    def scan(self) -> pl.LazyFrame:
+    def scan(self) -> "pl.LazyFrame":
         """A lazy frame over the store itself: only the columns and row groups that are used are read."""
         import polars as pl
 
@@ -127,6 +125,16 @@ class LayerIOManager(dg.ConfigurableIOManager):
     @abstractmethod
     def stored(self, lake: Lake, key: dg.AssetKey) -> StoredTable:
         """The table an asset key stands for."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Publish what an asset staged; a transient failure repeats the step, a permanent one ends it."""
+        attempt = context.step_context.previous_attempt_count
+        with clear_failure(attempt):
+            self.publish(context, obj)
+
+    @abstractmethod
+    def publish(self, context: dg.OutputContext, obj: Any) -> None:
+        """Make what was staged true, atomically."""
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Open the upstream table in the form the input is annotated with; `StoredTable` by default."""
@@ -172,7 +180,7 @@ class BronzeIOManager(LayerIOManager):
             raise MissingTableError(f"bronze of {table}", "/".join(key.path))
         return StoredTable(lake, files[-1], f"bronze of {table}", "/".join(key.path))
 
-    def handle_output(self, context: dg.OutputContext, obj: StagedBronze) -> None:
+    def publish(self, context: dg.OutputContext, obj: StagedBronze) -> None:
         """Put the file, then commit the ledger entry that makes it and its landing objects taken.
 
         Raises:
@@ -219,7 +227,7 @@ class SilverIOManager(LayerIOManager):
         """The published version."""
         return silver_table(lake, table_of(key, self.prefix))
 
-    def handle_output(self, context: dg.OutputContext, obj: StagedSilver) -> None:
+    def publish(self, context: dg.OutputContext, obj: StagedSilver) -> None:
         """Keep the old version, swap in quarantine, then the table: the one moment at which the batch becomes true.
 
         Raises:
@@ -266,7 +274,7 @@ class GoldIOManager(LayerIOManager):
         """The published table."""
         return gold_table(lake, ModelId(*key.path))
 
-    def handle_output(self, context: dg.OutputContext, obj: StagedGold) -> None:
+    def publish(self, context: dg.OutputContext, obj: StagedGold) -> None:
         """Swap the table in.
 
         Raises:

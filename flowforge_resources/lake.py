@@ -134,6 +134,13 @@ class Lake:
             except FileNotFoundError:
                 return None
 
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Part of an object's bytes."""
+        if not length:
+            return b""
+        with self.clear_errors(f"read {key}"):
+            return bytes(obstore.get_range(self.store, key, start=start, length=length))
+
     # -- small objects --------------------------------------------------------------------------------------------
 
     def create(self, key: str, content: bytes) -> bool:

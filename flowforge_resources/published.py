@@ -6,8 +6,8 @@ and state change in one atomic step and a reader of any engine still sees a plai
 
 from __future__ import annotations
 
+import io
 import json
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +39,41 @@ class Published:
 
 def read_published(lake: Lake, key: str) -> Published | None:
     """What is published under a key, from its footer alone; None where nothing is."""
-    import obstore
     from pyarrow import parquet
 
     stored = lake.head(key)
     if stored is None:
         return None
-    with lake.clear_errors(f"read the footer of {key}"), closing(obstore.open_reader(lake.store, key)) as reader:
-        metadata = parquet.read_metadata(reader)
-    return Published(stored, *_footer(metadata))
+    if lake.local_root is not None:
+        return Published(stored, *_footer(parquet.read_metadata(lake.local_root / key)))
+    return Published(stored, *_footer(parquet.read_metadata(_Ranged(lake, stored))))
+
+
+class _Ranged(io.RawIOBase):
+    """An object as a seekable file: each read is one ranged request, which is what a footer takes."""
+
+    def __init__(self, lake: Lake, stored: StoredObject) -> None:
+        self._lake, self._stored, self._position = lake, stored, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._stored.size_bytes}[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._stored.size_bytes - self._position
+        content = self._lake.read_range(self._stored.key, self._position, left if size < 0 else min(size, left))
+        self._position += len(content)
+        return content
 
 
 def read_footer(path: Path) -> tuple[Mapping[str, Any], int, tuple[tuple[str, str], ...]]:

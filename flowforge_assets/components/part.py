@@ -1,0 +1,153 @@
+"""What the documents of a workflow's folder have in common: they know their workflow, their place and each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from flowforge_assets.step import AssetFace
+from flowforge_resources.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FOLDER_FILE = "defs.yaml"
+
+T = TypeVar("T")
+# Dagster refuses pydantic models with constrained or union fields; it does not look behind an annotation.
+AsWritten = Annotated[T, "as written"]
+
+
+def as_written(kind: Any) -> dg.Resolver:
+    """Take a nested value as pydantic validated it; templates inside it are not rendered."""
+    return dg.Resolver(lambda _context, value: value, model_field_type=kind)
+
+
+class Freshness(BaseModel):
+    """When a table is late: `fail_after_hours` since its last materialization, or a deadline by cron."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    warn_after_hours: float | None = Field(
+        default=None, gt=0, description="Hours after which the table is shown as ageing."
+    )
+    fail_after_hours: float | None = Field(
+        default=None, gt=0, description="Hours after which the table is shown as late."
+    )
+    deadline_cron: str | None = Field(
+        default=None, description="Cron expression of the moments by which the table must be fresh."
+    )
+    lower_bound_hours: float | None = Field(
+        default=None, gt=0, description="With `deadline_cron`: how long before the deadline a materialization counts."
+    )
+    timezone: str = Field(default="UTC", description="Time zone of `deadline_cron`.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Freshness:
+        if (self.fail_after_hours is None) == (self.deadline_cron is None):
+            raise ValueError("`freshness` takes either `fail_after_hours` or `deadline_cron` with `lower_bound_hours`.")
+        if self.deadline_cron is not None and self.lower_bound_hours is None:
+            raise ValueError("`deadline_cron` needs `lower_bound_hours`: how long before the deadline counts as fresh.")
+        return self
+
+    def policy(self) -> dg.FreshnessPolicy:
+        """As Dagster takes it."""
+        from datetime import timedelta
+
+        if self.deadline_cron is not None:
+            bound = timedelta(hours=self.lower_bound_hours or 0)
+            return dg.FreshnessPolicy.cron(self.deadline_cron, bound, timezone=self.timezone)
+        warn = timedelta(hours=self.warn_after_hours) if self.warn_after_hours else None
+        return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=self.fail_after_hours or 0), warn_window=warn)
+
+
+class Part(dg.Component, dg.Resolvable, dg.Model):
+    """One document of a workflow's `defs.yaml`."""
+
+    _workflow: str = PrivateAttr(default="")
+    _folder: Path = PrivateAttr(default=Path())
+    _line: int | None = PrivateAttr(default=None)
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Build from YAML, remembering the folder (which names the workflow) and the line."""
+        part = super().load(attributes, context)
+        position = getattr(attributes, "_source_position_and_key_path", None)
+        part._stand_at(  # noqa: SLF001  # an alternative constructor of this class
+            context.path, position.source_position.start.line if position else None
+        )
+        return part
+
+    def _stand_at(self, folder: Path, line: int | None) -> None:
+        self._folder, self._workflow, self._line = folder, folder.name, line
+
+    @property
+    def workflow(self) -> str:
+        """Name of the workflow: the folder's."""
+        return self._workflow
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the workflow."""
+        return self._folder
+
+    @property
+    def where(self) -> str:
+        """File and line of the document, for errors."""
+        line = f":{self._line}" if self._line is not None else ""
+        return f"defs/{self._workflow}/{FOLDER_FILE}{line}"
+
+    def wrong(self, problem: str, fix: str) -> DefinitionError:
+        """An error of this document."""
+        return DefinitionError(self.where, problem, fix)
+
+
+class AssetPart(Part):
+    """A document that declares a table of some layer."""
+
+    name: str = Field(description="Name of the table.", pattern=r"^[a-z][a-z0-9_]*$")
+    description: str | None = Field(default=None, description="What the table is; shown in the UI.")
+    owners: list[str] = Field(default=[], description="E-mail addresses, or teams written `team:name`.")
+    tags: dict[str, str] = Field(default={}, description="Tags of the asset.")
+    freshness: Annotated[AsWritten[Freshness] | None, as_written(Freshness | None)] = Field(
+        default=None, description="When the table counts as late."
+    )
+    automation: Literal["none", "eager"] | None = Field(
+        default=None,
+        description="`eager`: rebuilt by the daemon when what it reads changed and passed its blocking checks. `none`: by job, sensor and schedule only.",
+    )
+
+    def face(self, metadata: dict[str, Any] | None = None) -> AssetFace:
+        """How the asset is shown and automated."""
+        return AssetFace(
+            description=self.description,
+            owners=tuple(self.owners),
+            tags=self.tags,
+            metadata=metadata or {},
+            freshness=self.freshness.policy() if self.freshness else None,
+            automation=eager_behind_checks() if self.automation == "eager" else None,
+        )
+
+
+def eager_behind_checks() -> dg.AutomationCondition[Any]:
+    """Eager, but never on an input whose blocking checks failed; `eager()` alone forgets a failure by the next tick."""
+    return dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+
+
+def require_unique(parts: Sequence[AssetPart]) -> None:
+    """Every asset name occurs once in a workflow.
+
+    Raises:
+        DefinitionError: at the second document of a name.
+    """
+    seen: dict[str, AssetPart] = {}
+    for part in parts:
+        if part.name in seen:
+            raise part.wrong(
+                f"'{part.name}' is declared twice (first at {seen[part.name].where}).",
+                "Rename or remove one of the two.",
+            )
+        seen[part.name] = part

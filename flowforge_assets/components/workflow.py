@@ -1,0 +1,82 @@
+"""The YAML of a workflow: its job, its schedule and the sensor that watches its landing folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from flowforge_assets.components.model import Model
+from flowforge_assets.components.part import Part, require_unique
+from flowforge_assets.components.table import Table
+from flowforge_assets.jobs import build_job, build_schedule
+from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+class Workflow(Part):
+    """The tables of this folder as one job, with what starts it."""
+
+    description: str | None = Field(default=None, description="What the workflow is for; shown with its job.")
+    schedule: str | None = Field(
+        default=None, description="Cron expression of a run of the whole workflow.", examples=["0 6 * * *"]
+    )
+    timezone: str = Field(default="UTC", description="Time zone of the schedule.")
+    sensor_interval_s: int = Field(default=30, ge=5, description="Seconds between two looks at the landing folder.")
+    autostart: bool = Field(default=True, description="Whether sensor and schedule run as soon as the daemon does.")
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        description="Runs the sensor requests for the same new files before it leaves them to a person.",
+    )
+    executor: Literal["in_process", "multiprocess"] = Field(
+        default="in_process",
+        description="`in_process` runs small workflows in seconds; `multiprocess` runs steps side by side, at a second or so each.",
+    )
+    max_concurrent: int = Field(default=2, ge=1, description="Steps at once with the multiprocess executor.")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The job, the sensors and the schedule."""
+        tree = context.component_tree
+        tables = [part for part in tree.get_all_components(Table) if part.workflow == self.workflow]
+        models = [part for part in tree.get_all_components(Model) if part.workflow == self.workflow]
+        self._validate(
+            tables, models, [part for part in tree.get_all_components(Workflow) if part.workflow == self.workflow]
+        )
+        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
+        status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
+        specs = [part.spec() for part in tables]
+        sensors = [
+            build_landing_sensor(
+                self.workflow,
+                specs,
+                job,
+                interval_s=self.sensor_interval_s,
+                max_attempts=self.max_attempts,
+                status=status,
+            )
+        ]
+        automated = any(part.automation == "eager" for part in (*tables, *models))
+        sensors += [build_automation_sensor(self.workflow, status)] if automated else []
+        return dg.Definitions(jobs=[job], sensors=sensors, schedules=self._schedules(job))
+
+    def _schedules(self, job: UnresolvedAssetJobDefinition) -> list[dg.ScheduleDefinition]:
+        if self.schedule is None:
+            return []
+        try:
+            return [build_schedule(job, self.schedule, self.timezone, autostart=self.autostart)]
+        except dg.DagsterInvalidDefinitionError as error:
+            problem = f"`schedule: {self.schedule}` with `timezone: {self.timezone}` is refused: {error}"
+            raise self.wrong(
+                problem, "Write five cron fields, e.g. '0 6 * * *', and a zone such as Europe/Berlin."
+            ) from None
+
+    def _validate(self, tables: list[Table], models: list[Model], workflows: list[Workflow]) -> None:
+        if len(workflows) > 1:
+            raise self.wrong("the folder has two Workflow documents.", "Keep one.")
+        if not tables:
+            raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
+        require_unique([*tables, *models])

@@ -1,0 +1,315 @@
+"""The silver asset of a table: bronze rows typed, judged, deduplicated and merged; the rest in quarantine.
+
+Stage, audit, publish: everything is computed on local disk first, every check is known before anything is published,
+and a failed blocking check publishes nothing, so that the same batch comes again in the next run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import dagster as dg
+
+from flowforge_assets.step import (
+    PREVIEW_ROWS,
+    AssetFace,
+    StepEvents,
+    Stopwatch,
+    check_spec,
+    layer_asset,
+    report,
+    results,
+)
+from flowforge_assets.transforms.cast import create_views, quarantine_id, table_columns
+from flowforge_assets.transforms.merge import Merge, merge
+from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
+from flowforge_checks.quarantine import held_rows
+from flowforge_checks.results import BOOKS, Outcome, as_markdown, of_books, of_count
+from flowforge_resources.duck import connect, literal, one_row, quote
+from flowforge_resources.errors import SurrogateKeyCollisionError
+from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, silver_table
+from flowforge_resources.layout import TableId, utc_now
+from flowforge_resources.ledger import read_ledger
+from flowforge_resources.published import Published, copy_with_facts, read_footer, read_published
+from flowforge_resources.run_reports import AssetReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_checks.books import Books
+    from flowforge_checks.rules import Rule
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.ledger import LedgerEntry
+    from flowforge_resources.scratch import Scratch
+
+HIDDEN = "•••"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The bronze a silver run has to take in, and what it is merged into."""
+
+    entries: tuple[LedgerEntry, ...]
+    published: Published | None
+    upto_version: int
+    replay: bool
+
+    @property
+    def merges_into(self) -> Published | None:
+        """The version the batch is merged into: none where the table is made anew."""
+        return None if self.replay else self.published
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A computed batch: what to publish, and everything that is said about it."""
+
+    output: StagedSilver
+    books: Books
+    outcomes: tuple[Outcome, ...]
+    preview: str
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a blocking check failed."""
+        return any(outcome.blocks and not outcome.passed for outcome in self.outcomes)
+
+
+def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
+    """The asset `[workflow, silver_<table>]` with one check a rule, and the books as a blocking check."""
+    key = dg.AssetKey(spec.id.silver_key)
+    referenced = sorted({rule.referenced_table for rule in spec.rules if rule.referenced_table} - {spec.id.name})
+    upstream = [spec.id.bronze_key, *(TableId(spec.id.workflow, name).silver_key for name in referenced)]
+    return layer_asset(
+        key,
+        face,
+        lambda context: _take_batch(context, spec, key),
+        layer="silver",
+        engine="duckdb",
+        deps=upstream,
+        checks=_check_specs(spec, key),
+        code_version=spec.fingerprint,
+    )
+
+
+def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({', '.join(spec.keys)}) are never empty.")]
+    if spec.typed_columns:
+        implied.append(check_spec(TYPES, key, "Every value is of its column's declared type."))
+    ruled = [
+        check_spec(rule.check_name, key, rule.description or rule.summary, blocks=rule.effective_action == "block")
+        for rule in spec.rules
+    ]
+    return [
+        *implied,
+        *ruled,
+        check_spec(BOOKS, key, "Every row read is in exactly one column of the account.", blocks=True),
+    ]
+
+
+def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey) -> StepEvents:
+    lake: Lake = context.resources.lake.open()
+    watch = Stopwatch()
+    batch = next_batch(lake, spec)
+    if not batch.entries and batch.published is not None:
+        report(context, lake, _report(lake, spec, None, watch, batch.published.rows))
+        yield dg.MaterializeResult(
+            asset_key=key, value=_nothing_new(spec, batch), metadata=_unchanged(lake, spec, batch.published, watch)
+        )
+        return
+    with lake.scratch() as scratch:
+        staged = _stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run_id)
+        if key in context.selected_asset_keys and not staged.blocked:
+            yield dg.MaterializeResult(
+                asset_key=key, value=staged.output, metadata=_metadata(spec, batch, staged, watch)
+            )
+        report(context, lake, _report(lake, spec, staged, watch, staged.books.rows_after))
+        yield from results(context, key, staged.outcomes)
+
+
+def next_batch(lake: Lake, spec: TableSpec) -> Batch:
+    """The bronze that the published version does not hold yet; all of it where the table's definition changed."""
+    published = read_published(lake, spec.id.current)
+    replay = published is not None and published.facts.get("definition") != spec.fingerprint
+    covered = 0 if published is None or replay else covered_bronze_version(lake, spec.id, published)
+    ledger = read_ledger(lake, spec.id, after=covered)
+    return Batch(tuple(ledger.data_after(covered)), published, ledger.version or covered, replay)
+
+
+def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:
+    """Compute a batch on local disk: 1. fetch, 2. judge, 3. merge, 4. write, 5. audit."""
+    with watch.phase("fetch"):
+        bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
+        current = lake.stage_in(spec.id.current, scratch) if batch.merges_into else None
+        reads = _referenced(lake, spec, scratch)
+    with connect(scratch.folder) as connection:
+        if not bronze:
+            bronze = [_empty_bronze(connection, spec, scratch)]
+        with watch.phase("judge"):
+            headers = create_views(connection, spec, bronze)
+            types = {column.name: column.type for column in spec.typed_columns}
+            gate = Gate(connection, statements(spec.keys, types, spec.rules, reads), spec.keys)
+            counts = gate.counts([column.name for column in spec.columns if not column.pii])
+        with watch.phase("merge"):
+            merged = merge(connection, spec, gate, current)
+        with watch.phase("write"):
+            output = _write(
+                connection, lake, spec, batch, merged=merged, gate=gate, headers=headers, scratch=scratch, run_id=run_id
+            )
+        with watch.phase("audit"):
+            table = output.path or current
+            if table is None:
+                raise AssertionError("a table without an earlier version is always written")
+            books = _with_rows_after(merged.books, table)
+            _refuse_collisions(connection, spec, table)
+            outcomes = [*(of_count(count) for count in counts), *_table_rules(connection, spec, table), of_books(books)]
+            preview = preview_of(connection, table, table_columns(spec), spec.pii)
+    return Staged(output, books, tuple(outcomes), preview)
+
+
+def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
+    """A bronze file without a row, so that a table whose files were all empty still gets published, with its columns."""
+    path = scratch.path(".parquet")
+    columns = ", ".join(f"NULL::VARCHAR AS {quote(column.header)}" for column in spec.columns)
+    audit = "NULL::VARCHAR AS _source_file, NULL::BIGINT AS _row_number, NULL::TIMESTAMP AS _ingested_at"
+    connection.execute(f"COPY (SELECT {columns}, {audit} WHERE FALSE) TO {literal(str(path))} (FORMAT parquet)")
+    return path
+
+
+def _referenced(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
+    """Local files of the silver tables that rules look into."""
+    names = {rule.referenced_table for rule in spec.rules if rule.referenced_table}
+    found = {}
+    for name in sorted(names):
+        table = silver_table(lake, TableId(spec.id.workflow, name))
+        table.require()
+        found[name] = str(table.stage_in(scratch))
+    return found
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    spec: TableSpec,
+    batch: Batch,
+    *,
+    merged: Merge,
+    gate: Gate,
+    headers: Sequence[str],
+    scratch: Scratch,
+    run_id: str,
+) -> StagedSilver:
+    path = scratch.path(".parquet") if merged.changed or batch.replay else None
+    if path is not None:
+        connection.execute(copy_with_facts(merged.select, path, _facts(spec, batch, run_id)))
+    quarantine_path, held = None, read_published(lake, spec.id.quarantine)
+    if merged.books.quarantined or (batch.replay and held):
+        quarantine_path = scratch.path(".parquet")
+        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and not batch.replay else None
+        rows = held_rows(gate, quarantine_id(str(spec.id), headers), headers, run_id, earlier)
+        connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
+    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version)
+
+
+def _facts(spec: TableSpec, batch: Batch, run_id: str) -> dict[str, Any]:
+    version = int(batch.published.facts.get("version", 0)) if batch.published else 0
+    return {
+        "table": str(spec.id),
+        "version": version + 1,
+        "nonce": uuid4().hex,
+        "run_id": run_id,
+        "published_at": utc_now().isoformat(),
+        "bronze_version": batch.upto_version,
+        "definition": spec.fingerprint,
+    }
+
+
+def _with_rows_after(books: Books, table: Path) -> Books:
+    from dataclasses import replace
+
+    return replace(books, rows_after=read_footer(table)[1])
+
+
+def _refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path) -> None:
+    key = quote(spec.surrogate_key)
+    double = int(
+        one_row(connection, f"SELECT count({key}) - count(DISTINCT {key}) FROM read_parquet({literal(str(table))})")[0]
+    )
+    if double:
+        raise SurrogateKeyCollisionError(str(spec.id), spec.surrogate_key, double)
+
+
+def _table_rules(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path) -> list[Outcome]:
+    return [_judge_table(connection, rule, table) for rule in spec.rules if rule.judges == "table"]
+
+
+def _judge_table(connection: duckdb.DuckDBPyConnection, rule: Rule, table: Path) -> Outcome:
+    """A rule about the whole table, asked of the version that is about to be published."""
+    query = rule.valid({}).format(table=f"read_parquet({literal(str(table))})")
+    broken = int(one_row(connection, query)[0])
+    return Outcome(
+        rule.check_name,
+        passed=broken == 0,
+        warns=rule.severity == "warn",
+        blocks=rule.effective_action == "block",
+        rows_broken=broken,
+        description=f"{broken} rows: {rule.message}." if broken else None,
+        metadata={"rows_broken": broken, "action": rule.effective_action},
+    )
+
+
+def preview_of(connection: duckdb.DuckDBPyConnection, table: Path, columns: Sequence[str], pii: frozenset[str]) -> str:
+    """The first rows as Markdown; columns that hold personal data are hidden, and their values not even read."""
+    shown = ", ".join(f"{literal(HIDDEN)} AS {quote(name)}" if name in pii else quote(name) for name in columns)
+    found = connection.execute(
+        f"SELECT {shown} FROM read_parquet({literal(str(table))}) LIMIT {PREVIEW_ROWS}"
+    ).fetchall()
+    return as_markdown([dict(zip(columns, row, strict=True)) for row in found])
+
+
+def _nothing_new(spec: TableSpec, batch: Batch) -> StagedSilver:
+    return StagedSilver(spec.id, batch.published, None, None, None, batch.upto_version)
+
+
+def _unchanged(lake: Lake, spec: TableSpec, published: Published, watch: Stopwatch) -> dict[str, Any]:
+    from flowforge_resources.io_managers import object_metadata
+
+    uri = lake.uri(spec.id.current)
+    return {
+        **object_metadata(uri, published.object.size_bytes, published.rows, published.columns),
+        "changed": False,
+        "read": 0,
+        **watch.metadata(),
+    }
+
+
+def _metadata(spec: TableSpec, batch: Batch, staged: Staged, watch: Stopwatch) -> dict[str, Any]:
+    return {
+        **staged.books.as_dict(),
+        "changed": staged.output.path is not None,
+        "replayed": batch.replay,
+        "bronze_files": [entry.bronze_file for entry in batch.entries],
+        "preview": dg.MetadataValue.md(staged.preview),
+        "key": ", ".join(spec.keys),
+        **watch.metadata(),
+    }
+
+
+def _report(lake: Lake, spec: TableSpec, staged: Staged | None, watch: Stopwatch, rows: int) -> AssetReport:
+    return AssetReport(
+        asset=spec.id.silver_key[-1],
+        layer="silver",
+        uri=lake.uri(spec.id.current),
+        published=staged is not None and staged.output.path is not None and not staged.blocked,
+        blocked=staged.blocked if staged else False,
+        rows=rows,
+        seconds=round(watch.seconds, 3),
+        books=staged.books.as_dict() if staged else {},
+        checks=tuple(outcome.report() for outcome in staged.outcomes) if staged else (),
+    )
