@@ -14,7 +14,7 @@ import dagster as dg
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.silver import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_checks.results import Outcome
+from flowforge_checks.results import Outcome, still_true
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId, utc_now
@@ -95,6 +95,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
         )
+        yield from results(context, key, [still_true(KEY)] if spec.keys else [])
         return
     with lake.scratch() as scratch:
         built = _build(spec, inputs, built_from, scratch=scratch, watch=watch, run_id=context.run_id)
@@ -137,7 +138,7 @@ def _build(
         with watch.phase("audit"):
             outcomes = [
                 *_key_outcome(connection, spec, target),
-                *(_foreign_outcome(connection, one, target, files) for one in spec.foreign_keys),
+                *(_foreign_outcome(connection, spec, one, target, files) for one in spec.foreign_keys),
             ]
             _, rows, columns = read_footer(target)
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
@@ -194,14 +195,15 @@ def _key_outcome(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, target:
 
 
 def _foreign_outcome(
-    connection: duckdb.DuckDBPyConnection, foreign: ForeignKey, target: Path, files: Mapping[str, Path]
+    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path, files: Mapping[str, Path]
 ) -> Outcome:
     """Rows that point nowhere fail the check; rows that point at the unknown member make it warn."""
+    known = f"{quote(spec.unknown_member)} <> {UNKNOWN_KEY}" if spec.unknown_member else "TRUE"
     column, other = quote(foreign.column), f"read_parquet({literal(str(files[foreign.model]))})"
     rows, orphans, unknown = one_row(
         connection,
         f"SELECT count(*), count(*) FILTER ({column} IS NULL OR {column} NOT IN (SELECT {quote(foreign.target)} FROM {other})), "
-        f"count(*) FILTER ({column} = {UNKNOWN_KEY}) FROM read_parquet({literal(str(target))}) WHERE TRUE",
+        f"count(*) FILTER ({column} = {UNKNOWN_KEY}) FROM read_parquet({literal(str(target))}) WHERE {known}",
     )
     said = f"{orphans} rows point to no row of {foreign.model}, {unknown} to its unknown member; all are kept."
     return Outcome(

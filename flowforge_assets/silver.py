@@ -26,7 +26,7 @@ from flowforge_assets.transforms.cast import create_views, quarantine_id, table_
 from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
 from flowforge_checks.quarantine import held_rows
-from flowforge_checks.results import BOOKS, Outcome, as_markdown, of_books, of_count
+from flowforge_checks.results import BOOKS, Outcome, as_markdown, of_books, of_count, still_true
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import SurrogateKeyCollisionError
 from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, silver_table
@@ -122,6 +122,8 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
         yield dg.MaterializeResult(
             asset_key=key, value=_nothing_new(spec, batch), metadata=_unchanged(lake, spec, batch.published, watch)
         )
+        blocking = [rule.check_name for rule in spec.rules if rule.effective_action == "block"]
+        yield from results(context, key, [still_true(name) for name in (*blocking, BOOKS)])
         return
     with lake.scratch() as scratch:
         staged = _stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run_id)

@@ -9,7 +9,8 @@ SELECT
     i.quantity,
     i.unit_price,
     coalesce(i.discount_percent, 0) AS discount_percent,
-    i.quantity * i.unit_price * (1 - coalesce(i.discount_percent, 0) / 100) AS revenue
+    -- decimals all the way: a division would make it a float
+    i.quantity::DECIMAL(9, 0) * i.unit_price * (100 - coalesce(i.discount_percent, 0)) * 0.01 AS revenue
 FROM order_items AS i
 LEFT JOIN orders AS o USING (order_id)
 LEFT JOIN dim_date AS d ON d.day = o.order_date
