@@ -68,11 +68,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             rows=sum(done.rows.values()),
             files=tuple(_taken(one, done) for one in new),
         )
-        outcomes = (
-            [_lossless(done), _landing(spec, found, done), _schema(spec, done)]
-            if new
-            else [_landing(spec, found, done)]
-        )
+        outcomes = [_lossless(done), _landing(spec, found, done), *([_schema(spec, done)] if new else [])]
         blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
         if key in context.selected_asset_keys and not blocked:
             rows = sum(entry.rows for entry in ledger.entries) + staged.rows
