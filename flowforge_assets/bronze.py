@@ -10,7 +10,7 @@ import dagster as dg
 
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
-from flowforge_checks.results import Outcome
+from flowforge_checks.results import Outcome, still_true
 from flowforge_resources.io_managers import StagedBronze
 from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger import Ledger, TakenFile, delete_fenced, fence_orphans, read_ledger
@@ -68,7 +68,8 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             rows=sum(done.rows.values()),
             files=tuple(_taken(one, done) for one in new),
         )
-        outcomes = [_lossless(done), _landing(spec, found, done), *([_schema(spec, done)] if new else [])]
+        outcomes = [_lossless(done), _schema(spec, done)] if new else [still_true(LOSSLESS)]
+        outcomes.append(_landing(spec, found, done))
         blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
         if key in context.selected_asset_keys and not blocked:
             rows = sum(entry.rows for entry in ledger.entries) + staged.rows

@@ -7,6 +7,7 @@ of a user's gets the same table by annotating its input with `pl.LazyFrame`, `pl
 Dagster wants the type itself, not its name, on a resource's fields: no postponed annotations in this module.
 """
 
+import os
 from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,8 +104,14 @@ class StoredTable:
 
         self.require()
         if self.lake.local_root is not None:
-            return pl.scan_parquet(self.lake.local_root / self.key)
-        return pl.scan_parquet(self.lake.uri(self.key))
+            return pl.scan_parquet(self.lake.local_root / self.key, glob=False)
+        return pl.scan_parquet(self.lake.uri(self.key), storage_options=polars_options(), glob=False)
+
+
+def polars_options() -> dict[str, str]:
+    """What Polars must be told to reach the same store as the lake: it reads the standard variables, but refuses http."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    return {"aws_allow_http": "true"} if endpoint.startswith("http://") else {}
 
 
 def silver_table(lake: Lake, table: TableId) -> StoredTable:

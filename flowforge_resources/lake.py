@@ -174,6 +174,16 @@ class Lake:
             self._transfer.fetch(key, target)
         return target
 
+    def upload(self, path: Path, key: str) -> StoredObject:
+        """Copy a person's file into the lake, visible only when it is whole; the file itself stays."""
+        with self.clear_errors(f"upload {key}"), self.scratch() as scratch:
+            source = path
+            if self.local_root is not None:
+                source = scratch.path(path.suffix)
+                shutil.copyfile(path, source)
+            self._transfer.put(source, key)
+        return self._published(key)
+
     def publish(self, path: Path, key: str) -> StoredObject:
         """Move a local file into the lake under `key`, replacing what was there in one step."""
         with self.clear_errors(f"publish {key}"):

@@ -1,0 +1,87 @@
+"""Which workflows and tables are declared, read from the YAML alone: the command-line tool must start quickly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flowforge_resources.errors import FlowForgeError, did_you_mean
+
+DEFS = Path(__file__).parent / "defs"
+
+
+class UnknownNameError(FlowForgeError):
+    """A workflow or table is named that is not declared."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One workflow: its tables with the pattern of their files, and its models."""
+
+    name: str
+    tables: dict[str, str] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+
+
+def declared_workflows(defs: Path = DEFS) -> dict[str, Declared]:
+    """Every workflow folder, by name. Says nothing of whether the YAML is valid: `dg check defs` does."""
+    return {file.parent.name: _read(file) for file in sorted(defs.glob("*/defs.yaml"))}
+
+
+def _read(file: Path) -> Declared:
+    documents: list[Any] = [
+        one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict)
+    ]
+    tables = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
+    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
+    patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
+    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models))
+
+
+def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
+    """The workflow of that name, or the only one where none is named.
+
+    Raises:
+        UnknownNameError: there is none, or there are several to choose from.
+    """
+    if name is None and len(known) == 1:
+        return next(iter(known.values()))
+    if name is None:
+        raise UnknownNameError(f"There are {len(known)} workflows; say which with --workflow.{did_you_mean('', known)}")
+    if name not in known:
+        raise UnknownNameError(
+            f"'{name}' is not a workflow.{did_you_mean(name, known)} Workflows are the folders of {DEFS.name}/."
+        )
+    return known[name]
+
+
+def require_table(workflow: Declared, table: str) -> str:
+    """The pattern of a table's files.
+
+    Raises:
+        UnknownNameError: the workflow has no such table.
+    """
+    if table not in workflow.tables:
+        raise UnknownNameError(
+            f"'{table}' is not a table of {workflow.name}. Nothing was uploaded.{did_you_mean(table, workflow.tables)}"
+        )
+    return workflow.tables[table]
+
+
+def require_match(workflow: Declared, table: str, file_name: str) -> None:
+    """The file's name is one the table takes.
+
+    Raises:
+        UnknownNameError: it is not, and would lie in landing unread.
+    """
+    pattern = require_table(workflow, table)
+    if not fnmatchcase(file_name, pattern):
+        takers = [name for name, other in workflow.tables.items() if fnmatchcase(file_name, other)]
+        hint = f" It fits {', '.join(takers)}." if takers else ""
+        raise UnknownNameError(
+            f"'{file_name}' does not match `{pattern}`, the files of {workflow.name}.{table}. Nothing was uploaded.{hint} Rename it with --as, or change `files` in the YAML."
+        )

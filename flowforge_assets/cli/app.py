@@ -1,0 +1,103 @@
+"""The commands and their options; what they do is in the modules they call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path  # noqa: TC003  # typer reads the annotations at runtime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flowforge_resources.errors import FlowForgeError
+
+app = typer.Typer(
+    name="flowforge",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Land files, query tables, see how the last run went. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
+)
+WorkflowOption = Annotated[
+    str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def land(
+    files: Annotated[list[Path], typer.Argument(help="Files to upload.", exists=True, dir_okay=False, readable=True)],
+    *,
+    table: Annotated[str, typer.Option("--table", "-t", help="The table they belong to.")],
+    workflow: WorkflowOption = None,
+    rename: Annotated[str | None, typer.Option("--as", help="Name in landing, for a single file.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Upload again where other content has that name.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload files to a table's landing folder, where the sensor or the next run finds them."""
+    from flowforge_assets.cli.land import land_files
+
+    landed = land_files(files, workflow=workflow, table=table, rename=rename, replace=replace)
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in landed], indent=1))
+        return
+    for one in landed:
+        typer.echo(str(one))
+
+
+@app.command()
+def query(
+    sql: Annotated[
+        str,
+        typer.Argument(
+            help="One statement in DuckDB's SQL. Tables: `workflow.table`, silver and gold by name; also `workflow_bronze.table` and `workflow_quarantine.table`."
+        ),
+    ],
+    *,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(help="Rows to show as a table.", min=1)] = 40,
+) -> None:
+    """Ask the lake's tables a question, on whatever kind of lake.
+
+    Example: `flowforge query "SELECT * FROM retail.dim_region"`
+    """
+    from flowforge_assets.cli.query import run_query
+
+    answer = run_query(sql)
+    if csv:
+        typer.echo(answer.to_csv(), nl=False)
+    elif as_json:
+        typer.echo(json.dumps(answer.as_dicts(), indent=1, default=str))
+    else:
+        console = Console()
+        console.print(answer.to_table(limit, console.width))
+
+
+@app.command()
+def status(*, workflow: WorkflowOption = None, as_json: JsonOption = False) -> None:
+    """Show the last run of a workflow: rows, checks, quarantine, tables."""
+    from flowforge_assets.cli.status import last_run
+
+    found = last_run(workflow)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1, default=str))
+        return
+    Console().print(found.render())
+
+
+def main() -> None:
+    """Run the tool; an error of ours is one line on stderr and exit code 1."""
+    try:
+        app()
+    except FlowForgeError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(str(error))}", highlight=False)
+        sys.exit(1)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
