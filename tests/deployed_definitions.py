@@ -20,4 +20,5 @@ def endless(context: dg.AssetExecutionContext) -> None:
 defs = dg.Definitions(
     assets=[quick, endless],
     jobs=[dg.define_asset_job("quick_job", [quick]), dg.define_asset_job("endless_job", [endless])],
+    executor=dg.in_process_executor,
 )
