@@ -176,5 +176,5 @@ def _report(
         seconds=round(watch.seconds, 3),
         checks=tuple(outcome.report() for outcome in outcomes),
         files=tuple(file.key for file in staged.files),
-        notes=tuple(outcome.description for outcome in outcomes if outcome.description),
+        notes=tuple(outcome.description for outcome in outcomes if outcome.description and not outcome.passed),
     )
