@@ -75,7 +75,14 @@ def render_books(title: str, report: RunReport) -> Table:
 
 
 def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim underline", box=None, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim underline",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column(first, no_wrap=True)
     return table
 
