@@ -19,8 +19,10 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 DATA_DIR = Path(__file__).parent / "data"
 SEED = 20261121
@@ -152,6 +154,8 @@ def scale_dir(scale: float) -> Path:
 
 def prepare(scale: float, *, seed: int = SEED) -> Path:
     """Return the folder of `scale`, making its files and its truth first where they are not there yet."""
+    import duckdb
+
     from benchmarks.tpch_truth import is_current, write_truth
 
     folder = scale_dir(scale)

@@ -54,7 +54,7 @@ def is_current(path: Path, *, seed: int, version: int) -> bool:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a truth file."""
+    """Read a truth file, or any other JSON object."""
     return dict(json.loads(path.read_text()))
 
 

@@ -110,8 +110,10 @@ def main() -> None:
     parser.add_argument("--lake", type=Path, required=True)
     parser.add_argument("--scale", type=float, required=True)
     parser.add_argument("--day", type=int, required=True, choices=(1, 2))
+    parser.add_argument("--books", type=Path, help="JSON of the reported books by table")
     arguments = parser.parse_args()
-    found = mismatches(arguments.lake, scale_dir(arguments.scale) / "truth.json", arguments.day, None)
+    books = load(arguments.books) if arguments.books else None
+    found = mismatches(arguments.lake, scale_dir(arguments.scale) / "truth.json", arguments.day, books)
     print("\n".join(found) or "every table is as the truth says")
     sys.exit(bool(found))
 
