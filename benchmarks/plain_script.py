@@ -140,9 +140,15 @@ GOLD = {
         FROM part
         UNION ALL SELECT -1, NULL, 'Unknown', 'Unknown', 'Unknown', NULL, NULL, NULL, NULL""",
     "dim_date": """
-        SELECT year(day) * 10000 + month(day) * 100 + day(day) AS date_key, day::DATE AS date, year(day) AS year,
+        WITH span AS (
+            SELECT date_trunc('year', min(o_orderdate)) AS first_day,
+                   date_trunc('year', max(o_orderdate)) + INTERVAL 1 YEAR - INTERVAL 1 DAY AS last_day
+            FROM orders
+        ),
+        days AS (SELECT unnest(generate_series(first_day, last_day, INTERVAL 1 DAY))::DATE AS day FROM span)
+        SELECT year(day) * 10000 + month(day) * 100 + day(day) AS date_key, day AS date, year(day) AS year,
                quarter(day) AS quarter, month(day) AS month, isodow(day) AS weekday
-        FROM generate_series(DATE '1992-01-01', DATE '1998-12-31', INTERVAL 1 DAY) AS days(day)
+        FROM days
         UNION ALL SELECT -1, NULL, NULL, NULL, NULL, NULL""",
     "fact_sales": """
         SELECT lineitem_key AS sales_key, l_orderkey AS order_id, l_linenumber AS line_number,
