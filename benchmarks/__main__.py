@@ -81,14 +81,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, nargs="+", default=[0.01, 0.1], help="TPC-H scale factors")
     parser.add_argument("--runs", type=int, default=3, help="rounds of both contenders a scale (medians are shown)")
     parser.add_argument("--only", choices=tuple(CONTENDERS), nargs="+", default=list(CONTENDERS), help="leave one out")
-    parser.add_argument("--work-dir", type=Path, default=None, help="where lakes are made; default: the temporary folder")
+    parser.add_argument(
+        "--work-dir", type=Path, default=None, help="where lakes are made; default: the temporary folder"
+    )
     return parser.parse_args()
 
 
 def _prepare(scale: float) -> None:
     """Make the files in a process of its own, which may be large; then read them once."""
     with console.status(f"landing files and truth of scale {scale:g}"):
-        subprocess.run([sys.executable, "-m", "benchmarks.tpch_data", "--scale", str(scale)], check=True, capture_output=True, cwd=CHECKOUT)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.tpch_data", "--scale", str(scale)],
+            check=True,
+            capture_output=True,
+            cwd=CHECKOUT,
+        )
 
 
 def _compile_bytecode(folder: Path, names: list[str]) -> None:
@@ -132,7 +139,12 @@ def _verify(contender: Contender, arena: Arena, scale: float, day: int) -> None:
     books.write_text(json.dumps(contender.books(arena, day)))
     judge = [sys.executable, "-m", "benchmarks.verify", "--lake", str(arena.lake), "--scale", str(scale)]
     verdict = subprocess.run(
-        [*judge, "--day", str(day), "--books", str(books)], env=clean_env(), cwd=CHECKOUT, capture_output=True, text=True, check=False
+        [*judge, "--day", str(day), "--books", str(books)],
+        env=clean_env(),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if verdict.returncode:
         raise WrongTablesError(f"{contender.name}, scale {scale:g}, day {day}:\n{verdict.stdout}{verdict.stderr}")
@@ -162,7 +174,13 @@ def _ratio_rows(flowforge: Usage, script: Usage, bare: Usage) -> list[tuple[str,
     peak = f"{flowforge.peak_mb / script.peak_mb:.2f}×"
     return [
         ("ratio", f"{flowforge.wall_s / script.wall_s:.2f}×", f"{flowforge.cpu_s / script.cpu_s:.2f}×", peak, ""),
-        ("beyond start-up", _against(beyond_wall / script.wall_s, "wall"), _against(beyond_cpu / script.cpu_s, "cpu"), "", ""),
+        (
+            "beyond start-up",
+            _against(beyond_wall / script.wall_s, "wall"),
+            _against(beyond_cpu / script.cpu_s, "cpu"),
+            "",
+            "",
+        ),
     ]
 
 

@@ -52,9 +52,7 @@ class Contender(ABC):
     def run_day(self, arena: Arena, scale: float, day: int) -> Usage:
         """Land the day's files and measure the run."""
         link_day(scale, day, arena.landing)
-        return measure(
-            self.command(arena, day), env=self.env(arena), cwd=CHECKOUT, log=arena.folder / f"day{day}.log"
-        )
+        return measure(self.command(arena, day), env=self.env(arena), cwd=CHECKOUT, log=arena.folder / f"day{day}.log")
 
     @abstractmethod
     def command(self, arena: Arena, day: int) -> list[str]:

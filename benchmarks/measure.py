@@ -72,7 +72,9 @@ def medians(usages: Sequence[Usage]) -> Usage:
 
 def clean_env(**extra: str) -> dict[str, str]:
     """The environment of a measured process: nobody's settings, compiled bytecode kept, no message sent home."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWFORGE_", "DAGSTER_", "POLARS_"))}
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("FLOWFORGE_", "DAGSTER_", "POLARS_"))
+    }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     return env | {"DAGSTER_DISABLE_TELEMETRY": "1"} | extra
 

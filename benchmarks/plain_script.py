@@ -295,9 +295,7 @@ class Day:
             SELECT {", ".join(f"d.{key}" for key in table.keys)}, ({differs}) AS differs
             FROM read_parquet('{current}') c JOIN delta d ON {same_key}
         """)
-        rows, known, updated = (
-            self._one(f"SELECT count(*) FROM {of}") for of in ("delta", "met", "met WHERE differs")
-        )
+        rows, known, updated = (self._one(f"SELECT count(*) FROM {of}") for of in ("delta", "met", "met WHERE differs"))
         fates = {"inserted": rows - known, "updated": updated, "unchanged": known - updated}
         if fates["inserted"] or updated:
             self._publish(

@@ -79,7 +79,9 @@ def _quarantined(table: Table) -> str:
 
 def _books(con: duckdb.DuckDBPyConnection, table: Table, day: int) -> dict[str, Any]:
     plan, bad, keys = f"plan_{table.name}_{day}", _quarantined(table), ", ".join(table.keys)
-    dirty = Counter(dict(con.execute(f"SELECT dirt, count(*) FROM {plan} WHERE dirt IS NOT NULL GROUP BY 1").fetchall()))
+    dirty = Counter(
+        dict(con.execute(f"SELECT dirt, count(*) FROM {plan} WHERE dirt IS NOT NULL GROUP BY 1").fetchall())
+    )
     reasons: Counter[str] = Counter()
     for dirt in table.dirt:
         reasons.update({reason: dirty[dirt.name] for reason in dirt.reasons if dirty[dirt.name]})
@@ -143,7 +145,9 @@ def _gold(con: duckdb.DuckDBPyConnection, day: int) -> dict[str, Any]:
         "SELECT count(*), sum(revenue), sum(l_quantity), count_if(c_custkey IS NULL), count_if(p_partkey IS NULL), "
         "count_if(s_suppkey IS NULL), count_if(o_orderdate IS NULL) FROM sold",
     )
-    months = _row(con, "SELECT count(*) FROM (SELECT DISTINCT date_trunc('month', o_orderdate), n_regionkey, p_mfgr FROM sold)")
+    months = _row(
+        con, "SELECT count(*) FROM (SELECT DISTINCT date_trunc('month', o_orderdate), n_regionkey, p_mfgr FROM sold)"
+    )
     names = ("rows", "revenue", "quantity", "unknown_customer", "unknown_part", "unknown_supplier", "unknown_date")
     return {
         "dim_region": {"rows": str(_count(con, f"state_region_{day}") + 1)},

@@ -1,6 +1,6 @@
 """The judge: are the tables on a lake those the truth asks for? Knows the lake layout, and nothing of who wrote it.
 
-    python -m benchmarks.verify --lake LAKE --scale 0.01 --day 2
+python -m benchmarks.verify --lake LAKE --scale 0.01 --day 2
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def _gold(con: duckdb.DuckDBPyConnection, lake: Path, truth: dict[str, Any]) -> 
         lost = con.execute(
             f"SELECT count(*) FROM '{gold}/fact_sales.parquet' ANTI JOIN '{gold}/{dimension}.parquet' USING ({key})"
         ).fetchall()[0][0]
-        yield from _differences("fact_sales", {f"{key} without a row in {dimension}": 0}, {f"{key} without a row in {dimension}": lost})
+        yield from _differences(
+            "fact_sales", {f"{key} without a row in {dimension}": 0}, {f"{key} without a row in {dimension}": lost}
+        )
 
 
 def _books(truth: dict[str, Any], books: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
