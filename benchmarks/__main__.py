@@ -171,9 +171,9 @@ def _print_scale(results: Results, scale: float) -> None:
 def _ratio_rows(flowforge: Usage, script: Usage, bare: Usage) -> list[tuple[str, ...]]:
     """The ratios as they are, and with Dagster's own start-up taken off FlowForge's wall and CPU time."""
     beyond_wall, beyond_cpu = flowforge.wall_s - bare.wall_s, flowforge.cpu_s - bare.cpu_s
-    peak = f"{flowforge.peak_mb / script.peak_mb:.2f}×"
+    peak = f"{flowforge.peak_mb / script.peak_mb:.2f}x"
     return [
-        ("ratio", f"{flowforge.wall_s / script.wall_s:.2f}×", f"{flowforge.cpu_s / script.cpu_s:.2f}×", peak, ""),
+        ("ratio", f"{flowforge.wall_s / script.wall_s:.2f}x", f"{flowforge.cpu_s / script.cpu_s:.2f}x", peak, ""),
         (
             "beyond start-up",
             _against(beyond_wall / script.wall_s, "wall"),
@@ -186,7 +186,7 @@ def _ratio_rows(flowforge: Usage, script: Usage, bare: Usage) -> list[tuple[str,
 
 def _against(ratio: float, goal: str) -> str:
     colour = "green" if ratio <= GOALS[goal] else "yellow"
-    return f"[{colour}]{ratio:.2f}×[/]"
+    return f"[{colour}]{ratio:.2f}x[/]"
 
 
 def _layers(seconds: list[dict[str, float]]) -> str:
@@ -199,7 +199,7 @@ def _print_startup(results: Results) -> None:
     console.print(
         f"Start-up, stated apart: a bare one-step `dagster job execute` took {bare.wall_s:.2f} s wall, "
         f"{bare.cpu_s:.2f} s CPU, {bare.peak_mb:.0f} MB (median of {len(results.bare)}, between the same rounds). "
-        f"Goals beyond it: wall {GOALS['wall']:.2f}×, CPU {GOALS['cpu']:.2f}×."
+        f"Goals beyond it: wall {GOALS['wall']:.2f}x, CPU {GOALS['cpu']:.2f}x."
     )
 
 

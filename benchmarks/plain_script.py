@@ -20,12 +20,17 @@ import argparse
 import json
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WORKFLOW = "tpch"
 PARQUET = "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
@@ -189,16 +194,19 @@ class Day:
         """Run all three layers; return the books of each table."""
         books = {}
         for name, table in TABLES.items():
-            bronze = self._timed("bronze", lambda name=name: self.bronze(name))
-            books[name] = self._timed("silver", lambda name=name, table=table, b=bronze: self.silver(name, table, b))
-        self._timed("gold", self.gold)
+            with self._timed("bronze"):
+                bronze = self.bronze(name)
+            with self._timed("silver"):
+                books[name] = self.silver(name, table, bronze)
+        with self._timed("gold"):
+            self.gold()
         return books
 
-    def _timed(self, phase, work):  # noqa: ANN001, ANN202  a stopwatch around any call
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
         start = time.perf_counter()
-        result = work()
+        yield
         self.seconds[phase] = round(self.seconds.get(phase, 0) + time.perf_counter() - start, 3)
-        return result
 
     # -- bronze -------------------------------------------------------------------------------------------------------
 
@@ -356,7 +364,7 @@ def singular(name: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--landing", type=Path, required=True, help="folder with <table>/<table>_day<N>.csv")
     parser.add_argument("--lake", type=Path, required=True, help="folder of the lake")
     parser.add_argument("--day", type=int, required=True, choices=(1, 2))

@@ -166,7 +166,7 @@ def prepare(scale: float, *, seed: int = SEED) -> Path:
     work.mkdir(parents=True)
     _generate(scale, work)
     with duckdb.connect(work / "plan.duckdb") as con:
-        con.execute(f"SET memory_limit = '4GB'; SET temp_directory = '{work}/tmp'")
+        con.execute(f"SET memory_limit = '4GB'; SET temp_directory = '{work}/spill'")
         _plan(con, work, seed)
         for day in DAYS:
             for table in TABLES:
@@ -179,7 +179,8 @@ def prepare(scale: float, *, seed: int = SEED) -> Path:
 def _generate(scale: float, target: Path) -> None:
     tool = Path(sys.executable).with_name("tpchgen-cli")
     names = ",".join(table.name for table in TABLES)
-    command = [tool, "parquet", "--scale-factor", f"{scale:g}", "--tables", names, "--output-dir", target, "--quiet"]
+    command = [str(tool), "parquet", "--scale-factor", f"{scale:g}", "--tables", names]
+    command += ["--output-dir", str(target), "--quiet"]
     subprocess.run(command, check=True)
 
 
@@ -242,10 +243,8 @@ def _new_rows(table: Table, low: int, seed: int) -> list[str]:
     chosen = f"pick >= {low} AND pick < {low + NEW_SHARE}"
     key = table.keys[0]
     if table.name in {"customer", "part"}:
-        return [
-            f"SELECT * EXCLUDE pick REPLACE ({key} + (SELECT max({key}) FROM base_{table.name}) AS {key}), 'new' AS change "
-            f"FROM picked_{table.name} WHERE {chosen}"
-        ]
+        unused = f"{key} + (SELECT max({key}) FROM base_{table.name}) AS {key}"
+        return [f"SELECT * EXCLUDE pick REPLACE ({unused}), 'new' AS change FROM picked_{table.name} WHERE {chosen}"]
     order_key_offset = "(SELECT max(o_orderkey) FROM base_orders)"
     if table.name == "orders":
         return [

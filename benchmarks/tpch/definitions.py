@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmarks.tpch import defs as folder
 from flowforge_assets.loading import load_workflows
 
-defs = load_workflows(Path(__file__))
+defs = load_workflows(folder, Path(__file__).parent)
