@@ -15,6 +15,7 @@ from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.silver import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, still_true
+from flowforge_checks.rules import in_code
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId, utc_now
@@ -52,9 +53,15 @@ class Built:
 def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
     """The asset `[workflow, <model>]`, with a blocking check of its key and a check of every foreign key."""
     key = dg.AssetKey(spec.id.key)
-    checks = [check_spec(KEY, key, f"{', '.join(spec.keys)} identifies a row.", blocks=True)] if spec.keys else []
+    checks = (
+        [check_spec(KEY, key, f"No row lacks its key ({in_code(spec.keys)}), and no two rows share one.", blocks=True)]
+        if spec.keys
+        else []
+    )
     checks += [
-        check_spec(foreign_check(one), key, f"{one.column} is a row of {one.model}, and a known one.")
+        check_spec(
+            foreign_check(one), key, f"`{one.column}` points to a row of `{one.model}`, and not to its unknown member."
+        )
         for one in spec.foreign_keys
     ]
     return layer_asset(

@@ -27,6 +27,7 @@ from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.results import BOOKS, Outcome, as_markdown, of_books, of_count, still_true
+from flowforge_checks.rules import BROKEN_ROWS, in_code
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import SurrogateKeyCollisionError
 from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, silver_table
@@ -99,12 +100,13 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
 
 
 def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({', '.join(spec.keys)}) are never empty.")]
+    held = BROKEN_ROWS["quarantine"]
+    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}.")]
     if spec.typed_columns:
-        implied.append(check_spec(TYPES, key, "Every value is of its column's declared type."))
+        types = ", ".join(f"`{column.name}` {column.type}" for column in spec.typed_columns)
+        implied.append(check_spec(TYPES, key, f"Every value is of its column's declared type: {types}; {held}."))
     ruled = [
-        check_spec(rule.check_name, key, rule.description or rule.summary, blocks=rule.effective_action == "block")
-        for rule in spec.rules
+        check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
     return [
         *implied,
