@@ -21,7 +21,6 @@ from flowforge_resources.layout import utc_now
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.run_reports import AssetReport, write_report
 
-PREVIEW_ROWS = 5
 StepEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
