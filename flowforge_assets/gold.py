@@ -137,7 +137,7 @@ def _build(
         "published_at": utc_now().isoformat(),
         "built_from": dict(built_from),
     }
-    with connect(scratch.folder) as connection:
+    with connect(scratch.root) as connection:
         for name, file in files.items():
             _name_table(connection, spec.id.workflow, name, file)
         connection.execute(f"SET search_path = {literal(spec.id.workflow)}")

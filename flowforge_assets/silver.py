@@ -147,7 +147,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
         bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into else None
         reads = _referenced(lake, spec, scratch)
-    with connect(scratch.folder) as connection:
+    with connect(scratch.root) as connection:
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
