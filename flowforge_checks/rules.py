@@ -293,12 +293,4 @@ class Unique(Rule):
 AnyRule = Annotated[
     NotNull | Range | AllowedValues | Matches | References | Expression | Unique, Field(discriminator="rule")
 ]
-RULE_KINDS: tuple[str, ...] = (
-    "not_null",
-    "range",
-    "allowed_values",
-    "matches",
-    "references",
-    "expression",
-    "unique",
-)
+RULE_KINDS: tuple[type[Rule], ...] = (NotNull, Range, AllowedValues, Matches, References, Expression, Unique)
