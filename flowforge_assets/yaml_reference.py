@@ -5,6 +5,8 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from flowforge_assets.components import Model, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.model_spec import ForeignKey
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
+
 
 DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model)
 NESTED: tuple[type[BaseModel], ...] = (Column, CsvOptions, Freshness, ForeignKey)
@@ -69,20 +71,22 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _type(annotation: Any) -> str:
     origin, args = get_origin(annotation), get_args(annotation)
+    if not args:
+        name = annotation.__name__
+        return {"str": "text", "int": "integer", "float": "number", "bool": "boolean"}.get(
+            name, f"[{name}](#{name.lower()})"
+        )
     if origin is Literal:
         return ", ".join(f"`{word}`" for word in args)
-    if origin in (Union, types.UnionType) and all(_is_rule(one) for one in args):
-        return "[rule](#rules)"
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_type(one) for one in args if one is not type(None)))
-    if origin in (list, tuple):
-        return f"list of {_type(args[0])}"
-    if origin is dict:
-        return f"map of {_type(args[0])} to {_type(args[1])}"
-    if args:
-        return _type(args[0])
-    return {"str": "text", "int": "integer", "float": "number", "bool": "boolean"}.get(
-        annotation.__name__, f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+        return (
+            "[rule](#rules)"
+            if all(map(_is_rule, args))
+            else " or ".join(dict.fromkeys(_type(one) for one in args if one is not type(None)))
+        )
+    shapes = {list: "list of {}", tuple: "list of {}", dict: "map of {} to {}"}
+    return shapes.get(origin, "{}").format(
+        *(_type(one) for one in args if not isinstance(one, str | types.EllipsisType | FieldInfo))
     )
 
 
