@@ -1,0 +1,67 @@
+"""One CSV-like file, read the fast way where that is proven right and the careful way otherwise.
+
+The one entry for callers: `read_any(path, options)`; then `frame()` (clean files) or `batches()` (any), and `account`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+
+from flowforge_assets.formats.csv_account import CsvAccount
+from flowforge_assets.formats.csv_detect import NO_PINS, detect
+from flowforge_assets.formats.csv_fast import scan_fast
+from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
+from flowforge_assets.formats.csv_robust import BATCH_ROWS, read_csv_robust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(slots=True)
+class CsvRead:
+    """A file and how it is written. `account` is filled by `batches()`, and by `counted()` after a fast read."""
+
+    path: Path
+    dialect: CsvDialect
+    account: CsvAccount = field(default_factory=CsvAccount)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the file's own columns."""
+        return self.dialect.columns
+
+    @property
+    def clean(self) -> bool:
+        """Whether `frame()` may be used."""
+        return self.dialect.clean
+
+    def frame(self) -> pl.LazyFrame:
+        """Return a clean file's rows lazily: `_row_number`, the columns as text, `_rescued` (null)."""
+        if not self.clean:
+            raise ValueError(f"{self.path.name} is not clean; read its batches() instead")
+        return scan_fast(self.path, self.dialect).with_columns(
+            pl.col(ROW_NUMBER).cast(pl.Int64), pl.lit(None, pl.String).alias(RESCUED)
+        )
+
+    def batches(self, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield any file's rows in bounded memory, the careful way."""
+        read = read_csv_robust(self.path, self.dialect, batch_rows=batch_rows)
+        yield from read
+        self.account = read.account
+
+    def counted(self, rows: int, continuation: int = 0) -> CsvAccount:
+        """Fill the account of a fast read by the rows that were read."""
+        header = self.dialect.header_lines
+        self.account = CsvAccount(lines=header + rows + continuation, rows=rows, continuation=continuation, header=header)
+        return self.account
+
+
+def read_any(path: str | Path, options: CsvOptions = NO_PINS) -> CsvRead:
+    """Detect how a file is written and return what reads it."""
+    path = Path(path)
+    return CsvRead(path, detect(path, pinned=options))
