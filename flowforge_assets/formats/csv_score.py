@@ -6,6 +6,7 @@ The idea is that of CleverCSV (van den Burg, Nazábal, Sutton 2019): a dialect i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +29,10 @@ WHOLE = ("||", "|~|", "~|~", "|#|", "<|>", "^|^", "<>", "::", "\\t", "@@", "$$",
 QUOTES = ('"', "'", "`")
 SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
 MIN_SHARE_OF_LINES = 0.4
+# A mark between two cells has no space after it; in a sentence it has. Digits around it may be a number or a time.
+FOREIGN = {
+    mark: re.compile("[" + re.escape(",;\t|:^~".replace(mark, "")) + r"](?=[^\s])") for mark in (*PRIORS, *WHOLE)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +123,10 @@ def _worth(cell: str, supposed: Scored) -> float:
     ends = (text[0] in QUOTES) + (text[-1] in QUOTES)
     if ends and supposed.delimiter != text[0]:
         return 0.1 if ends == 2 else 0.35  # noqa: PLR2004
-    foreign = sum(text.count(mark) for mark in ",;\t|" if mark != supposed.delimiter)
-    return 0.75 if not foreign else 0.55 if foreign == 1 and ", " in text else 0.25
+    if '"' in text:
+        return 0.1 if text.count('"') % 2 else 0.5
+    tight = len(FOREIGN[supposed.delimiter].findall(text)) if supposed.delimiter in FOREIGN else 0
+    return 0.75 if not tight else 0.55 if tight == 1 else 0.25
 
 
 def _lengthened(best: Scored, lines: Sequence[str]) -> Scored:
@@ -138,7 +145,7 @@ def _lengthened(best: Scored, lines: Sequence[str]) -> Scored:
 
 def _unquoted(line: str, quote: str) -> str:
     """Return a line without what stands between its quotes."""
-    return "".join(line.split(quote)[::2]) if quote and quote in line else line
+    return "x".join(line.split(quote)[::2]) if quote and quote in line else line
 
 
 def _with_escape(best: Scored, lines: Sequence[str], text: str) -> Scored:
