@@ -63,6 +63,9 @@ class Assembler:
         if self.dialect.comment and line.startswith(self.dialect.comment):
             return [Assembled(unit, "comment", 1, note=(self.original(line), "a comment"))]
         cells = self.splitter.strict(line)
+        requoted = self._other_quote(line)
+        if requoted is not None:
+            return [self._row(unit, 1, requoted, line)]
         if isinstance(cells, list) and self._complete(cells):
             return [Assembled(unit, "row", 1, cells=self._restored(cells[: self.dialect.width]))]
         if cells is Damage.OPEN:
@@ -133,6 +136,18 @@ class Assembler:
         if unclosed:
             reading = Reading(reading.cells, reading.extras, ["an unclosed quote", *reading.why], reading.cost)
         return self._row(unit, 1, reading, line)
+
+    def _other_quote(self, line: str) -> Reading | None:
+        """Read a line whose every cell stands in the quotes that this file does not use."""
+        other = next((q for q in "\"'" if q != self.dialect.quote and line.startswith(q)), "")
+        if not other or self.dialect.width < 2:  # noqa: PLR2004
+            return None
+        bare, splitter = self._bare(line), LineSplitter(self.delimiter, other, self.dialect.escape)
+        cells = splitter.strict(bare)
+        if not isinstance(cells, list) or len(cells) != self.dialect.width:
+            return None
+        quoted = bare.count(other + self.delimiter + other) == len(cells) - 1 and bare.endswith(other)
+        return Reading(list(cells), [], [f"quoted by {other}"], 0.0) if quoted else None
 
     def _bare(self, line: str) -> str:
         """Return a line without the delimiter that ends every line of this file."""

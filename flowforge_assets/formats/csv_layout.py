@@ -26,6 +26,7 @@ TOTALS = re.compile(
     r"|\(?\d+ (?:rows?|records?|lines?|entries)\b.*|©.*|[-=_*]{3,}",
     re.IGNORECASE,
 )
+QUOTES = frozenset("\"'`")
 MAX_HEADER_RECORDS = 4
 MAX_PREAMBLE_RECORDS = 60
 
@@ -94,6 +95,10 @@ def _comment_mark(lines: Sequence[str], splitter: LineSplitter) -> str:
         plain = sample_records([line for line in filled if not line.startswith(mark)], splitter)
         width = usual_width(plain)
         odd = [record for record in sample_records(marked, splitter) if record.width != width]
+        if width > 1 and not odd and marked[0] == filled[0] and plain:
+            names = plain[0].cells
+            body = [record.cells for record in plain[1:300] if record.width == width]
+            odd = plain[:1] if body and _surely_header(names, profiles(body, width)) else []
         if (width > 1 and odd) or (width == 1 and filled[0].startswith(mark) and mark in {"#", "//"}):
             return mark
     return ""
@@ -106,16 +111,42 @@ def _first_of_table(records: Sequence[SampleRecord], width: int) -> int:
     usual = [record.filled for record in records if record.width == width]
     enough = max(2, 0.5 * sorted(usual)[len(usual) // 2]) if width > 2 else 1  # noqa: PLR2004
     for index, record in enumerate(records[:MAX_PREAMBLE_RECORDS]):
-        near = record.width >= max(2, width - 1) and (record.width == width or width > 3)  # noqa: PLR2004
-        if near and record.filled >= enough and _followed(records, index, width):
-            return index
+        if _near(records, index, width) and record.filled >= enough and _followed(records, index, width):
+            return _after_pairs(records, index, width)
     return 0
+
+
+def _near(records: Sequence[SampleRecord], index: int, width: int) -> bool:
+    """Tell whether a record is as wide as the table, or one cell short as a header may be."""
+    record = records[index]
+    if record.width >= width or width < 3:  # noqa: PLR2004
+        return record.width >= width
+    if record.width < width - 1:
+        return False
+    adjacent = index + 1 < len(records) and records[index + 1].line == record.line + record.lines
+    filled = record.filled == record.width
+    return width > 3 or (filled and (adjacent or _index_column(records[index + 1 :], width)))  # noqa: PLR2004
 
 
 def _followed(records: Sequence[SampleRecord], index: int, width: int) -> bool:
     """Tell whether the records after this one are mostly as wide as the table."""
     after = records[index + 1 : index + 6]
     return records[index].width == width or not after or sum(r.width == width for r in after) * 2 > len(after)
+
+
+def _after_pairs(records: Sequence[SampleRecord], first: int, width: int) -> int:
+    """Go past `name,value` lines above a narrow table: a blank line or an empty cell, then what is surely a header."""
+    if width > 3:  # noqa: PLR2004
+        return first
+    for index in range(first + 1, min(first + 8, len(records) - 2)):
+        above, record = records[index - 1], records[index]
+        gap = above.line + above.lines < record.line
+        if record.width == width and (gap or above.filled < width) and record.filled == width:
+            body = [r.cells for r in records[index + 1 : index + 300] if r.width == width]
+            columns = profiles(body, width)
+            if _surely_header(record.cells, columns) and not any(kind_of(c) in TYPED - {"code"} for c in record.cells):
+                return index
+    return first
 
 
 def _trailing(table: Sequence[SampleRecord], width: int) -> bool:
@@ -138,13 +169,24 @@ def _header(
     if not header_like(table[0].cells[:width], columns, body):
         above = _odd_header(records, first, width, splitter)
         return [above] if above else []
-    header = [table[0]]
+    header = [*_groups_above(records, first, width), table[0]]
     for record in table[1:MAX_HEADER_RECORDS]:
-        rest = [r.cells[:width] for r in table[len(header) + 1 :] if r.width in {width, width + 1}][:300]
-        if record.cells != header[0].cells and not _more_header(record, profiles(rest, width), rest):
+        below = [r for r in table if r.line > record.line]
+        rest = [r.cells[:width] for r in below if r.width in {width, width + 1}][:300]
+        if record.cells != table[0].cells and not _more_header(record, profiles(rest, width), rest):
             break
         header.append(record)
     return header
+
+
+def _groups_above(records: Sequence[SampleRecord], first: int, width: int) -> list[SampleRecord]:
+    """Find a line of group names right above the header: as wide, with empty cells between the names."""
+    above = records[first - 1] if first else None
+    if above is None or above.width != width or above.line + above.lines != records[first].line:
+        return []
+    names = [bool(cell.strip()) for cell in above.cells]
+    spread = any(not a and b for a, b in zip(names, names[1:], strict=False))
+    return [above] if spread and sum(names) > names[0] else []
 
 
 def _odd_header(
@@ -187,6 +229,12 @@ def header_like(first: Sequence[str], columns: Sequence[ColumnProfile], body: Se
     return against <= for_it + 0.5
 
 
+def _surely_header(names: Sequence[str], columns: Sequence[ColumnProfile]) -> bool:
+    """Tell whether a record has another kind than its column in every typed column, of which there is one."""
+    told = [kind_of(name) != column.kind for name, column in zip(names, columns, strict=False) if column.strict]
+    return bool(told) and all(told)
+
+
 def _shape_contrast(cell: str, column: Sequence[str]) -> float:
     """Return evidence that a cell of a text column is its name: other length or alphabet than all its cells."""
     lengths = [len(c) for c in column if c]
@@ -207,7 +255,8 @@ def _counts_up(first: Sequence[str]) -> bool:
 
 def _more_header(record: SampleRecord, columns: Sequence[ColumnProfile], rest: Sequence[Sequence[str]]) -> bool:
     """Tell whether a record under a header goes on with it: text in every typed column it fills, in most of them."""
-    if len(rest) < 2 or record.width > len(columns) + 1:  # noqa: PLR2004
+    quoted = record.damaged or any(cell[:1] in QUOTES and cell[:1] == cell[-1:] for cell in record.cells)
+    if len(rest) < 2 or not len(columns) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
         return False
     typed = [(cell, column) for cell, column in zip(record.cells, columns, strict=False) if column.strict]
     told = [kind_of(cell) != column.kind for cell, column in typed if kind_of(cell) not in {EMPTY, MISSING}]
@@ -264,10 +313,11 @@ def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -
     if width < 2:  # noqa: PLR2004
         return 0
     records = sample_records(tail, splitter)
-    count, seen = 0, 0
-    for position in range(len(records) - 1, max(-1, len(records) - 40), -1):
-        record = records[position]
-        gap = position > 0 and records[position - 1].line + records[position - 1].lines < record.line
+    count = _other_table(records, width, layout)
+    kept, seen = records[: len(records) - count], count
+    for position in range(len(kept) - 1, max(-1, len(kept) - 40), -1):
+        record = kept[position]
+        gap = position > 0 and kept[position - 1].line + kept[position - 1].lines < record.line
         seen += 1
         if _is_footer(record, width, layout):
             count = seen
@@ -278,6 +328,26 @@ def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -
     if not count:
         return 0
     return len(tail) - records[len(records) - count].line
+
+
+def _other_table(records: Sequence[SampleRecord], width: int, layout: Layout) -> int:
+    """Return how many records at the end, after a blank line, are a table of their own: two or more, none that fits."""
+    for position in range(len(records) - 1, max(0, len(records) // 2), -1):
+        above, record = records[position - 1], records[position]
+        if _belongs(record, width, layout):
+            return 0
+        if above.line + above.lines < record.line:
+            count = len(records) - position
+            return count if count > 1 else 0
+    return 0
+
+
+def _belongs(record: SampleRecord, width: int, layout: Layout) -> bool:
+    """Tell whether a record may be a row: about as wide, and every typed cell or no typed column says otherwise."""
+    if record.width != width + layout.trailing_delimiter:
+        return abs(record.width - width) == 1 and _fits(record, layout)
+    told = [p.misfit(c) < 0.5 for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict]  # noqa: PLR2004
+    return not told or any(told)
 
 
 def _fits(record: SampleRecord, layout: Layout) -> bool:

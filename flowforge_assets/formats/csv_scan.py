@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 LF, CR, BACKSLASH = 10, 13, 92
+OTHER_QUOTES = frozenset({ord('"'), ord("'")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,9 @@ def _excluded(data: bytes, codes: pl.Series, units: Units, rules: ScanRules) -> 
     regular = units.regular
     if rules.comment and rules.comment in data:
         regular &= codes.gather(units.starts) != rules.comment[0]
+    for other in OTHER_QUOTES - {rules.quote}:
+        if bytes([other]) in data:
+            regular &= codes.gather(units.starts) != other
     if rules.pieces == 1:
         regular &= ~codes.gather(units.starts).is_in([LF, CR, 0, 9, 32])
     if rules.trailing_delimiter:

@@ -54,7 +54,7 @@ def best_dialect(lines: Sequence[str], pinned: CsvOptions) -> Scored:
     sample = _scored_part(lines)
     text = "\n".join(sample)
     delimiters = [pinned.delimiter] if pinned.delimiter else list(_delimiters(sample, text))
-    quotes = [pinned.quote] if pinned.quote is not None else [q for q in QUOTES if q in text] or ['"']
+    quotes = [pinned.quote] if pinned.quote is not None else ['"', *(q for q in QUOTES[1:] if q in text)]
     best = Scored(",", quotes[0], pinned.escape or "double", 0.0)
     for delimiter in delimiters:
         for quote in quotes:
@@ -135,7 +135,8 @@ def _lengthened(best: Scored, lines: Sequence[str]) -> Scored:
     if short == " ":
         return best
     bare = [_unquoted(line, best.quote) for line in lines]
-    for longer in (f" {short} ", short * 3, short * 2, f"{short} "):
+    longest = sorted((whole for whole in WHOLE if short in whole and whole != short), key=len, reverse=True)
+    for longer in (*longest, f" {short} ", short * 3, short * 2, f"{short} "):
         used = sum(line.count(longer) for line in bare)
         alone = sum(line.rstrip(short).replace(longer, "").count(short) for line in bare)
         if used > 0.5 * len(lines) and alone <= 0.02 * used:
