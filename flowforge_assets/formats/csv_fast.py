@@ -83,7 +83,7 @@ def scan_fast(path: Path, dialect: CsvDialect) -> pl.LazyFrame:
         has_header=False,
         skip_rows=dialect.header_lines,
         schema=dict.fromkeys(dialect.columns, pl.String()),
-        missing_utf8_is_empty_string=True,
+        empty_string_is_null=False,
         null_values=list(dialect.null) or None,
         row_index_name=ROW_NUMBER,
         row_index_offset=1,

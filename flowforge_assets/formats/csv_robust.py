@@ -268,8 +268,9 @@ class RobustRead:
         kept: list[tuple[Assembled, str | None]] = []
         base = account.lines - (len(whole) if whole is not None else 0)
         seen = 0
-        for item in slow:
-            before = 0 if whole is None else int(whole.search_sorted(item.unit))
+        units = pl.Series([item.unit for item in slow], dtype=pl.UInt32)
+        earlier = [0] * len(slow) if whole is None else whole.search_sorted(units).to_list()
+        for item, before in zip(slow, earlier, strict=True):
             line = base + before + seen + 1
             seen += item.lines
             account.lines += item.lines

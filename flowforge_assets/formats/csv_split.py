@@ -59,6 +59,20 @@ class LineSplitter:
                 return cells
             position += step
 
+    def tokens(self, text: str) -> list[str]:
+        """Split damaged text at delimiters, except inside cells whose quotes obey the rules; nothing is unquoted."""
+        if not self.quote or self.quote not in text:
+            return text.split(self.delimiter)
+        tokens, position, end, step = [], 0, len(text), len(self.delimiter)
+        while True:
+            found = self._quoted.match(text, position)
+            stop = found.end() if found else text.find(self.delimiter, position)
+            stop = end if stop < 0 else stop
+            tokens.append(text[position:stop])
+            if stop >= end:
+                return tokens
+            position = stop + step
+
     def unescape(self, inner: str) -> str:
         """Return the text that stood between two quotes as it was meant."""
         if self.escape == "backslash" and "\\" in inner:
