@@ -22,6 +22,7 @@ DROP_EMPTY, DROP_EMPTY_AT_END = 1.1, 0.2
 SET_ASIDE = 1.5
 MERGE, MERGE_BEFORE_SPACE = 1.6, 0.7
 BROKEN_QUOTES, QUOTES_ACROSS = 0.8, 3.0
+CHEAPEST_MERGE = 0.0
 GOOD_ENOUGH, FITS = 2.4, 0.3
 WIDEST_BAND = 24
 LARGEST_TABLE = 60_000
@@ -86,9 +87,11 @@ class Aligner:
         for column in range(width - lack + (lack > 0)):
             if lack:
                 cost = before[column] + SKIP * lack + after[column + lack]
+            elif (shifted := before[column] + after[column + 1]) + CHEAPEST_MERGE >= best:
+                continue
             else:
                 cell, price = self.merged(tokens[column : column + split + 1])
-                cost = before[column] + price + self._profiles[column].misfit(cell) + after[column + 1]
+                cost = shifted + price + self._profiles[column].misfit(cell)
             if cost < best - 1e-9:
                 best, place = cost, column
         if lack:
@@ -164,7 +167,7 @@ class Aligner:
             crossings = sum(map(self._splitter_boundary, pieces[:-1], pieces[1:])) if not regular else 0
             return cell, (0.0 if regular else BROKEN_QUOTES) + QUOTES_ACROSS * crossings
         cost += 0.0 if regular else BROKEN_QUOTES
-        return text, cost + sum(1.0 for p in pieces if self._fully_quoted(p))
+        return text, cost + sum(1.0 for p in pieces if self._splitter.quote in p and self._fully_quoted(p))
 
     def _fully_quoted(self, piece: str) -> bool:
         text, quote = piece.strip(), self._splitter.quote

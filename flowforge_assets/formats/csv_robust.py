@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from flowforge_assets.formats.csv_ahead import ahead
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_assemble import Assembled, Assembler
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_sample import is_blank
-from flowforge_assets.formats.csv_scan import ScanRules, Units, as_series, line_ends, scan
+from flowforge_assets.formats.csv_scan import ScanRules, Units, as_series, count_lines, line_ends, scan, unremarkable
 from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class RobustRead:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the file's rows in order."""
-        for table in self._tables():
+        for table in ahead(self._tables()):
             yield from table.to_batches(max_chunksize=self.batch_rows)
         self.account.redecoded = self.source.redecoded
 
@@ -125,11 +126,31 @@ class RobustRead:
         stand_in = self._stand_in(data)
         given = self.dialect.delimiter.encode()
         shown = data.replace(given, stand_in.encode()) if stand_in != self.dialect.delimiter else data
+        straight = self._straight(shown, stand_in) if last or data.endswith(b"\n") else None
+        if straight is not None:
+            return len(data), straight
         units = scan(shown, self._rules(stand_in))
         if units.regular.all():
             self._book_regular(units, None)
             return len(data), self._numbered(self._bulk(shown, units, stand_in), None, [])
         return self._mixed(data, shown, units, stand_in, last=last)
+
+    def _straight(self, shown: bytes, mark: str) -> pa.Table | None:
+        """Read a block in one go if it proves regular while it is read."""
+        if not unremarkable(shown, self._rules(mark)):
+            return None
+        try:
+            table = self._arrow(shown, mark)
+        except pa.ArrowInvalid:
+            return None
+        if self.dialect.trailing_delimiter and pc.max(pc.binary_length(table.columns[-1])).as_py():
+            return None
+        lines = count_lines(shown)
+        self.account.rows += table.num_rows
+        self.account.lines += lines
+        self.account.continuation += lines - table.num_rows
+        table = table.select(range(self.dialect.width))
+        return self._numbered(self._with_delimiter(table, mark), None, [])
 
     def _stray(self, line: str) -> Assembled:
         if is_blank(line, self.dialect.delimiter):
@@ -196,21 +217,27 @@ class RobustRead:
         names = [str(i) for i in range(self.dialect.pieces)]
         if not data:
             return pa.table([pa.array([], pa.string()) for _ in names[: self.dialect.width]], names=names[: self.dialect.width])
-        shown = data
-        if self.dialect.escape == "backslash" and self.dialect.quote:
-            quote = self.dialect.quote.encode()
-            shown = data.replace(b"\\" + quote, quote * 2)
-        table = pa_csv.read_csv(
-            pa.BufferReader(shown),
-            pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(shown) + 1),
-            pa_csv.ParseOptions(
-                delimiter=mark, quote_char=self.dialect.quote or False, newlines_in_values=True, ignore_empty_lines=False
-            ),
-            pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), check_utf8=False, strings_can_be_null=False),
-        ).select(names[: self.dialect.width])
+        table = self._arrow(data, mark).select(names[: self.dialect.width])
         if table.num_rows != len(units.ends):
             raise RuntimeError(f"{table.num_rows} records were read of {len(units.ends)}")
         return self._with_delimiter(table, mark) if units.delimiters_in_quotes else table
+
+    def _arrow(self, data: bytes, mark: str) -> pa.Table:
+        """Read records that are regular, or fail."""
+        names = [str(i) for i in range(self.dialect.pieces)]
+        if self.dialect.escape == "backslash" and self.dialect.quote:
+            quote = self.dialect.quote.encode()
+            data = data.replace(b"\\" + quote, quote * 2)
+        return pa_csv.read_csv(
+            pa.BufferReader(data),
+            pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
+            pa_csv.ParseOptions(
+                delimiter=mark, quote_char=self.dialect.quote or False, newlines_in_values=True, ignore_empty_lines=False
+            ),
+            pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), check_utf8=False, strings_can_be_null=False
+            ),
+        )
 
     def _with_delimiter(self, table: pa.Table, mark: str) -> pa.Table:
         """Put the delimiter back where a byte stood for it inside quotes."""

@@ -59,6 +59,42 @@ def line_ends(data: bytes, codes: pl.Series) -> pl.Series:
     return pl.concat([ends, alone]).sort()
 
 
+def unremarkable(data: bytes, rules: ScanRules) -> bool:
+    """Tell cheaply whether nothing in a block but the count of cells may be irregular: quotes, comments, backslashes.
+
+    The count is then left to the reader, which refuses a record with another: three times as fast as `scan`.
+    """
+    if rules.pieces == 1 or (rules.backslash and b"\\" in data) or _odd_line(data, rules):
+        return False
+    if rules.quote is None or bytes([rules.quote]) not in data:
+        return True
+    codes = as_series(data)
+    quotes = (codes == rules.quote).arg_true().cast(pl.Int64)
+    opening = pl.int_range(len(quotes), eager=True) % 2 == 0
+    return len(quotes) % 2 == 0 and not _misplaced(codes, quotes, opening, rules).any()
+
+
+def _odd_line(data: bytes, rules: ScanRules) -> bool:
+    """Tell whether a line is blank (Arrow takes it for a record) or begins with a comment or another quote."""
+    marks = [*rules.comment[:1], *(OTHER_QUOTES - {rules.quote})]
+    if data[0] in {LF, CR, *marks}:
+        return True
+    codes = as_series(data)
+    before, code = codes.slice(0, len(data) - 1), codes.slice(1)
+    odd = (code == CR) | (code == LF) & (before != CR)
+    for mark in marks:
+        odd |= code == mark
+    return bool((odd & ((before == LF) | (before == CR))).any())
+
+
+def count_lines(data: bytes) -> int:
+    """Count physical lines; text after the last line end is one."""
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+        ends = line_ends(data, as_series(data))
+        return len(ends) + (int(ends[-1]) != len(data) if len(ends) else 1)
+    return int((as_series(data) == LF).sum()) + (not data.endswith(b"\n"))
+
+
 def scan(data: bytes, rules: ScanRules) -> Units:
     """Cut a block that ends at a line's end (or the file's) into units."""
     shown = data.replace(b'\\"', b'""') if rules.backslash and rules.quote == ord('"') else data
@@ -123,10 +159,14 @@ def _misplaced(codes: pl.Series, quotes: pl.Series, opening: pl.Series, rules: S
     last = len(codes) - 1
     before = codes.gather((quotes - 1).clip(lower_bound=0))
     after = codes.gather((quotes + 1).clip(upper_bound=last))
-    edge = [rules.delimiter, LF, CR]
-    opens = before.is_in(edge) | (before == rules.quote) & _follows(quotes) | (quotes == 0)
-    closes = after.is_in(edge) | (after == rules.quote) | (quotes == last)
+    opens = _edge(before, rules) | (before == rules.quote) & _follows(quotes) | (quotes == 0)
+    closes = _edge(after, rules) | (after == rules.quote) | (quotes == last)
     return ~((opening & opens) | (~opening & closes))
+
+
+def _edge(codes: pl.Series, rules: ScanRules) -> pl.Series:
+    """Tell of each byte whether it stands between cells; comparisons, for `is_in` is ten times slower."""
+    return (codes == rules.delimiter) | (codes == LF) | (codes == CR)
 
 
 def _follows(quotes: pl.Series) -> pl.Series:
