@@ -94,7 +94,9 @@ def polars_default(path: Path) -> Loaded:
 
 
 def polars_lenient(path: Path) -> Loaded:
-    return _polars(pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, ignore_errors=True, encoding="utf8-lossy"))
+    return _polars(
+        pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, ignore_errors=True, encoding="utf8-lossy")
+    )
 
 
 def _polars(frame: pl.DataFrame) -> Loaded:
@@ -147,7 +149,11 @@ def attempt(reader: Callable[[Path], Loaded], path: Path, truth: dict[str, Any])
         if reader is flowforge:
             print(f"flowforge failed on {path.name}: {error!r}", file=sys.stderr)
         empty = not truth["header"] and not truth["rows"]
-        return Score(None, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)) if empty else Score(NOTHING if truth["header"] else None, NOTHING, NOTHING)
+        return (
+            Score(None, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
+            if empty
+            else Score(NOTHING if truth["header"] else None, NOTHING, NOTHING)
+        )
 
 
 def run(folder: Path, names: list[str], worst: int) -> dict[str, Any]:

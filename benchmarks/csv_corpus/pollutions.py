@@ -32,7 +32,9 @@ def _some(doc: Document, r: random.Random, most: int = 3) -> list[int]:
 
 
 def preamble_text(doc: Document, r: random.Random) -> None:
-    doc.above = r.choice([["Quarterly report"], ["Company Ltd", "Exported 2024-05-01 by admin"], ["Report: sales", "Region: all", ""]])
+    doc.above = r.choice(
+        [["Quarterly report"], ["Company Ltd", "Exported 2024-05-01 by admin"], ["Report: sales", "Region: all", ""]]
+    )
 
 
 def preamble_gap(doc: Document, r: random.Random) -> None:
@@ -68,7 +70,16 @@ def footer_total(doc: Document, r: random.Random) -> None:
 
 
 def footer_note(doc: Document, r: random.Random) -> None:
-    doc.below = [r.choice(["Source: internal statistics office", "Generated on 2024-01-05", "* preliminary figures", f"{len(doc.rows)} rows"])]
+    doc.below = [
+        r.choice(
+            [
+                "Source: internal statistics office",
+                "Generated on 2024-01-05",
+                "* preliminary figures",
+                f"{len(doc.rows)} rows",
+            ]
+        )
+    ]
 
 
 def footer_gap(doc: Document, r: random.Random) -> None:
@@ -196,7 +207,7 @@ def quotes_inside(doc: Document, r: random.Random) -> None:
     c = _text_column(doc)
     for i in _some(doc, r, 5):
         row = [*doc.rows[i]]
-        row[c] = f'The {doc.quote}big{doc.quote} {row[c].replace(doc.quote, "")}'
+        row[c] = f"The {doc.quote}big{doc.quote} {row[c].replace(doc.quote, '')}"
         doc.rows[i] = row
 
 
@@ -277,7 +288,11 @@ def thousands(doc: Document, r: random.Random) -> None:
 def embedded_newlines(doc: Document, r: random.Random) -> None:
     c = _text_column(doc)
     for i in _some(doc, r, 6):
-        doc.rows[i] = [*doc.rows[i][:c], f"{doc.rows[i][c]}{doc.newline}second line, with {doc.delimiter}", *doc.rows[i][c + 1 :]]
+        doc.rows[i] = [
+            *doc.rows[i][:c],
+            f"{doc.rows[i][c]}{doc.newline}second line, with {doc.delimiter}",
+            *doc.rows[i][c + 1 :],
+        ]
 
 
 def second_table(doc: Document, r: random.Random) -> None:

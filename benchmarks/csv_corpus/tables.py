@@ -14,7 +14,9 @@ FIRST = "Anna Bob Carla Dmitri Élodie Fatima Günter Hiro Ines Jürgen Kofi Len
 LAST = "Smith Müller O'Neil Garcia Rossi Nowak Tanaka Dubois Larsen Kaya Silva Khan Novák Jensen Weiß Li".split()
 CITIES = ["London", "São Paulo", "Zürich", "New York", "Köln", "Paris", "Łódź", "Oslo", "Den Haag", "Athens", "Lima"]
 STREETS = ["Main Street", "Baker St.", "Rue de la Paix", "Hauptstraße", "5th Avenue", "Via Roma", "Station Road"]
-WORDS = "late order customer asked for refund item arrived damaged please call back gift wrap fragile fast delivery".split()
+WORDS = (
+    "late order customer asked for refund item arrived damaged please call back gift wrap fragile fast delivery".split()
+)
 THINGS = ["Lamp", "Desk", "Chair", "Monitor", "Cable", "Pipe", "Bolt", "Coat", "Mug", "Tent", "Bike", "Phone"]
 
 
@@ -81,7 +83,10 @@ def sales(r: random.Random, n: int) -> Table:
 
 
 def people_text(r: random.Random, n: int) -> Table:
-    rows = [[r.choice(FIRST), r.choice(LAST), r.choice(CITIES), r.choice(["Engineer", "Nurse", "Clerk", "Cook"])] for _ in range(n)]
+    rows = [
+        [r.choice(FIRST), r.choice(LAST), r.choice(CITIES), r.choice(["Engineer", "Nurse", "Clerk", "Cook"])]
+        for _ in range(n)
+    ]
     return ["first name", "last name", "city", "job"], rows
 
 
@@ -119,7 +124,9 @@ def narrow(r: random.Random, n: int) -> Table:
 
 def wide(r: random.Random, n: int) -> Table:
     count = r.choice([40, 120])
-    rows = [[str(i), *(f"{r.uniform(0, 100):.2f}" if c % 3 else r.choice(WORDS) for c in range(count))] for i in range(n)]
+    rows = [
+        [str(i), *(f"{r.uniform(0, 100):.2f}" if c % 3 else r.choice(WORDS) for c in range(count))] for i in range(n)
+    ]
     return ["id", *(f"m{c}" for c in range(count))], rows
 
 

@@ -72,11 +72,20 @@ class Aligner:
         quotes = sum(cost for _, cost in singles)
         plain = self.positional(cells)
         if surplus > 0 and not any(cell.strip() for cell in cells[self._width :]):
-            plain = Reading(cells[: self._width], [], ["a delimiter too many"], DROP_EMPTY_AT_END * surplus + self._misfits(cells[: self._width]))
+            plain = Reading(
+                cells[: self._width],
+                [],
+                ["a delimiter too many"],
+                DROP_EMPTY_AT_END * surplus + self._misfits(cells[: self._width]),
+            )
         if plain.cost + quotes <= FITS + abs(surplus) * SKIP_AT_END and surplus < 0:
             return plain
         region = self._one_region(tokens, singles, surplus)
-        return region if region.cost < plain.cost + quotes else Reading(plain.cells, plain.extras, plain.why, plain.cost + quotes)
+        return (
+            region
+            if region.cost < plain.cost + quotes
+            else Reading(plain.cells, plain.extras, plain.why, plain.cost + quotes)
+        )
 
     def _one_region(self, tokens: list[str], singles: list[tuple[str, float]], surplus: int) -> Reading:
         """Find the one column whose cell was split into `surplus` + 1 pieces, or the one place where cells lack."""
@@ -158,7 +167,8 @@ class Aligner:
             return self.single(pieces[0])
         text = self._splitter.delimiter.join(pieces)
         cost = sum(
-            (MERGE_BEFORE_SPACE if p[:1] == " " else MERGE) + (0.0 if p and not p.isspace() else 1.0) for p in pieces[1:]
+            (MERGE_BEFORE_SPACE if p[:1] == " " else MERGE) + (0.0 if p and not p.isspace() else 1.0)
+            for p in pieces[1:]
         ) + (0.0 if pieces[0].strip() else 1.0)
         if not self._splitter.quote or self._splitter.quote not in text:
             return text, cost

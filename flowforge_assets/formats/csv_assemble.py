@@ -62,6 +62,8 @@ class Assembler:
             return [Assembled(unit, "blank", 1)]
         if self.dialect.comment and line.startswith(self.dialect.comment):
             return [Assembled(unit, "comment", 1, note=(self.original(line), "a comment"))]
+        if self.dialect.header_text and self.original(line) == self.dialect.header_text:
+            return [Assembled(unit, "rescued", 1, note=(self.original(line), "the header again"))]
         cells = self.splitter.strict(line)
         requoted = self._other_quote(line)
         if requoted is not None:
@@ -78,7 +80,9 @@ class Assembler:
 
     def original(self, text: str) -> str:
         """Return text with the delimiter as the file has it."""
-        return text if self.delimiter == self.dialect.delimiter else text.replace(self.delimiter, self.dialect.delimiter)
+        return (
+            text if self.delimiter == self.dialect.delimiter else text.replace(self.delimiter, self.dialect.delimiter)
+        )
 
     def _restored(self, cells: list[str] | list[str | None]) -> list[str | None]:
         if self.delimiter == self.dialect.delimiter:
@@ -120,9 +124,7 @@ class Assembler:
         note = (self.original(raw), "; ".join(reading.why)) if reading.why else None
         return Assembled(unit, "row", lines, cells=self._restored(reading.cells), note=note)
 
-    def _repaired(
-        self, unit: int, count: int, text: Callable[[int], str], line: str, *, unclosed: bool
-    ) -> Assembled:
+    def _repaired(self, unit: int, count: int, text: Callable[[int], str], line: str, *, unclosed: bool) -> Assembled:
         """Take the cheapest of all readings of a damaged line, alone, with others, or with another delimiter."""
         reading = self.aligner.read(self._bare(line))
         if unclosed or self.aligner.half_quoted(line.rsplit(self.delimiter, 1)[-1]):

@@ -53,6 +53,8 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
         trailing_delimiter=layout.trailing_delimiter,
         max_record_lines=pinned.max_record_lines,
         profiles=layout.profiles,
+        header_text=layout.header_text,
+        header_again=bool(layout.header_text) and lines.count(layout.header_text) > 1,
     )
     return replace(dialect, clean=is_clean(source, dialect))
 
@@ -95,7 +97,11 @@ def _footer(  # noqa: PLR0917 -- one step of detect, which has all of it at hand
     text = decode(source.range(start, source.size), encoding)
     tail = split_lines(text)[(1 if start else len(layout.leading)) :]
     blank = len(tail) - len(_stripped(tail))
-    count = pinned.footer_lines if pinned.footer_lines is not None else footer_length(_stripped(tail), scored.splitter(), layout)
+    count = (
+        pinned.footer_lines
+        if pinned.footer_lines is not None
+        else footer_length(_stripped(tail), scored.splitter(), layout)
+    )
     if pinned.footer_lines is None and count:
         count += blank
     count = min(count, len(tail))

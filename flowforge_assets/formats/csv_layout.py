@@ -40,6 +40,7 @@ class Layout:
     trailing_delimiter: bool
     comment: str
     profiles: tuple[ColumnProfile, ...]
+    header_text: str = ""
 
 
 def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions) -> Layout:
@@ -49,7 +50,9 @@ def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions
     shown = ["" if i < skip or _is_comment(line, comment, splitter) else line for i, line in enumerate(lines)]
     records = sample_records(shown, splitter)
     if not records:
-        return Layout((), _roles(lines, (), len(lines), skip, comment), trailing_delimiter=False, comment=comment, profiles=())
+        return Layout(
+            (), _roles(lines, (), len(lines), skip, comment), trailing_delimiter=False, comment=comment, profiles=()
+        )
     width = usual_width(records)
     first = 0 if pinned.skip_lines is not None else _first_of_table(records, width)
     table = records[first:]
@@ -62,7 +65,9 @@ def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions
     heads = tuple(range_of for record in header for range_of in range(record.line, record.line + record.lines))
     end = body[0].line if body else len(lines)
     rows = [record.cells[:width] if trailing and record.width == width + 1 else record.cells for record in body]
-    return Layout(names, _roles(lines, heads, end, skip, comment), trailing, comment, profiles(rows[:400], width))
+    columns = profiles([row for row in rows[:400] if row != (header[-1].cells if header else None)], width)
+    text = header[-1].text if header and _surely_header(header[-1].cells, columns) else ""
+    return Layout(names, _roles(lines, heads, end, skip, comment), trailing, comment, columns, text)
 
 
 def _roles(lines: Sequence[str], heads: Sequence[int], end: int, skip: int, comment: str) -> tuple[Role, ...]:
@@ -189,9 +194,7 @@ def _groups_above(records: Sequence[SampleRecord], first: int, width: int) -> li
     return [above] if spread and sum(names) > names[0] else []
 
 
-def _odd_header(
-    records: Sequence[SampleRecord], first: int, width: int, splitter: LineSplitter
-) -> SampleRecord | None:
+def _odd_header(records: Sequence[SampleRecord], first: int, width: int, splitter: LineSplitter) -> SampleRecord | None:
     """Find a header above the rows that is short or written with another delimiter."""
     if not first or width < 3:  # noqa: PLR2004
         return None

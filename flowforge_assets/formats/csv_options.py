@@ -32,12 +32,16 @@ class CsvOptions(BaseModel):
         default=None, min_length=1, description="Text between two cells, one or more characters: ',', ';', '\\t', '||'."
     )
     quote: str | None = Field(
-        default=None, max_length=1, description="Character around a cell that holds delimiters; '' if cells are never quoted."
+        default=None,
+        max_length=1,
+        description="Character around a cell that holds delimiters; '' if cells are never quoted.",
     )
     escape: Escape | None = Field(
         default=None, description="How a quote inside a quoted cell is written: 'double' (\"\") or 'backslash' (\\\")."
     )
-    encoding: str | None = Field(default=None, description="Python's name of the encoding: 'utf-8', 'cp1252', 'utf-16-le'.")
+    encoding: str | None = Field(
+        default=None, description="Python's name of the encoding: 'utf-8', 'cp1252', 'utf-16-le'."
+    )
     header: bool | int | None = Field(
         default=None, description="true, false, or how many lines the header has; several lines are joined per column."
     )
@@ -45,8 +49,12 @@ class CsvOptions(BaseModel):
     footer_lines: int | None = Field(default=None, ge=0, description="Physical lines at the end that are no data.")
     comment: str | None = Field(default=None, description="Lines that start with this text are comments; '' for none.")
     null: tuple[str, ...] = Field(default=(), description="Cell texts that stand for null, e.g. ['NA', '\\\\N'].")
-    trailing_delimiter: bool | None = Field(default=None, description="Whether each line ends in one delimiter too many.")
-    header_join: str = Field(default=" ", description="Text between the parts of a name that stands in several header lines.")
+    trailing_delimiter: bool | None = Field(
+        default=None, description="Whether each line ends in one delimiter too many."
+    )
+    header_join: str = Field(
+        default=" ", description="Text between the parts of a name that stands in several header lines."
+    )
     max_record_lines: int = Field(
         default=5000, ge=1, description="A quoted cell that runs over more lines is taken for an unclosed quote."
     )
@@ -54,7 +62,11 @@ class CsvOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How one file is written. `clean` means a fast standard reader gives the same rows."""
+    """How one file is written. `clean` means a fast standard reader gives the same rows.
+
+    `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
+    set aside. `header_again` says the sample has such a line.
+    """
 
     encoding: str
     bom_bytes: int
@@ -71,6 +83,8 @@ class CsvDialect:
     trailing_delimiter: bool
     max_record_lines: int
     profiles: tuple[ColumnProfile, ...]
+    header_text: str = ""
+    header_again: bool = False
     clean: bool = False
 
     @property

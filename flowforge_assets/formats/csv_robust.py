@@ -167,7 +167,8 @@ class RobustRead:
         d = self.dialect
         quote = ord(d.quote) if d.quote and d.quote.isascii() else None
         backslash = d.escape == "backslash"
-        return ScanRules(ord(delimiter), quote, d.pieces, d.trailing_delimiter, backslash, d.comment.encode())
+        header = d.header_text.replace(d.delimiter, delimiter).encode()
+        return ScanRules(ord(delimiter), quote, d.pieces, d.trailing_delimiter, backslash, d.comment.encode(), header)
 
     def _mixed(self, data: bytes, shown: bytes, units: Units, mark: str, *, last: bool) -> tuple[int, pa.Table]:
         """Read the regular units in bulk, the others one by one, and restore their order."""
@@ -185,7 +186,11 @@ class RobustRead:
                 continue
             found = assembler.at(unit, count, text, last=last)
             if found is None:
-                used = starts[unit] if mark == self.dialect.delimiter else len(assembler.original(shown[: starts[unit]].decode()).encode())
+                used = (
+                    starts[unit]
+                    if mark == self.dialect.delimiter
+                    else len(assembler.original(shown[: starts[unit]].decode()).encode())
+                )
                 count = unit
                 break
             slow.extend(found)
@@ -200,7 +205,13 @@ class RobustRead:
         whole = regular.arg_true()
         self._book_regular(units, whole)
         pieces = _slices(shown, units, regular)
-        kept = Units(units.starts.gather(whole), units.ends.gather(whole), regular.filter(regular), None, units.delimiters_in_quotes)
+        kept = Units(
+            units.starts.gather(whole),
+            units.ends.gather(whole),
+            regular.filter(regular),
+            None,
+            units.delimiters_in_quotes,
+        )
         return self._numbered(self._bulk(pieces, kept, mark), whole, slow)
 
     def _book_regular(self, units: Units, whole: pl.Series | None) -> None:
@@ -216,7 +227,9 @@ class RobustRead:
         """Read regular records with Arrow's reader."""
         names = [str(i) for i in range(self.dialect.pieces)]
         if not data:
-            return pa.table([pa.array([], pa.string()) for _ in names[: self.dialect.width]], names=names[: self.dialect.width])
+            return pa.table(
+                [pa.array([], pa.string()) for _ in names[: self.dialect.width]], names=names[: self.dialect.width]
+            )
         table = self._arrow(data, mark).select(names[: self.dialect.width])
         if table.num_rows != len(units.ends):
             raise RuntimeError(f"{table.num_rows} records were read of {len(units.ends)}")
@@ -232,7 +245,10 @@ class RobustRead:
             pa.BufferReader(data),
             pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
             pa_csv.ParseOptions(
-                delimiter=mark, quote_char=self.dialect.quote or False, newlines_in_values=True, ignore_empty_lines=False
+                delimiter=mark,
+                quote_char=self.dialect.quote or False,
+                newlines_in_values=True,
+                ignore_empty_lines=False,
             ),
             pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), check_utf8=False, strings_can_be_null=False
@@ -249,7 +265,9 @@ class RobustRead:
     # Rows with their numbers.
 
     def _irregular(self, slow: list[Assembled]) -> pa.Table:
-        empty = pa.table([pa.array([], pa.string())] * self.dialect.width, names=[str(i) for i in range(self.dialect.width)])
+        empty = pa.table(
+            [pa.array([], pa.string())] * self.dialect.width, names=[str(i) for i in range(self.dialect.width)]
+        )
         return self._numbered(empty, pl.Series([], dtype=pl.UInt32), slow)
 
     def _numbered(self, bulk: pa.Table, whole: pl.Series | None, slow: list[Assembled]) -> pa.Table:
@@ -266,15 +284,25 @@ class RobustRead:
         order = pl.concat([bulk_units, units]).arg_sort().to_arrow() if kept else None
         is_row = pl.Series([True] * 1 + [item.fate == "row" for item, _ in kept])[1:]
         rows = pl.concat([pl.Series([True], dtype=pl.Boolean).new_from_index(0, bulk.num_rows), is_row])
-        notes = pa.concat_arrays([pa.nulls(bulk.num_rows, pa.string()), pa.array([note for _, note in kept], pa.string())])
+        notes = pa.concat_arrays(
+            [pa.nulls(bulk.num_rows, pa.string()), pa.array([note for _, note in kept], pa.string())]
+        )
         return self._ordered(bulk, columns, order, rows, notes, first)
 
     def _ordered(
-        self, bulk: pa.Table, columns: list[pa.Array], order: pa.Array | None, rows: pl.Series, notes: pa.Array, first: int
+        self,
+        bulk: pa.Table,
+        columns: list[pa.Array],
+        order: pa.Array | None,
+        rows: pl.Series,
+        notes: pa.Array,
+        first: int,
     ) -> pa.Table:
-        joined = [
-            pa.chunked_array([*column.chunks, extra]) for column, extra in zip(bulk.columns, columns, strict=True)
-        ] if columns else list(bulk.columns)
+        joined = (
+            [pa.chunked_array([*column.chunks, extra]) for column, extra in zip(bulk.columns, columns, strict=True)]
+            if columns
+            else list(bulk.columns)
+        )
         if order is not None:
             joined = [column.take(order) for column in joined]
             notes, rows = notes.take(order), rows.gather(pl.from_arrow(order))
@@ -315,9 +343,11 @@ class RobustRead:
 def _slices(data: bytes, units: Units, regular: pl.Series) -> bytes:
     """Return the bytes of the regular units, joined run by run."""
     frame = pl.DataFrame({"s": units.starts.head(len(regular)), "e": units.ends.head(len(regular)), "r": regular})
-    runs = frame.group_by(pl.col("r").rle_id().alias("run"), maintain_order=True).agg(
-        pl.col("s").first(), pl.col("e").last(), pl.col("r").first()
-    ).filter("r")
+    runs = (
+        frame.group_by(pl.col("r").rle_id().alias("run"), maintain_order=True)
+        .agg(pl.col("s").first(), pl.col("e").last(), pl.col("r").first())
+        .filter("r")
+    )
     return b"".join(data[s:e] for s, e in zip(runs["s"].to_list(), runs["e"].to_list(), strict=True))
 
 
