@@ -18,22 +18,23 @@ if TYPE_CHECKING:
 
 TABLES_PER_KIND = 9
 MIXED_FILES = 500
-# A space or a tab within every cell's reach, or one-column damage: the truth would be a guess.
-IMPOSSIBLE = {("delimiter space", "preamble"), ("delimiter space", "space-delimited row")}
+SHARE_OF_GROUPS = 0.6
 
 
-def generate(folder: Path, seed: int = 7) -> int:
+def generate(
+    folder: Path, seed: int = 7, *, tables_per_kind: int = TABLES_PER_KIND, mixed_files: int = MIXED_FILES
+) -> int:
     """Write all files and truths; return how many."""
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for group in (FORMAT, HEAD, FOOT, BODY, SIZE):
         for kind in group:
-            for table in range(TABLES_PER_KIND):
+            for table in range(tables_per_kind):
                 count += _write(folder, f"{seed}:{kind}:{table}", [kind], kind)
-    for i in range(MIXED_FILES):
+    for i in range(mixed_files):
         r = random.Random(f"{seed}:mixed:{i}")
         kinds = [r.choice(list(FORMAT))]
-        kinds += [r.choice(list(group)) for group in (HEAD, FOOT, BODY) if r.random() < 0.6]
+        kinds += [r.choice(list(group)) for group in (HEAD, FOOT, BODY) if r.random() < SHARE_OF_GROUPS]
         count += _write(folder, f"{seed}:mixed:{i}", kinds, f"{len(kinds)} at a time")
     return count
 

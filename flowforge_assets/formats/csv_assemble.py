@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_options import CsvDialect
 
 Fate = Literal["row", "comment", "blank", "rescued", "header", "preamble", "footer"]
+ENDS = "\r\n"
 LONGEST_ODD_JOIN = 12
 REGULAR_ENOUGH = 3
 
@@ -57,7 +58,7 @@ class Assembler:
 
     def at(self, unit: int, count: int, text: Callable[[int], str], *, last: bool) -> list[Assembled] | None:
         """Read what begins at a unit; None if its end is not in this block."""
-        line = text(unit)
+        line = text(unit).rstrip(ENDS)
         if is_blank(line, self.delimiter):
             return [Assembled(unit, "blank", 1)]
         if self.dialect.comment and line.startswith(self.dialect.comment):
@@ -101,7 +102,7 @@ class Assembler:
             lines.append(text(other))
             if self.dialect.quote not in lines[-1]:
                 continue
-            joined = "\n".join(lines)
+            joined = "".join(lines).rstrip(ENDS)
             cells = self.splitter.strict(joined)
             if cells is Damage.ODD:
                 return None
@@ -166,7 +167,7 @@ class Assembler:
                 return None
             if self.dialect.quote not in lines[-1]:
                 continue
-            joined = self._bare("\n".join(lines))
+            joined = self._bare("".join(lines).rstrip(ENDS))
             reading = self.aligner.read(joined)
             if None not in reading.cells and not reading.extras and reading.cost < SKIP:
                 return self._row(unit, len(lines), reading, joined)
@@ -179,14 +180,16 @@ class Assembler:
         profiles = self.dialect.profiles
         if unit + 1 >= count or None not in alone.cells or not profiles or not profiles[0].strict:
             return None
-        first, second = self._bare(line).split(self.delimiter), self._bare(text(unit + 1)).split(self.delimiter)
+        following = text(unit + 1).rstrip(ENDS)
+        first, second = self._bare(line).split(self.delimiter), self._bare(following).split(self.delimiter)
         if len(first) + len(second) - 1 != self.dialect.width or profiles[0].misfit(second[0]) < 1:
             return None
-        cells = [*first[:-1], f"{first[-1]}\n{second[0]}", *second[1:]]
+        end = text(unit)[len(line) :]
+        cells = [*first[:-1], f"{first[-1]}{end}{second[0]}", *second[1:]]
         if self.aligner.score(cells) > 1 or not second[0].strip():
             return None
         reading = Reading(list(cells), [], ["a line end inside a cell"], 0.0)
-        return self._row(unit, 2, reading, "\n".join((line, text(unit + 1))))
+        return self._row(unit, 2, reading, f"{line}{end}{following}")
 
     def _other_delimiter(self, line: str, reading: Reading) -> Reading:
         """Read a line that is hardly split at all with another delimiter, if it then is."""

@@ -179,7 +179,7 @@ class RobustRead:
         taken: list[int] = []
 
         def text(unit: int) -> str:
-            return shown[starts[unit] : ends[unit]].decode().rstrip("\r\n")
+            return shown[starts[unit] : ends[unit]].decode()
 
         for unit in (~units.regular).arg_true().to_list():
             if unit < resume:
