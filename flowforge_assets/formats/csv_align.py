@@ -96,6 +96,8 @@ class Aligner:
         for column in range(width - lack + (lack > 0)):
             if lack:
                 cost = before[column] + SKIP * lack + after[column + lack]
+            elif not any(cells[column : column + split]) and column + split < len(cells):
+                cost = before[column] + DROP_EMPTY * split + after[column]
             elif (shifted := before[column] + after[column + 1]) + CHEAPEST_MERGE >= best:
                 continue
             else:
@@ -105,6 +107,9 @@ class Aligner:
                 best, place = cost, column
         if lack:
             return Reading([*cells[:place], *[None] * lack, *cells[place:]], [], [_lack(lack)], best)
+        if not any(cells[place : place + split]):
+            kept = [*cells[:place], *cells[place + split :]]
+            return Reading(list(kept), [], ["a delimiter too many"], best)
         cell = self.merged(tokens[place : place + split + 1])[0]
         return Reading([*cells[:place], cell, *cells[place + split + 1 :]], [], ["an unescaped delimiter"], best)
 

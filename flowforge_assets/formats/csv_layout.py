@@ -178,7 +178,7 @@ def _header(
     for record in table[1:MAX_HEADER_RECORDS]:
         below = [r for r in table if r.line > record.line]
         rest = [r.cells[:width] for r in below if r.width in {width, width + 1}][:300]
-        if record.cells != table[0].cells and not _more_header(record, profiles(rest, width), rest):
+        if record.cells != table[0].cells and not _more_header(table[0], record, profiles(rest, width), rest):
             break
         header.append(record)
     return header
@@ -256,14 +256,24 @@ def _counts_up(first: Sequence[str]) -> bool:
     return len(numbers) >= 3 and steps == {1} and texts in {1, 2} and 1800 <= numbers[0] <= 2200  # noqa: PLR2004
 
 
-def _more_header(record: SampleRecord, columns: Sequence[ColumnProfile], rest: Sequence[Sequence[str]]) -> bool:
+def _more_header(
+    above: SampleRecord, record: SampleRecord, columns: Sequence[ColumnProfile], rest: Sequence[Sequence[str]]) -> bool:
     """Tell whether a record under a header goes on with it: text in every typed column it fills, in most of them."""
     quoted = record.damaged or any(cell[:1] in QUOTES and cell[:1] == cell[-1:] for cell in record.cells)
     if len(rest) < 2 or not len(columns) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
         return False
     typed = [(cell, column) for cell, column in zip(record.cells, columns, strict=False) if column.strict]
     told = [kind_of(cell) != column.kind for cell, column in typed if kind_of(cell) not in {EMPTY, MISSING}]
+    if not typed and _names_under_groups(above, record):
+        return True
     return bool(told) and all(told) and (len(told) * 2 >= len(typed) or record.filled <= len(told) + 1)
+
+
+def _names_under_groups(above: SampleRecord, record: SampleRecord) -> bool:
+    """Tell whether a record fills what the first header line leaves empty, in a table that is all text."""
+    empty = sum(1 for cell in above.cells if not cell.strip())
+    full = record.filled == record.width == above.width and len(set(record.cells)) == record.width
+    return full and empty * 3 >= above.width and not any(kind_of(cell) in TYPED for cell in record.cells)
 
 
 def _names(
@@ -350,7 +360,7 @@ def _belongs(record: SampleRecord, width: int, layout: Layout) -> bool:
     if record.width != width + layout.trailing_delimiter:
         return abs(record.width - width) == 1 and _fits(record, layout)
     told = [p.misfit(c) < 0.5 for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict]  # noqa: PLR2004
-    return not told or any(told)
+    return not told or 2 * sum(told) > len(told)
 
 
 def _fits(record: SampleRecord, layout: Layout) -> bool:
@@ -367,5 +377,6 @@ def _is_footer(record: SampleRecord, width: int, layout: Layout) -> bool:
     odd = layout.profiles[0].strict and layout.profiles[0].misfit(record.cells[0]) >= 0.6  # noqa: PLR2004
     if said and record.width <= width + 1 and (len(filled) * 2 <= width or odd or record.width < width):
         return True
-    alone = len(filled) == 1 and bool(record.cells[0].strip()) and width > 2  # noqa: PLR2004
+    full = layout.profiles[-1].strict and not layout.profiles[-1].ever_empty
+    alone = len(filled) == 1 and bool(record.cells[0].strip()) and (width > 2 or (full and " " in filled[0].strip()))  # noqa: PLR2004
     return alone and not _fits(record, layout) and (record.width in {1, width, width + 1})
