@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from flowforge_assets.formats import RobustRead
 
-QUIET = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+QUIET = settings(
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
 
 
 def load(data: bytes, block_bytes: int = 4 << 20, **pins: object) -> tuple[RobustRead, pa.Table]:
@@ -53,7 +55,9 @@ def test_a_leading_zero_stays_text():
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", "^", "~", "||", ", ", "~|~", "\x1f"])
 def test_the_delimiter_is_found(mark: str):
-    lines = [mark.join(cells) for cells in (["id", "name", "day"], ["1", "Ann", "2024-01-05"], ["2", "Bo", "2024-02-06"])]
+    lines = [
+        mark.join(cells) for cells in (["id", "name", "day"], ["1", "Ann", "2024-01-05"], ["2", "Bo", "2024-02-06"])
+    ]
     data = "\n".join(lines).encode()
     assert detect(data).delimiter == mark
     assert rows(data) == [("1", "Ann", "2024-01-05"), ("2", "Bo", "2024-02-06")]
@@ -210,14 +214,22 @@ def test_what_a_writer_wrote_is_read_back_the_same(case: tuple[list[list[str]], 
 
 
 @QUIET
-@given(st.lists(st.text("ab1 ,;\"'\\\n\r#\x00é", max_size=30), max_size=12), st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from([16, 1 << 20]))
+@given(
+    st.lists(st.text("ab1 ,;\"'\\\n\r#\x00é", max_size=30), max_size=12),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([16, 1 << 20]),
+)
 def test_no_text_of_any_file_is_lost(lines: list[str], end: str, block: int):
     data = end.join(lines).encode()
     read, table = load(data, block_bytes=block)
-    kept = "".join(text for column in table.columns[1:] for text in map(str, column.to_pylist())) + "".join(read.dialect.columns)
+    kept = "".join(text for column in table.columns[1:] for text in map(str, column.to_pylist())) + "".join(
+        read.dialect.columns
+    )
     aside = [note["raw"] for text in table[RESCUED].to_pylist() if text for note in json.loads(text)]
     for character in "ab1é":
-        assert (kept + "".join(aside)).count(character) >= data.decode().count(character) - _joined_names(read, character)
+        assert (kept + "".join(aside)).count(character) >= data.decode().count(character) - _joined_names(
+            read, character
+        )
 
 
 def _joined_names(read: RobustRead, character: str) -> int:
@@ -240,7 +252,8 @@ def test_blocks_of_any_size_give_the_same(block: int):
 def test_the_corpus_is_read_nearly_perfectly(tmp_path: Path):
     generate(tmp_path, seed=11, tables_per_kind=1, mixed_files=40)
     means = [
-        attempt(flowforge, path, json.loads(path.with_suffix(".json").read_text())).mean for path in sorted(tmp_path.glob("*.csv"))
+        attempt(flowforge, path, json.loads(path.with_suffix(".json").read_text())).mean
+        for path in sorted(tmp_path.glob("*.csv"))
     ]
     assert len(means) > 100
     assert sum(means) / len(means) > 0.97

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import ColumnProfile
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowforge_assets.formats.csv_kinds import ColumnProfile
     from flowforge_assets.formats.csv_split import LineSplitter
 
 SKIP, SKIP_AT_END = 1.7, 0.6
@@ -73,7 +72,7 @@ class Aligner:
         plain = self.positional(cells)
         if surplus > 0 and not any(cell.strip() for cell in cells[self._width :]):
             plain = Reading(
-                cells[: self._width],
+                list(cells[: self._width]),
                 [],
                 ["a delimiter too many"],
                 DROP_EMPTY_AT_END * surplus + self._misfits(cells[: self._width]),

@@ -36,7 +36,7 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
     lines = split_lines(text)
     scored = best_dialect(lines[pinned.skip_lines or 0 :], pinned)
     layout = find_layout(lines, scored.splitter(), pinned)
-    footer_lines, footer_bytes = _footer(source, encoding, len(head), layout, scored, pinned, lines)
+    footer_lines, footer_bytes = _footer(source, encoding, len(head), layout, scored, pinned)
     dialect = CsvDialect(
         encoding=encoding,
         bom_bytes=bom,
@@ -86,7 +86,7 @@ def _terminator(text: str) -> Terminator:
 
 
 def _footer(  # noqa: PLR0917 -- one step of detect, which has all of it at hand
-    source: Source, encoding: str, seen: int, layout: Layout, scored: Scored, pinned: CsvOptions, lines: list[str]
+    source: Source, encoding: str, seen: int, layout: Layout, scored: Scored, pinned: CsvOptions
 ) -> tuple[int, int]:
     """Return lines and bytes at the end of the file that are no rows."""
     if not layout.columns:

@@ -91,11 +91,11 @@ def profile(cells: Sequence[str]) -> ColumnProfile:
         return UNKNOWN
     kind, count = kinds.most_common(1)[0]
     typed = sum(n for k, n in kinds.items() if k in TYPED)
-    if kind not in TYPED or count < min(0.85 * filled, max(filled - 1, 3)):  # noqa: PLR2004
-        kind, strict = (TEXT if typed < 0.05 * filled else "mixed"), False  # noqa: PLR2004
+    if kind not in TYPED or count < min(0.85 * filled, max(filled - 1, 3)):
+        kind, strict = (TEXT if typed < 0.05 * filled else "mixed"), False
     else:
         strict = True
-    return ColumnProfile(kind, strict, empty > 0.02 * len(cells), _categories(cells))  # noqa: PLR2004
+    return ColumnProfile(kind, strict, empty > 0.02 * len(cells), _categories(cells))
 
 
 def _categories(cells: Sequence[str]) -> frozenset[str] | None:

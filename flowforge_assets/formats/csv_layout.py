@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, ColumnProfile, kind_of, profiles
@@ -190,7 +191,7 @@ def _groups_above(records: Sequence[SampleRecord], first: int, width: int) -> li
     if above is None or above.width != width or above.line + above.lines != records[first].line:
         return []
     names = [bool(cell.strip()) for cell in above.cells]
-    spread = any(not a and b for a, b in zip(names, names[1:], strict=False))
+    spread = any(not a and b for a, b in pairwise(names))
     return [above] if spread and sum(names) > names[0] else []
 
 
@@ -251,13 +252,14 @@ def _shape_contrast(cell: str, column: Sequence[str]) -> float:
 def _counts_up(first: Sequence[str]) -> bool:
     """Recognise names such as 2019, 2020, 2021 after at most two texts."""
     numbers = [int(cell) for cell in first if cell.strip().isascii() and cell.strip().isdigit() and len(cell) < 6]  # noqa: PLR2004
-    steps = {b - a for a, b in zip(numbers, numbers[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(numbers)}
     texts = len(first) - len(numbers)
     return len(numbers) >= 3 and steps == {1} and texts in {1, 2} and 1800 <= numbers[0] <= 2200  # noqa: PLR2004
 
 
 def _more_header(
-    above: SampleRecord, record: SampleRecord, columns: Sequence[ColumnProfile], rest: Sequence[Sequence[str]]) -> bool:
+    above: SampleRecord, record: SampleRecord, columns: Sequence[ColumnProfile], rest: Sequence[Sequence[str]]
+) -> bool:
     """Tell whether a record under a header goes on with it: text in every typed column it fills, in most of them."""
     quoted = record.damaged or any(cell[:1] in QUOTES and cell[:1] == cell[-1:] for cell in record.cells)
     if len(rest) < 2 or not len(columns) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
@@ -273,7 +275,8 @@ def _names_under_groups(above: SampleRecord, record: SampleRecord) -> bool:
     """Tell whether a record fills what the first header line leaves empty, in a table that is all text."""
     empty = sum(1 for cell in above.cells if not cell.strip())
     full = record.filled == record.width == above.width and len(set(record.cells)) == record.width
-    return full and empty * 3 >= above.width and not any(kind_of(cell) in TYPED for cell in record.cells)
+    adjacent = above.line + above.lines == record.line
+    return adjacent and full and empty * 3 >= above.width and not any(kind_of(cell) in TYPED for cell in record.cells)
 
 
 def _names(
@@ -301,7 +304,8 @@ def _index_column(body: Sequence[SampleRecord], width: int) -> bool:
     """Tell whether the rows begin with a running number that needs no name."""
     firsts = [record.cells[0].strip() for record in body if record.width == width][:50]
     numbers = [int(text) for text in firsts if text.isascii() and text.isdigit() and len(text) < 12]  # noqa: PLR2004
-    return len(numbers) == len(firsts) > 1 and all(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False))
+    steps = [b - a for a, b in pairwise(numbers)]
+    return len(numbers) >= 0.9 * len(firsts) > 1 and min(steps, default=0) > 0 and steps.count(1) >= 0.7 * len(steps)
 
 
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:

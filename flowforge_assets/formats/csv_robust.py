@@ -7,7 +7,7 @@ no row (title, comment, footer) is a row whose `_row_number` is null and whose t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from flowforge_assets.formats.csv_ahead import ahead
 from flowforge_assets.formats.csv_account import CsvAccount
+from flowforge_assets.formats.csv_ahead import ahead
 from flowforge_assets.formats.csv_assemble import Assembled, Assembler
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_sample import is_blank
@@ -268,7 +268,8 @@ class RobustRead:
         empty = pa.table(
             [pa.array([], pa.string())] * self.dialect.width, names=[str(i) for i in range(self.dialect.width)]
         )
-        return self._numbered(empty, pl.Series([], dtype=pl.UInt32), slow)
+        placed = [replace(item, unit=place) for place, item in enumerate(slow)]
+        return self._numbered(empty, pl.Series([], dtype=pl.UInt32), placed)
 
     def _numbered(self, bulk: pa.Table, whole: pl.Series | None, slow: list[Assembled]) -> pa.Table:
         """Join bulk and irregular rows in the order of the file, with row numbers and what was rescued."""
@@ -287,7 +288,7 @@ class RobustRead:
         notes = pa.concat_arrays(
             [pa.nulls(bulk.num_rows, pa.string()), pa.array([note for _, note in kept], pa.string())]
         )
-        return self._ordered(bulk, columns, order, rows, notes, first)
+        return self._ordered(bulk, columns, order, rows, notes, first=first)
 
     def _ordered(
         self,
@@ -296,6 +297,7 @@ class RobustRead:
         order: pa.Array | None,
         rows: pl.Series,
         notes: pa.Array,
+        *,
         first: int,
     ) -> pa.Table:
         joined = (
@@ -305,7 +307,7 @@ class RobustRead:
         )
         if order is not None:
             joined = [column.take(order) for column in joined]
-            notes, rows = notes.take(order), rows.gather(pl.from_arrow(order))
+            notes, rows = notes.take(order), rows.gather(pl.Series(order))
         numbers = pl.select(pl.when(rows).then(rows.cast(pl.Int64).cum_sum() + first - 1)).to_series()
         return self._table(numbers.to_arrow(), joined, notes)
 

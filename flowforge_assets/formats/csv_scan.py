@@ -137,7 +137,7 @@ def _quoted(codes: pl.Series, ends: pl.Series, delimiters: pl.Series, rules: Sca
         upto = quotes.search_sorted(ends, side="left")
         whole = ends.filter(upto % 2 == 0)
         lines = ends.search_sorted(whole, side="right").cast(pl.Int64)
-        units = _counted(whole, quotes, opening, delimiters, rules, lines - lines.shift(1, fill_value=0))
+        units = _counted(whole, quotes, opening, delimiters, rules, lines=lines - lines.shift(1, fill_value=0))
         if ((units.lines == 1) | units.regular).all():
             return units
     return _linewise(codes, ends, quotes, delimiters, rules)
@@ -149,7 +149,7 @@ def _linewise(codes: pl.Series, ends: pl.Series, quotes: pl.Series, delimiters: 
     before = quotes.search_sorted(_starts(ends), side="left").cast(pl.Int64)
     opening = (pl.int_range(len(quotes), eager=True) - before.gather(line)) % 2 == 0
     bad = _misplaced(codes, quotes, opening, rules)
-    units = _counted(ends, quotes, opening, delimiters, rules, None)
+    units = _counted(ends, quotes, opening, delimiters, rules)
     broken = pl.Series(values=[False]).new_from_index(0, len(ends)).scatter(line.filter(bad).unique(), values=True)
     odd = _between(quotes, ends) % 2 == 1
     regular = units.regular & ~broken & ~odd
@@ -182,7 +182,8 @@ def _counted(
     opening: pl.Series,
     delimiters: pl.Series,
     rules: ScanRules,
-    lines: pl.Series | None,
+    *,
+    lines: pl.Series | None = None,
 ) -> Units:
     """Count the delimiters of each unit that stand outside quotes."""
     at = delimiters.search_sorted(quotes, side="left").cast(pl.Int64)

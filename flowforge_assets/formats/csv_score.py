@@ -77,12 +77,18 @@ def best_dialect(lines: Sequence[str], pinned: CsvOptions) -> Scored:
     best = Scored(",", quotes[0], pinned.escape or "double", 0.0)
     for delimiter in delimiters:
         for quote in quotes:
-            if quote == delimiter:
+            if quote == delimiter or not (quote == quotes[0] or _evident(text, delimiter, quote)):
                 continue
             scored = _score(sample, Scored(delimiter, quote, pinned.escape or "double", 0.0))
             best = scored if scored.score > best.score + 1e-9 else best
     best = best if pinned.delimiter else _lengthened(best, sample)
     return best if pinned.escape else _with_escape(best, sample, text)
+
+
+def _evident(text: str, delimiter: str, quote: str) -> bool:
+    """Tell whether at least one cell stands whole in such quotes: an apostrophe within a word is none."""
+    d, q = re.escape(delimiter), re.escape(quote)
+    return re.search(rf"(?:^|{d}) *{q}[^{q}\n]*{q} *(?={d}|$)", text, re.MULTILINE) is not None
 
 
 def _scored_part(lines: Sequence[str]) -> list[str]:
@@ -119,7 +125,7 @@ def _score(lines: Sequence[str], supposed: Scored) -> Scored:
     shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
     prior = PRIORS.get(supposed.delimiter, 1.0)
     score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
-    return Scored(supposed.delimiter, supposed.quote, supposed.escape, score)
+    return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
 
 
 def _sense(body: Sequence[SampleRecord], supposed: Scored) -> float:
@@ -130,6 +136,12 @@ def _sense(body: Sequence[SampleRecord], supposed: Scored) -> float:
     alike = [Counter(map(kind_of, column)).most_common(1)[0][1] / len(column) for column in columns]
     empty = sum(1 for column in columns if not any(column)) / max(1, len(columns))
     return (0.75 * sum(worth) / len(worth) + 0.25 * sum(alike) / max(1, len(alike))) * (1 - 0.5 * empty)
+
+
+def _half_quoted(body: Sequence[SampleRecord]) -> float:
+    """Return the share of records with a cell that has a quote at one end only: it was cut apart."""
+    halves = sum(1 for record in body if any((c[:1] == '"') != (c[-1:] == '"') for c in record.cells[:200] if '"' in c))
+    return halves / len(body)
 
 
 def _worth(cell: str, supposed: Scored) -> float:
