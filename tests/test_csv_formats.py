@@ -239,7 +239,7 @@ def _joined_names(read: RobustRead, character: str) -> int:
 
 @pytest.mark.parametrize("block", [40, 200, 4 << 20])
 def test_blocks_of_any_size_give_the_same(block: int):
-    r = random.Random(5)
+    r = random.Random(5)  # noqa: S311 -- a test's dice
     lines = ["id,name,text,x"]
     for i in range(120):
         line = f'{i},name {i},"text, with\nline {i}",{i}.5'

@@ -3,6 +3,7 @@
 A pollution changes how the document is written, and its truth only where a careful person would read something else
 than the clean table (a cell that is gone, an extra quote that now stands in a cell).
 """
+# ruff: noqa: ARG001, PLR2004 -- every pollution has one signature; its odds and sizes are read where they stand
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Clean tables of many trades, made by a random generator: the truth before pollution."""
+# ruff: noqa: PLR2004 -- odds and sizes of made-up tables are read where they stand
 
 from __future__ import annotations
 
@@ -10,13 +11,65 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Table = tuple[list[str], list[list[str]]]
-FIRST = ["Anna", "Bob", "Carla", "Dmitri", "Élodie", "Fatima", "Günter", "Hiro", "Ines", "Jürgen", "Kofi", "Lena", "Marta", "Nils", "Olga", "Søren", "Zoë", "Ying"]
-LAST = ["Smith", "Müller", "O'Neil", "Garcia", "Rossi", "Nowak", "Tanaka", "Dubois", "Larsen", "Kaya", "Silva", "Khan", "Novák", "Jensen", "Weiß", "Li"]
+FIRST = [
+    "Anna",
+    "Bob",
+    "Carla",
+    "Dmitri",
+    "Élodie",
+    "Fatima",
+    "Günter",
+    "Hiro",
+    "Ines",
+    "Jürgen",
+    "Kofi",
+    "Lena",
+    "Marta",
+    "Nils",
+    "Olga",
+    "Søren",
+    "Zoë",
+    "Ying",
+]
+LAST = [
+    "Smith",
+    "Müller",
+    "O'Neil",
+    "Garcia",
+    "Rossi",
+    "Nowak",
+    "Tanaka",
+    "Dubois",
+    "Larsen",
+    "Kaya",
+    "Silva",
+    "Khan",
+    "Novák",
+    "Jensen",
+    "Weiß",
+    "Li",
+]
 CITIES = ["London", "São Paulo", "Zürich", "New York", "Köln", "Paris", "Łódź", "Oslo", "Den Haag", "Athens", "Lima"]
 STREETS = ["Main Street", "Baker St.", "Rue de la Paix", "Hauptstraße", "5th Avenue", "Via Roma", "Station Road"]
-WORDS = (
-    ["late", "order", "customer", "asked", "for", "refund", "item", "arrived", "damaged", "please", "call", "back", "gift", "wrap", "fragile", "fast", "delivery"]
-)
+WORDS = [
+    "late",
+    "order",
+    "customer",
+    "asked",
+    "for",
+    "refund",
+    "item",
+    "arrived",
+    "damaged",
+    "please",
+    "call",
+    "back",
+    "gift",
+    "wrap",
+    "fragile",
+    "fast",
+    "delivery",
+]
 THINGS = ["Lamp", "Desk", "Chair", "Monitor", "Cable", "Pipe", "Bolt", "Coat", "Mug", "Tent", "Bike", "Phone"]
 
 

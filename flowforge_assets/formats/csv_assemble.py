@@ -59,12 +59,9 @@ class Assembler:
     def at(self, unit: int, count: int, text: Callable[[int], str], *, last: bool) -> list[Assembled] | None:
         """Read what begins at a unit; None if its end is not in this block."""
         line = text(unit).rstrip(ENDS)
-        if is_blank(line, self.delimiter):
-            return [Assembled(unit, "blank", 1)]
-        if self.dialect.comment and line.startswith(self.dialect.comment):
-            return [Assembled(unit, "comment", 1, note=(self.original(line), "a comment"))]
-        if self.dialect.header_text and self.original(line) == self.dialect.header_text:
-            return [Assembled(unit, "rescued", 1, note=(self.original(line), "the header again"))]
+        aside = self._no_row(unit, line)
+        if aside is not None:
+            return [aside]
         cells = self.splitter.strict(line)
         requoted = self._other_quote(line)
         if requoted is not None:
@@ -78,6 +75,16 @@ class Assembler:
             if not last and count - unit < self.dialect.max_record_lines:
                 return None
         return [self._repaired(unit, count, text, line, unclosed=cells is Damage.OPEN)]
+
+    def _no_row(self, unit: int, line: str) -> Assembled | None:
+        """Recognise a line that is no record: blank, a comment, the header once more."""
+        if is_blank(line, self.delimiter):
+            return Assembled(unit, "blank", 1)
+        if self.dialect.comment and line.startswith(self.dialect.comment):
+            return Assembled(unit, "comment", 1, note=(self.original(line), "a comment"))
+        if self.dialect.header_text and self.original(line) == self.dialect.header_text:
+            return Assembled(unit, "rescued", 1, note=(self.original(line), "the header again"))
+        return None
 
     def original(self, text: str) -> str:
         """Return text with the delimiter as the file has it."""
