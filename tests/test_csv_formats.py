@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.csv_corpus.generate import generate
 from benchmarks.csv_robustness import attempt, flowforge
-from flowforge_assets.formats import RESCUED, ROW_NUMBER, CsvOptions, detect, read_any, read_csv_robust
+from flowforge_assets.formats import RESCUED, ROW_NUMBER, CsvOptions, detect, is_another, read_any, read_csv_robust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,6 +179,21 @@ def test_a_spoiled_file_is_not_clean_but_frames_all_the_same(tmp_path: Path, spo
     assert not read.clean
     assert read.frame().filter(pl.col("id") == "8").collect().height == 2
     assert read.frame().collect().filter(pl.col(ROW_NUMBER).is_not_null()).height >= 51
+
+
+def test_a_further_file_of_the_same_kind_is_recognised_without_detecting(tmp_path: Path):
+    body = "".join(f"{i},n,2024-01-05\n" for i in range(9))
+    contents = [
+        "id,name,day\n" + body,
+        "id,day,name\n" + body,
+        "id,name,day\n" + body + "9,x\n",
+        "id,name,day\n" + body + "Total,,\n",
+    ]
+    paths = [tmp_path / f"{i}.csv" for i in range(4)]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content)
+    dialect = detect(paths[0])
+    assert [is_another(path, dialect) for path in paths] == [True, False, False, False]
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_size=12) | st.sampled_from(

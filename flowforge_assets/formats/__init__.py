@@ -2,6 +2,7 @@
 
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_detect import detect
+from flowforge_assets.formats.csv_fast import is_another
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
 from flowforge_assets.formats.csv_read import CsvRead, read_any
 from flowforge_assets.formats.csv_robust import RobustRead, read_csv_robust
@@ -15,6 +16,7 @@ __all__ = [
     "CsvRead",
     "RobustRead",
     "detect",
+    "is_another",
     "read_any",
     "read_csv_robust",
 ]

@@ -53,6 +53,7 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
         trailing_delimiter=layout.trailing_delimiter,
         max_record_lines=pinned.max_record_lines,
         profiles=layout.profiles,
+        first_line=lines[0] if layout.leading == ("header",) else "",
         header_text=layout.header_text,
         header_again=bool(layout.header_text) and lines.count(layout.header_text) > 1,
     )

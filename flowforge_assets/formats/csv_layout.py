@@ -253,7 +253,7 @@ def _counts_up(first: Sequence[str]) -> bool:
     """Recognise names such as 2019, 2020, 2021 after at most two texts."""
     numbers = [
         int(cell.strip()) for cell in first if cell.strip().isascii() and cell.strip().isdigit() and len(cell) < 6
-    ]  # noqa: PLR2004
+    ]
     steps = {b - a for a, b in pairwise(numbers)}
     texts = len(first) - len(numbers)
     return len(numbers) >= 3 and steps == {1} and texts in {1, 2} and 1800 <= numbers[0] <= 2200  # noqa: PLR2004

@@ -65,7 +65,7 @@ class CsvDialect:
     """How one file is written. `clean` means a fast standard reader gives the same rows.
 
     `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
-    set aside. `header_again` says the sample has such a line.
+    set aside. `first_line` is what a further file of the same kind begins with. `header_again` says the sample has such a line.
     """
 
     encoding: str
@@ -83,6 +83,7 @@ class CsvDialect:
     trailing_delimiter: bool
     max_record_lines: int
     profiles: tuple[ColumnProfile, ...]
+    first_line: str = ""
     header_text: str = ""
     header_again: bool = False
     clean: bool = False
