@@ -28,6 +28,7 @@ TOTALS = re.compile(
     re.IGNORECASE,
 )
 QUOTES = frozenset("\"'`")
+UNIT = re.compile(r"\([^()]{1,20}\)|\[[^\[\]]{1,20}\]")
 MAX_HEADER_RECORDS = 4
 MAX_PREAMBLE_RECORDS = 60
 
@@ -158,7 +159,8 @@ def _after_pairs(records: Sequence[SampleRecord], first: int, width: int) -> int
 def _trailing(table: Sequence[SampleRecord], width: int) -> bool:
     """Tell whether the lines end in a delimiter that begins no further cell."""
     body = [record for record in table if record.width == width]
-    if width < 2 or not body or any(record.cells[-1].strip() for record in body):  # noqa: PLR2004
+    filled = sum(1 for record in body if record.cells[-1].strip())
+    if width < 2 or not body or filled > 0.05 * len(body):  # noqa: PLR2004
         return False
     return len(body) > 1 and not (table[0].width >= width and table[0].cells[width - 1].strip())
 
@@ -251,9 +253,8 @@ def _shape_contrast(cell: str, column: Sequence[str]) -> float:
 
 def _counts_up(first: Sequence[str]) -> bool:
     """Recognise names such as 2019, 2020, 2021 after at most two texts."""
-    numbers = [
-        int(cell.strip()) for cell in first if cell.strip().isascii() and cell.strip().isdigit() and len(cell) < 6
-    ]
+    digits = [cell.strip() for cell in first if cell.strip().isascii() and cell.strip().isdigit()]
+    numbers = [int(text) for text in digits if len(text) == len("2019")]
     steps = {b - a for a, b in pairwise(numbers)}
     texts = len(first) - len(numbers)
     return len(numbers) >= 3 and steps == {1} and texts in {1, 2} and 1800 <= numbers[0] <= 2200  # noqa: PLR2004
@@ -268,7 +269,8 @@ def _more_header(
         return False
     typed = [(cell, column) for cell, column in zip(record.cells, columns, strict=False) if column.strict]
     told = [kind_of(cell) != column.kind for cell, column in typed if kind_of(cell) not in {EMPTY, MISSING}]
-    if not typed and _names_under_groups(above, record):
+    units = all(UNIT.fullmatch(cell.strip()) for cell in record.cells if cell.strip())
+    if (units and record.filled > 1) or (not typed and _names_under_groups(above, record)):
         return True
     return bool(told) and all(told) and (len(told) * 2 >= len(typed) or record.filled <= len(told) + 1)
 

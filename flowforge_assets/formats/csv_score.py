@@ -88,7 +88,7 @@ def best_dialect(lines: Sequence[str], pinned: CsvOptions) -> Scored:
 def _evident(text: str, delimiter: str, quote: str) -> bool:
     """Tell whether at least one cell stands whole in such quotes: an apostrophe within a word is none."""
     d, q = re.escape(delimiter), re.escape(quote)
-    return re.search(rf"(?:^|{d}) *{q}[^{q}\n]*{q} *(?={d}|$)", text, re.MULTILINE) is not None
+    return re.search(rf"(?:^|{d}) *{q}[^{q}]{{0,2000}}{q} *(?={d}|$)", text, re.MULTILINE) is not None
 
 
 def _scored_part(lines: Sequence[str]) -> list[str]:
