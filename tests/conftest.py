@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import os
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
 from flowforge_resources.lake import Lake
+from scenario import MODELS, TABLES, land_day, objects, retail, rows_of, run_well, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +22,6 @@ REGION = "eu-central-1"
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing a developer exported reaches a test, and no test writes into the checkout or the home."""
-    import os
-
     for name in [name for name in os.environ if name.startswith(("FLOWFORGE_", "AWS_", "DAGSTER_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FLOWFORGE_LAKE_URL", str(tmp_path / "lake"))
@@ -35,10 +36,31 @@ def lake(_no_settings_of_the_machine: None) -> Lake:
 
 
 @pytest.fixture(scope="session")
+def two_days(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Day 1, day 2 and a third run with nothing new of `retail`, each with what the local lake held after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWFORGE_LAKE_URL", str(tmp_path_factory.mktemp("two_days")))
+        lake = Lake()
+        found: dict[str, Any] = {"lake": lake}
+        for day in ("day1", "day2", "again"):
+            if day != "again":
+                land_day(lake, day)
+            found[day] = run_well(retail(), "retail")
+            found[f"{day} objects"] = objects(lake)
+            found[f"{day} state"] = state(lake)
+            found[f"{day} rows"] = {table: rows_of(lake, f"silver/retail/{table}/current.parquet") for table in TABLES}
+            found[f"{day} gold"] = {model: rows_of(lake, f"gold/retail/{model}.parquet") for model in MODELS}
+            held = {table: rows_of(lake, f"quarantine/retail/{table}/current.parquet") for table in TABLES}
+            found[f"{day} held"] = held
+    return found
+
+
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The URL of an S3 server of this session."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line a request otherwise
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

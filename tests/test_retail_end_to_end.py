@@ -4,48 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from scenario import (
-    EXPECTED,
-    MODELS,
-    TABLES,
-    checks,
-    land_day,
-    leftovers,
-    metadata,
-    objects,
-    retail,
-    rows_of,
-    run_well,
-)
-
-if TYPE_CHECKING:
-    from flowforge_resources.lake import Lake
+from scenario import EXPECTED, MODELS, TABLES, checks, leftovers, metadata
 
 ACCOUNT = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "quarantined")
-
-
-@pytest.fixture(scope="module")
-def two_days(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Day 1, day 2 and a third run with nothing new, each with what the lake held after it."""
-    from flowforge_resources.lake import Lake
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FLOWFORGE_LAKE_URL", str(tmp_path_factory.mktemp("two_days")))
-        lake = Lake()
-        found: dict[str, Any] = {"lake": lake}
-        for day in ("day1", "day2", "again"):
-            if day != "again":
-                land_day(lake, day)
-            found[day] = run_well(retail(), "retail")
-            found[f"{day} objects"] = objects(lake)
-            found[f"{day} rows"] = {table: rows_of(lake, f"silver/retail/{table}/current.parquet") for table in TABLES}
-            found[f"{day} gold"] = {model: rows_of(lake, f"gold/retail/{model}.parquet") for model in MODELS}
-            found[f"{day} held"] = {table: rows_of(lake, f"quarantine/retail/{table}/current.parquet") for table in TABLES}
-    return found
 
 
 @pytest.mark.parametrize("day", ["day1", "day2"])
