@@ -96,7 +96,7 @@ SHOP_DAY1 = {
     "sales/sales_1.csv": "shop,number,item_id,quantity\nnorth,1,007,2\nnorth,2,009,1\nsouth,1,404,5\nsouth,x,007,1\n",
 }
 SHOP_DAY2 = {
-    "items/items_2.csv": "item_id,label,price,seen_at\n007,Spade,13.50,2026-02-01\n008,Rake,7,2026-02-01\n009,Old,1,2025-01-01\n",
+    "items/items_2.csv": "item_id,label,price,seen_at\n007,Spade,13.50,2026-02-01\n008,Rake,7,2026-02-01\n009,Old,1,2025-01-01\n010,Axe,-5,2026-02-01\n",
     "sales/sales_2.csv": "shop,number,item_id,quantity\nnorth,2,009,4\nwest,1,008,1\nwest,1,008,1\n",
 }
 
