@@ -73,7 +73,9 @@ def wrong(point: str, root: Path, after: dict[str, Any], expected: dict[str, str
     if left := leftovers(lake):
         return f"{point}: left over: {left}"
     found = state(lake)
-    return next((f"{point}: {key} differs" for key in {**expected, **found} if found.get(key) != expected.get(key)), None)
+    return next(
+        (f"{point}: {key} differs" for key in {**expected, **found} if found.get(key) != expected.get(key)), None
+    )
 
 
 @pytest.mark.parametrize("day", ["first load", "second day"])
