@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from flowforge_resources.scratch import Scratch
 
 LOSSLESS, LANDING, SCHEMA = "lossless", "landing", "schema"
+# Spelled out, because Dagster cannot infer it from an account without a file.
+_ACCOUNT = dg.TableSchema(
+    [
+        dg.TableColumn("file", "string"),
+        *(dg.TableColumn(name, "int") for name in ("lines", "rows", "headers", "blank", "inside cells")),
+    ]
+)
 
 
 def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
@@ -59,7 +66,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
     watch = Stopwatch()
     with lake.scratch() as scratch:
         with watch.phase("discover"):
-            ledger = _tidy_ledger(lake, spec, context.run_id)
+            ledger = _tidy_ledger(lake, spec, context.run.run_id)
             found = sorted(lake.objects(spec.id.landing), key=lambda one: (one.last_modified, one.key))
             new = [one for one in found if is_expected(spec, one) and not ledger.is_taken(one)]
         with watch.phase("ingest"):
@@ -68,7 +75,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             done = ingest(files, spec, ingested_at, scratch.path(".parquet"))
         staged = StagedBronze(
             table=spec.id,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             ingested_at=ingested_at,
             after_version=ledger.version,
             path=done.path,
@@ -148,7 +155,7 @@ def _lossless(done: Ingested) -> Outcome:
         blocks=True,
         rows_broken=len(lost),
         description=f"Lines that no row explains in {', '.join(lost)}; nothing was ingested." if lost else None,
-        metadata={"account": dg.MetadataValue.table(account)},
+        metadata={"account": dg.MetadataValue.table(account, _ACCOUNT)},
     )
 
 

@@ -72,7 +72,8 @@ class Float(ColumnType):
     sql_type: str = "DOUBLE"
 
     def cast(self, text: str) -> str:
-        return f"CASE WHEN regexp_full_match(trim({text}), '[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?') THEN TRY_CAST({text} AS DOUBLE) END"
+        cast = f"TRY_CAST({text} AS DOUBLE)"
+        return f"CASE WHEN regexp_full_match(trim({text}), '[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?') AND isfinite({cast}) THEN {cast} END"
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,12 @@ class Date(ColumnType):
     sql_type: str = "DATE"
 
     def cast(self, text: str) -> str:
-        iso = f"CASE WHEN TRY_CAST({text} AS DATE)::VARCHAR = {text} THEN TRY_CAST({text} AS DATE)"
-        others = [form for form in self.formats if form != "%Y-%m-%d"]
         if not self.formats:
-            return f"{iso} WHEN TRY_CAST(trim({text}) AS DATE)::VARCHAR = trim({text}) THEN TRY_CAST(trim({text}) AS DATE) END"
-        parsed = f"TRY_CAST(try_strptime(trim({text}), {text_list(list(self.formats))}) AS DATE)"
-        return f"{iso} ELSE {parsed} END" if len(others) < len(self.formats) else parsed
+            return f"CASE WHEN {_is_iso_date(text)} THEN TRY_CAST({text} AS DATE) WHEN {_is_iso_date(f'trim({text})')} THEN TRY_CAST(trim({text}) AS DATE) END"
+        parsed = f"TRY_CAST({_parsed(text, self.formats)} AS DATE)"
+        if "%Y-%m-%d" not in self.formats:
+            return parsed
+        return f"CASE WHEN {_is_iso_date(text)} THEN TRY_CAST({text} AS DATE) ELSE {parsed} END"
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,22 @@ class Timestamp(ColumnType):
 
     def cast(self, text: str) -> str:
         if self.formats:
-            return f"TRY_CAST(try_strptime(trim({text}), {text_list(list(self.formats))}) AS TIMESTAMP)"
-        return f"CASE WHEN ltrim({text}) < ':' AND isfinite(TRY_CAST({text} AS TIMESTAMP)) THEN TRY_CAST({text} AS TIMESTAMP) END"
+            return f"TRY_CAST({_parsed(text, self.formats)} AS TIMESTAMP)"
+        plain, zoned = f"TRY_CAST({text} AS TIMESTAMP)", f"timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ))"
+        # A cast to TIMESTAMP reads past an offset without applying it.
+        has_zone = f"regexp_matches({text}, ':[0-9.]+\\s*[^0-9.\\s]')"
+        return f"CASE WHEN ltrim({text}) < ':' AND isfinite({plain}) THEN CASE WHEN {has_zone} THEN {zoned} ELSE {plain} END END"
+
+
+def _is_iso_date(text: str) -> str:
+    return f"(TRY_CAST({text} AS DATE)::VARCHAR = {text} AND isfinite(TRY_CAST({text} AS DATE)))"
+
+
+def _parsed(text: str, formats: tuple[str, ...]) -> str:
+    """SQL for the moment the first fitting format reads; whatever the format, strptime takes these words for 1900."""
+    moment = f"try_strptime(trim({text}), {text_list(list(formats))})"
+    words = f"lower(trim({text})) IN ('epoch', 'infinity', '-infinity')"
+    return f"CASE WHEN {moment} <> TIMESTAMP '1900-01-01' OR NOT {words} THEN {moment} END"
 
 
 _PLAIN: dict[str, type[ColumnType]] = {

@@ -106,7 +106,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield from results(context, key, [still_true(KEY)] if spec.keys else [])
         return
     with lake.scratch() as scratch:
-        built = _build(spec, inputs, built_from, scratch=scratch, watch=watch, run_id=context.run_id)
+        built = _build(spec, inputs, built_from, scratch=scratch, watch=watch, run_id=context.run.run_id)
         if key in context.selected_asset_keys and not built.blocked:
             staged = StagedGold(spec.id, published, built.path, column_notes.of_gold(spec))
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(built, watch))

@@ -124,7 +124,7 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
         yield from results(context, key, [still_true(name) for name in (*blocking, BOOKS)])
         return
     with lake.scratch() as scratch:
-        staged = _stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run_id)
+        staged = _stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run.run_id)
         if key in context.selected_asset_keys and not staged.blocked:
             said = _metadata(lake, spec, batch, staged, watch)
             yield dg.MaterializeResult(asset_key=key, value=staged.output, metadata=said)

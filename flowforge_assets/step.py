@@ -73,14 +73,14 @@ def _started_at(instance: dg.DagsterInstance, run_id: str) -> datetime:
 
 def started_at(context: dg.AssetExecutionContext) -> datetime:
     """When the run was created: the same for every step and process of it."""
-    return _started_at(context.instance, context.run_id)
+    return _started_at(context.instance, context.run.run_id)
 
 
 def report(context: dg.AssetExecutionContext, lake: Lake, said: AssetReport) -> None:
     """Put the asset's report of this run on the lake."""
     workflow = context.assets_def.keys_by_output_name
     name = next(iter(workflow.values())).path[0]
-    write_report(lake, name, context.run_id, started_at(context), said)
+    write_report(lake, name, context.run.run_id, started_at(context), said)
 
 
 def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Sequence[Outcome]) -> StepEvents:

@@ -264,8 +264,9 @@ class SilverIOManager(LayerIOManager):
 
     def _cover(self, lake: Lake, staged: StagedSilver) -> None:
         """Note that the published version also holds bronze which changed no row, instead of writing it again."""
-        if staged.replaces is not None:
-            write_cover(lake, staged.table, staged.replaces, staged.covers_bronze_version)
+        covers, published = staged.covers_bronze_version, staged.replaces
+        if published is not None and covers > covered_bronze_version(lake, staged.table, published):
+            write_cover(lake, staged.table, published, covers)
 
 
 def write_cover(lake: Lake, table: TableId, published: Published, bronze_version: int) -> None:

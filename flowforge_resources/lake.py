@@ -36,7 +36,7 @@ from flowforge_resources.errors import (
     ScratchSpaceError,
     SettingError,
 )
-from flowforge_resources.scratch import Scratch
+from flowforge_resources.scratch import Scratch, disk_is_full
 from flowforge_resources.settings import Setting, lake_url, scratch_dir
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class Lake:
 
     def _explain(self, error: Exception, action: str) -> Exception:
         text = str(error)
-        if getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in text:
+        if disk_is_full(error):
             return ScratchSpaceError(str(self.local_root or self.scratch_root), action)
         if any(sign in text for sign in ("os error 13", "403 Forbidden", "InvalidAccessKeyId", "NoSuchBucket")):
             return LakeAccessError(self.url, action, _reason(error))
@@ -255,21 +255,21 @@ class _LocalTransfer:
             shutil.copyfile(source, to)
 
     def put(self, path: Path, key: str) -> None:
-        self._near(path, key).replace(self._target(key))
+        with self._near(path) as near:
+            near.replace(self._target(key))
 
     def create(self, path: Path, key: str) -> bool:
-        near = self._near(path, key)
-        try:
-            os.link(near, self._target(key))
-        except FileExistsError:
-            return False
-        near.unlink()
+        with self._near(path) as near:
+            try:
+                os.link(near, self._target(key))
+            except FileExistsError:
+                return False
+            near.unlink()
         return True
 
     def swap(self, path: Path, key: str, expected: StoredObject) -> bool:
         """Compare and rename under a lock that every FlowForge process on this machine takes."""
-        near = self._near(path, key)
-        with self._lock(key):
+        with self._near(path) as near, self._lock(key):
             now = StoredObject.of(obstore.head(LocalStore(self.root), key))
             if now.etag != expected.etag:
                 return False
@@ -291,15 +291,16 @@ class _LocalTransfer:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def _near(self, path: Path, key: str) -> Path:
-        """The file itself where a rename can reach the lake, else a copy on the lake's own disk."""
+    @contextmanager
+    def _near(self, path: Path) -> Iterator[Path]:
+        """The file itself where a rename can reach the lake, else a copy on the lake's own disk, removed if unused."""
         if path.stat().st_dev == self.root.stat().st_dev:
-            return path
-        near = self.root / ".scratch" / f"{os.getpid()}-{path.name}"
-        near.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, near)
-        del key
-        return near
+            yield path
+            return
+        with Scratch(self.root / ".scratch") as scratch:
+            near = scratch.path(path.suffix)
+            shutil.copyfile(path, near)
+            yield near
 
     @contextmanager
     def _lock(self, key: str) -> Iterator[None]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from processes import stop, wait_until
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from processes import free_port, stop, wait_until
 
 if TYPE_CHECKING:

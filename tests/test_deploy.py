@@ -22,6 +22,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
+
 from compose_services import COMPOSE_FILE, ROOT, VARIABLE, Container, Machine, compose, interpolate
 from postgres_server import postgres_server
 from processes import free_port, wait_until

@@ -1,0 +1,101 @@
+"""Fixtures: a lake in a temporary folder, and one on a real S3 wire."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from flowforge_resources.lake import Lake
+from scenario import MODELS, TABLES, land_day, objects, retail, rows_of, run_well, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REGION = "eu-central-1"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing a developer exported reaches a test, and no test writes into the checkout or the home."""
+    for name in [name for name in os.environ if name.startswith(("FLOWFORGE_", "AWS_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FLOWFORGE_LAKE_URL", str(tmp_path / "lake"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FLOWFORGE_THREADS", "2")
+
+
+@pytest.fixture
+def lake(_no_settings_of_the_machine: None) -> Lake:
+    """An empty lake in a local folder, which the environment names."""
+    return Lake()
+
+
+@pytest.fixture(scope="session")
+def two_days(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Day 1, day 2 and a third run with nothing new of `retail`, each with what the local lake held after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWFORGE_LAKE_URL", str(tmp_path_factory.mktemp("two_days")))
+        lake = Lake()
+        found: dict[str, Any] = {"lake": lake}
+        for day in ("day1", "day2", "again"):
+            if day != "again":
+                land_day(lake, day)
+            found[day] = run_well(retail(), "retail")
+            found[f"{day} objects"] = objects(lake)
+            found[f"{day} state"] = state(lake)
+            found[f"{day} rows"] = {table: rows_of(lake, f"silver/retail/{table}/current.parquet") for table in TABLES}
+            found[f"{day} gold"] = {model: rows_of(lake, f"gold/retail/{model}.parquet") for model in MODELS}
+            held = {table: rows_of(lake, f"quarantine/retail/{table}/current.parquet") for table in TABLES}
+            found[f"{day} held"] = held
+    return found
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of an S3 server of this session."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line a request otherwise
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, _no_settings_of_the_machine: None) -> str:
+    """The URL of an empty prefix in a new bucket, with the standard variables set for it."""
+    import boto3
+
+    bucket = f"bucket-{uuid4().hex[:12]}"
+    settings = {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "FLOWFORGE_LAKE_URL": f"s3://{bucket}/some/prefix",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return settings["FLOWFORGE_LAKE_URL"]
+
+
+@pytest.fixture
+def s3_lake(s3: str) -> Lake:
+    """An empty lake on S3, which the environment names."""
+    return Lake()
+
+
+@pytest.fixture(params=["local", "s3"])
+def any_lake(request: pytest.FixtureRequest) -> Lake:
+    """A lake of each kind."""
+    found: Lake = request.getfixturevalue("lake" if request.param == "local" else "s3_lake")
+    return found
