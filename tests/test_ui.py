@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from processes import wait_until
 from web_ui import CHROMEDRIVER, CHROMIUM, ROOT, Page, Stack, browser
 
