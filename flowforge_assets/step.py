@@ -91,11 +91,6 @@ def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Seque
             yield outcome.result(key)
 
 
-def in_order(*kinds: str) -> dict[str, str]:
-    """Kinds as the tags that they are: `kinds=` takes a set, whose order changes from one start to the next."""
-    return {f"dagster/kind/{kind}": "" for kind in kinds}
-
-
 def check_spec(
     name: str, key: dg.AssetKey, description: str | None = None, *, blocks: bool = False
 ) -> dg.AssetCheckSpec:
@@ -126,7 +121,8 @@ def layer_asset(
         dagster_type=dg.Any,
         is_required=False,
         owners=list(face.owners),
-        tags={**in_order(layer, engine, "parquet"), **face.tags},
+        tags=face.tags,
+        kinds={layer, engine, "parquet"},
         group_name=key.path[0],
         freshness_policy=face.freshness,
         automation_condition=face.automation,
