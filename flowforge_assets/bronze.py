@@ -21,7 +21,7 @@ from flowforge_resources.run_reports import AssetReport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowforge_assets.formats import CsvAccount
+    from flowforge_assets.formats.csv_account import CsvAccount
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake, StoredObject
     from flowforge_resources.scratch import Scratch

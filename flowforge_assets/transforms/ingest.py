@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from flowforge_assets.formats import CsvAccount, CsvRead
+    from flowforge_assets.formats.csv_account import CsvAccount
+    from flowforge_assets.formats.csv_read import CsvRead
     from flowforge_assets.table_spec import TableSpec
 
 _CHUNK_BYTES = 4 * 1024**2
@@ -116,7 +117,8 @@ def _sha256(path: Path) -> str:
 
 def _open(files: Sequence[LandedFile], spec: TableSpec) -> list[_Source]:
     """Decide how each file is read; one without any byte is left out."""
-    from flowforge_assets.formats import CsvRead, is_another, read_any
+    from flowforge_assets.formats.csv_fast import is_another
+    from flowforge_assets.formats.csv_read import CsvRead, read_any
 
     found: list[_Source] = []
     last: CsvRead | None = None
