@@ -74,6 +74,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             path=done.path,
             rows=sum(done.rows.values()),
             files=tuple(_taken(one, done) for one in new),
+            fenced=frozenset(ledger.fenced),
         )
         outcomes = [_lossless(done), _schema(spec, done)] if new else [still_true(LOSSLESS)]
         outcomes.append(_landing(spec, found, done))

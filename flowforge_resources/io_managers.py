@@ -42,7 +42,10 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
 @dataclass(frozen=True)
 class StagedBronze:
-    """A batch of landing files turned into one local Parquet file; `path` is None where there was no row."""
+    """A batch of landing files turned into one local Parquet file; `path` is None where there was no row.
+
+    `fenced`: names that must not be used, because someone may still remove them.
+    """
 
     table: TableId
     run_id: str
@@ -51,6 +54,7 @@ class StagedBronze:
     path: Path | None
     rows: int
     files: tuple[TakenFile, ...]
+    fenced: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,7 @@ def _put_new(lake: Lake, staged: StagedBronze, path: Path, context: dg.OutputCon
     size = path.stat().st_size
     for clash in range(FIRST_VERSION_CLASHES):
         key = staged.table.bronze_file(staged.ingested_at, clash)
-        if lake.publish_new(path, key) is not None:
+        if key not in staged.fenced and lake.publish_new(path, key) is not None:
             context.add_output_metadata(object_metadata(lake.uri(key), size, rows, columns))
             return key
     raise ConcurrentPublishError(f"bronze of {staged.table}")

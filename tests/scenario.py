@@ -19,10 +19,11 @@ import duckdb
 
 from flowforge_assets.loading import load_workflows
 from flowforge_resources.duck import literal
-from flowforge_resources.lake import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from flowforge_resources.lake import Lake
 
 SAMPLE = Path(__file__).parent.parent / "sample-data"
 EXPECTED = json.loads((SAMPLE / "expected.json").read_text(encoding="utf-8"))
@@ -258,10 +259,12 @@ def state(lake: Lake) -> dict[str, str]:
 def leftovers(lake: Lake) -> list[str]:
     """What a clean run must not leave: bronze files no ledger knows, task folders, temporary files."""
     from flowforge_resources.layout import TableId
-    from flowforge_resources.ledger import orphans, read_ledger
+    from flowforge_resources.ledger import read_ledger
 
-    tables = {tuple(found.key.split("/")[1:3]) for found in lake.objects("bronze/")}
-    lost = [name for workflow, table in tables for name in orphans(lake, read_ledger(lake, TableId(workflow, table)))]
+    stored = [found.key for found in lake.objects("bronze/")]
+    tables = {TableId(*key.split("/")[1:3]) for key in stored}
+    known = {entry.bronze_file for table in tables for entry in read_ledger(lake, table).entries}
+    lost = [key for key in stored if key.endswith(".parquet") and key not in known]
     left = [path for path in lake.scratch_root.rglob("*") if path.is_file() and "locks" not in path.parts]
     tasks = list(lake.scratch_root.glob("task-*"))
     return [*lost, *(str(path) for path in (*left, *tasks))]
