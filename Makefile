@@ -49,6 +49,10 @@ check: home  ## lint, types and import contract only
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+.PHONY: docs
+docs: home  ## write docs/yaml-reference.md from the models
+	@$(BIN)/python -m flowforge_assets.yaml_reference > docs/yaml-reference.md
+
 .PHONY: bench
 bench: home  ## FlowForge against a plain script: ratios of wall time, CPU and peak memory
 	@$(UV) sync --quiet --locked --group bench

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from flowforge_assets import column_notes
+from flowforge_assets.preview import preview_of_text
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
-from flowforge_checks.results import Outcome, still_true
+from flowforge_checks.results import Outcome, as_markdown, still_true
 from flowforge_resources.io_managers import StagedBronze
 from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger import Ledger, TakenFile, delete_fenced, fence_orphans, read_ledger
@@ -43,7 +45,12 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
         check_spec(SCHEMA, key, "The files' columns are the declared ones."),
     ]
-    described = replace(face, description=f"Files `{spec.files}` as they landed: every column as text, each file once.")
+    declared = {"dagster/column_schema": column_notes.declared_bronze(spec)}
+    described = replace(
+        face,
+        metadata={**face.metadata, **declared},
+        description=f"The text of `{spec.files}` as it landed, each file taken once.",
+    )
     return layer_asset(
         key,
         described,
@@ -75,13 +82,14 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             rows=sum(done.rows.values()),
             files=tuple(_taken(one, done) for one in new),
             fenced=frozenset(ledger.fenced),
+            notes=column_notes.of_bronze(spec),
         )
         outcomes = [_lossless(done), _schema(spec, done)] if new else [still_true(LOSSLESS)]
         outcomes.append(_landing(spec, found, done))
         blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
         if key in context.selected_asset_keys and not blocked:
             rows = sum(entry.rows for entry in ledger.entries) + staged.rows
-            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(staged, done, rows, watch))
+            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(spec, staged, rows, watch))
         report(context, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
@@ -115,15 +123,14 @@ def _taken(found: StoredObject, done: Ingested) -> TakenFile:
     )
 
 
-def _metadata(staged: StagedBronze, done: Ingested, rows: int, watch: Stopwatch) -> dict[str, Any]:
+def _metadata(spec: TableSpec, staged: StagedBronze, rows: int, watch: Stopwatch) -> dict[str, Any]:
+    files = [{"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes} for file in staged.files]
     return {
         "rows_ingested": staged.rows,
-        "rows_in_bronze": rows,
+        "dagster/row_count": rows,
         "files_ingested": len(staged.files),
-        "files": dg.MetadataValue.json(
-            [{"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes} for file in staged.files]
-        ),
-        "columns": dg.MetadataValue.json(done.columns),
+        "files": dg.MetadataValue.md(as_markdown(files) or "none new"),
+        **({"preview": dg.MetadataValue.md(preview_of_text(staged.path, spec))} if staged.path else {}),
         **watch.metadata(),
     }
 
@@ -184,5 +191,5 @@ def _report(
         seconds=round(watch.seconds, 3),
         checks=tuple(outcome.report() for outcome in outcomes),
         files=tuple(file.key for file in staged.files),
-        notes=tuple(outcome.description for outcome in outcomes if outcome.description),
+        notes=tuple(outcome.description for outcome in outcomes if outcome.description and not outcome.passed),
     )

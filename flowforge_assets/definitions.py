@@ -1,7 +1,7 @@
 """The code location: loads the `defs` folder, and does nothing else."""
 
-from pathlib import Path
-
+from flowforge_assets import defs as workflows
 from flowforge_assets.loading import load_workflows
+from flowforge_resources.settings import project_root
 
-defs = load_workflows(Path(__file__))
+defs = load_workflows(workflows, project_root())

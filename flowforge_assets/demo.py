@@ -12,14 +12,14 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.padding import Padding
 from rich.text import Text
 
 from flowforge_assets.catalog import declared_workflows
 from flowforge_assets.cli.land import land_files
 from flowforge_assets.cli.query import run_query
-from flowforge_assets.cli.summary import changes, render_run
+from flowforge_assets.cli.summary import changes, render_body
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import run_reports
 from flowforge_resources.run_reports import RunReport, read_last_report
@@ -63,9 +63,7 @@ def _play(console: Console, lake: Lake) -> None:
     reports = [_day(console, lake, day) for day in ("day1", "day2")]
     console.rule("[bold]what came of it")
     if any(asset.published and asset.layer != "bronze" for report in reports for asset in report.assets):
-        for day, report in zip(("Day 1", "Day 2"), reports, strict=True):
-            console.print(Padding(Text(day, style="bold underline"), (1, 0, 0, 0)))
-            console.print(render_run(report, url=lake.url))
+        console.print(Group(*render_body(list(zip(("Day 1", "Day 2"), reports, strict=True)))))
     else:
         console.print(
             "\n[bold green]No table changed.[/] Every file was taken by an earlier demo, and a file is taken once."

@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import dagster as dg
 
+from flowforge_assets import column_notes
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
-from flowforge_assets.silver import preview_of
+from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, still_true
+from flowforge_checks.rules import in_code
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId, utc_now
@@ -52,9 +54,15 @@ class Built:
 def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
     """The asset `[workflow, <model>]`, with a blocking check of its key and a check of every foreign key."""
     key = dg.AssetKey(spec.id.key)
-    checks = [check_spec(KEY, key, f"{', '.join(spec.keys)} identifies a row.", blocks=True)] if spec.keys else []
+    checks = (
+        [check_spec(KEY, key, f"No row lacks its key ({in_code(spec.keys)}), and no two rows share one.", blocks=True)]
+        if spec.keys
+        else []
+    )
     checks += [
-        check_spec(foreign_check(one), key, f"{one.column} is a row of {one.model}, and a known one.")
+        check_spec(
+            foreign_check(one), key, f"`{one.column}` points to a row of `{one.model}`, and not to its unknown member."
+        )
         for one in spec.foreign_keys
     ]
     return layer_asset(
@@ -100,7 +108,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
     with lake.scratch() as scratch:
         built = _build(spec, inputs, built_from, scratch=scratch, watch=watch, run_id=context.run.run_id)
         if key in context.selected_asset_keys and not built.blocked:
-            staged = StagedGold(spec.id, published, built.path)
+            staged = StagedGold(spec.id, published, built.path, column_notes.of_gold(spec))
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(built, watch))
         report(context, lake, _report(lake, spec, built, watch, built.rows))
         yield from results(context, key, built.outcomes)
@@ -129,7 +137,7 @@ def _build(
         "published_at": utc_now().isoformat(),
         "built_from": dict(built_from),
     }
-    with connect(scratch.folder) as connection:
+    with connect(scratch.root) as connection:
         for name, file in files.items():
             _name_table(connection, spec.id.workflow, name, file)
         connection.execute(f"SET search_path = {literal(spec.id.workflow)}")
@@ -205,26 +213,26 @@ def _foreign_outcome(
         f"SELECT count(*), count(*) FILTER ({column} IS NULL OR {column} NOT IN (SELECT {quote(foreign.target)} FROM {other})), "
         f"count(*) FILTER ({column} = {UNKNOWN_KEY}) FROM read_parquet({literal(str(target))}) WHERE {known}",
     )
-    said = f"{orphans} rows point to no row of {foreign.model}, {unknown} to its unknown member; all are kept."
+    found = {f"point to no row of {foreign.model}": orphans, f"point to the unknown member of {foreign.model}": unknown}
+    said = ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
     return Outcome(
         foreign_check(foreign),
         passed=not orphans and not unknown,
         warns=not orphans,
         rows_broken=int(orphans) + int(unknown),
-        description=said if orphans or unknown else None,
+        description=f"Of {rows:,} rows {said}; all are kept." if said else None,
         metadata={"rows_checked": int(rows), "rows_orphaned": int(orphans), "rows_unknown": int(unknown)},
     )
 
 
 def _unchanged(lake: Lake, spec: ModelSpec, published: Published, watch: Stopwatch) -> dict[str, Any]:
-    described = object_metadata(
-        lake.uri(spec.id.object), published.object.size_bytes, published.rows, published.columns
-    )
+    uri, notes = lake.uri(spec.id.object), column_notes.of_gold(spec)
+    described = object_metadata(uri, published.object.size_bytes, published.rows, published.columns, notes)
     return {**described, "changed": False, **watch.metadata()}
 
 
 def _metadata(built: Built, watch: Stopwatch) -> dict[str, Any]:
-    return {"changed": True, "preview": dg.MetadataValue.md(built.preview), **watch.metadata()}
+    return {"preview": dg.MetadataValue.md(built.preview), "changed": True, **watch.metadata()}
 
 
 def _report(lake: Lake, spec: ModelSpec, built: Built | None, watch: Stopwatch, rows: int) -> AssetReport:

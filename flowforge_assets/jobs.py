@@ -53,5 +53,10 @@ def build_schedule(
     """
     status = dg.DefaultScheduleStatus.RUNNING if autostart else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
-        name=f"{job.name}_schedule", job=job, cron_schedule=cron, execution_timezone=timezone, default_status=status
+        name=f"{job.name}_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        default_status=status,
+        description=f"Runs the whole workflow {job.name}: tables whose inputs did not change are left as they are.",
     )

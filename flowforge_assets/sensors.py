@@ -123,4 +123,9 @@ def _with_downstream(context: dg.SensorEvaluationContext, keys: Sequence[dg.Asse
 def build_automation_sensor(workflow: str, status: dg.DefaultSensorStatus) -> dg.AutomationConditionSensorDefinition:
     """The sensor that evaluates the automation conditions of a workflow's tables."""
     selection: Any = dg.AssetSelection.groups(workflow)
-    return dg.AutomationConditionSensorDefinition(f"{workflow}_automation", target=selection, default_status=status)
+    return dg.AutomationConditionSensorDefinition(
+        f"{workflow}_automation",
+        target=selection,
+        default_status=status,
+        description="Rebuilds tables with `automation: eager` when what they read changed and passed its blocking checks.",
+    )

@@ -6,30 +6,24 @@ and a failed blocking check publishes nothing, so that the same batch comes agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
 
-from flowforge_assets.step import (
-    PREVIEW_ROWS,
-    AssetFace,
-    StepEvents,
-    Stopwatch,
-    check_spec,
-    layer_asset,
-    report,
-    results,
-)
-from flowforge_assets.transforms.cast import create_views, quarantine_id, table_columns
+from flowforge_assets import column_notes
+from flowforge_assets.preview import preview_of
+from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.transforms.cast import AUDIT_COLUMNS, create_views, quarantine_id, table_columns
 from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
 from flowforge_checks.quarantine import held_rows
-from flowforge_checks.results import BOOKS, Outcome, as_markdown, of_books, of_count, still_true
+from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
+from flowforge_checks.rules import BROKEN_ROWS, in_code
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import SurrogateKeyCollisionError
-from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, silver_table
+from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, object_metadata, silver_table
 from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.published import Published, copy_with_facts, read_footer, read_published
@@ -47,8 +41,6 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
     from flowforge_resources.ledger import LedgerEntry
     from flowforge_resources.scratch import Scratch
-
-HIDDEN = "•••"
 
 
 @dataclass(frozen=True)
@@ -85,10 +77,15 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     """The asset `[workflow, silver_<table>]` with one check a rule, and the books as a blocking check."""
     key = dg.AssetKey(spec.id.silver_key)
     referenced = sorted({rule.referenced_table for rule in spec.rules if rule.referenced_table} - {spec.id.name})
+    declared = {
+        "dagster/column_schema": column_notes.declared_silver(spec),
+        "key": dg.MetadataValue.md(in_code(spec.keys)),
+        "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
+    }
     upstream = [spec.id.bronze_key, *(TableId(spec.id.workflow, name).silver_key for name in referenced)]
     return layer_asset(
         key,
-        face,
+        replace(face, metadata={**face.metadata, **declared}),
         lambda context: _take_batch(context, spec, key),
         layer="silver",
         engine="duckdb",
@@ -99,12 +96,13 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
 
 
 def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({', '.join(spec.keys)}) are never empty.")]
+    held = BROKEN_ROWS["quarantine"]
+    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}.")]
     if spec.typed_columns:
-        implied.append(check_spec(TYPES, key, "Every value is of its column's declared type."))
+        types = ", ".join(f"`{column.name}` {column.type}" for column in spec.typed_columns)
+        implied.append(check_spec(TYPES, key, f"Every value is of its column's declared type: {types}; {held}."))
     ruled = [
-        check_spec(rule.check_name, key, rule.description or rule.summary, blocks=rule.effective_action == "block")
-        for rule in spec.rules
+        check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
     return [
         *implied,
@@ -128,9 +126,8 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
     with lake.scratch() as scratch:
         staged = _stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run.run_id)
         if key in context.selected_asset_keys and not staged.blocked:
-            yield dg.MaterializeResult(
-                asset_key=key, value=staged.output, metadata=_metadata(spec, batch, staged, watch)
-            )
+            said = _metadata(lake, spec, batch, staged, watch)
+            yield dg.MaterializeResult(asset_key=key, value=staged.output, metadata=said)
         report(context, lake, _report(lake, spec, staged, watch, staged.books.rows_after))
         yield from results(context, key, staged.outcomes)
 
@@ -150,7 +147,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
         bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into else None
         reads = _referenced(lake, spec, scratch)
-    with connect(scratch.folder) as connection:
+    with connect(scratch.root) as connection:
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
@@ -171,7 +168,8 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             books = _with_rows_after(merged.books, table)
             _refuse_collisions(connection, spec, table)
             outcomes = [*(of_count(count) for count in counts), *_table_rules(connection, spec, table), of_books(books)]
-            preview = preview_of(connection, table, table_columns(spec), spec.pii)
+            shown = [name for name in table_columns(spec) if name not in AUDIT_COLUMNS]
+            preview = preview_of(connection, table, shown, spec.pii)
     return Staged(output, books, tuple(outcomes), preview)
 
 
@@ -216,7 +214,8 @@ def _write(
         earlier = lake.stage_in(spec.id.quarantine, scratch) if held and not batch.replay else None
         rows = held_rows(gate, quarantine_id(str(spec.id), headers), headers, run_id, earlier)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
-    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version)
+    notes = column_notes.of_silver(spec)
+    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version, notes)
 
 
 def _facts(spec: TableSpec, batch: Batch, run_id: str) -> dict[str, Any]:
@@ -233,8 +232,6 @@ def _facts(spec: TableSpec, batch: Batch, run_id: str) -> dict[str, Any]:
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:
-    from dataclasses import replace
-
     return replace(books, rows_after=read_footer(table)[1])
 
 
@@ -266,39 +263,33 @@ def _judge_table(connection: duckdb.DuckDBPyConnection, rule: Rule, table: Path)
     )
 
 
-def preview_of(connection: duckdb.DuckDBPyConnection, table: Path, columns: Sequence[str], pii: frozenset[str]) -> str:
-    """The first rows as Markdown; columns that hold personal data are hidden, and their values not even read."""
-    shown = ", ".join(f"{literal(HIDDEN)} AS {quote(name)}" if name in pii else quote(name) for name in columns)
-    found = connection.execute(
-        f"SELECT {shown} FROM read_parquet({literal(str(table))}) LIMIT {PREVIEW_ROWS}"
-    ).fetchall()
-    return as_markdown([dict(zip(columns, row, strict=True)) for row in found])
-
-
 def _nothing_new(spec: TableSpec, batch: Batch) -> StagedSilver:
     return StagedSilver(spec.id, batch.published, None, None, None, batch.upto_version)
 
 
 def _unchanged(lake: Lake, spec: TableSpec, published: Published, watch: Stopwatch) -> dict[str, Any]:
-    from flowforge_resources.io_managers import object_metadata
-
-    uri = lake.uri(spec.id.current)
-    return {
-        **object_metadata(uri, published.object.size_bytes, published.rows, published.columns),
-        "changed": False,
-        "read": 0,
-        **watch.metadata(),
-    }
+    return {"read": 0, **_as_published(lake, spec, published), "changed": False, **watch.metadata()}
 
 
-def _metadata(spec: TableSpec, batch: Batch, staged: Staged, watch: Stopwatch) -> dict[str, Any]:
+def _as_published(lake: Lake, spec: TableSpec, published: Published) -> dict[str, Any]:
+    """What the IO manager says of a new version, for a run that leaves the old one."""
+    uri, notes = lake.uri(spec.id.current), column_notes.of_silver(spec)
+    return object_metadata(uri, published.object.size_bytes, published.rows, published.columns, notes)
+
+
+def _metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: Stopwatch) -> dict[str, Any]:
+    """The account first, then what the table looks like, then where things are and how long they took."""
+    changed = staged.output.path is not None
+    kept = _as_published(lake, spec, batch.published) if batch.published and not changed else {}
+    held = {"quarantine": lake.uri(spec.id.quarantine)} if staged.books.quarantined else {}
     return {
         **staged.books.as_dict(),
-        "changed": staged.output.path is not None,
-        "replayed": batch.replay,
-        "bronze_files": [entry.bronze_file for entry in batch.entries],
         "preview": dg.MetadataValue.md(staged.preview),
-        "key": ", ".join(spec.keys),
+        **held,
+        "bronze_files": dg.MetadataValue.md("\n".join(f"- `{entry.bronze_file}`" for entry in batch.entries)),
+        **kept,
+        "changed": changed,
+        "replayed": batch.replay,
         **watch.metadata(),
     }
 

@@ -21,7 +21,6 @@ from flowforge_resources.layout import utc_now
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.run_reports import AssetReport, write_report
 
-PREVIEW_ROWS = 5
 StepEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
@@ -92,6 +91,11 @@ def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Seque
             yield outcome.result(key)
 
 
+def in_order(*kinds: str) -> dict[str, str]:
+    """Kinds as the tags that they are: `kinds=` takes a set, whose order changes from one start to the next."""
+    return {f"dagster/kind/{kind}": "" for kind in kinds}
+
+
 def check_spec(
     name: str, key: dg.AssetKey, description: str | None = None, *, blocks: bool = False
 ) -> dg.AssetCheckSpec:
@@ -122,8 +126,7 @@ def layer_asset(
         dagster_type=dg.Any,
         is_required=False,
         owners=list(face.owners),
-        tags=face.tags,
-        kinds={layer, engine, "parquet"},
+        tags={**in_order(layer, engine, "parquet"), **face.tags},
         group_name=key.path[0],
         freshness_policy=face.freshness,
         automation_condition=face.automation,

@@ -35,8 +35,10 @@ class Books:
         return self.read == self.explained and self.rows_after == self.rows_before + self.inserted - self.deleted
 
     def __str__(self) -> str:
-        account = " + ".join(f"{getattr(self, name)} {name}" for name in ACCOUNT)
-        return f"read {self.read} = {account}; rows {self.rows_before} + {self.inserted} - {self.deleted} = {self.rows_after}"
+        account = " + ".join(f"{count:,} {name}" for name in ACCOUNT if (count := getattr(self, name)))
+        deleted = f" - {self.deleted:,} deleted" if self.deleted else ""
+        said = "; " if self.balances else "; does not balance: "
+        return f"{self.read:,} read = {account or 0}{said}{self.rows_before:,} rows + {self.inserted:,} inserted{deleted} = {self.rows_after:,} rows"
 
     def as_dict(self) -> dict[str, int]:
         """The account by column, in order."""

@@ -63,7 +63,7 @@ def of_count(count: CheckCount) -> Outcome:
         "action": count.action,
     }
     if count.examples:
-        metadata["examples"] = dg.MetadataValue.md(as_markdown(count.examples))
+        metadata["examples"] = as_table(count.examples)
     return Outcome(
         count.check,
         passed=count.rows_broken == 0,
@@ -78,24 +78,30 @@ def of_count(count: CheckCount) -> Outcome:
 
 def _sentence(count: CheckCount) -> str:
     done = {"quarantine": "are in quarantine", "keep": "were kept", "block": "stopped the table from being published"}
-    return f"{count.rows_broken} of {count.rows_checked} rows break it and {done[count.action]}."
+    return f"{count.rows_broken:,} of {count.rows_checked:,} rows break it and {done[count.action]}."
 
 
 def of_books(books: Books) -> Outcome:
     """The books as a blocking check, with the account as a table."""
-    record = dg.TableRecord(dict(books.as_dict()))
     return Outcome(
         BOOKS,
         passed=books.balances,
         blocks=True,
         description=str(books),
-        metadata={"account": dg.MetadataValue.table([record]), **books.as_dict()},
+        metadata={"account": as_table([books.as_dict()])},
     )
 
 
 def still_true(check: str) -> Outcome:
     """A blocking check of a table that this run leaves as it is: it passed when that version was published."""
     return Outcome(check, passed=True, blocks=True, description="Nothing new: the published version passed it.")
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Rows as a table that the UI shows without a click; at least one row."""
+    columns = [dg.TableColumn(name, "int" if isinstance(value, int) else "string") for name, value in rows[0].items()]
+    records = [{name: value if isinstance(value, int) else _cut(value) for name, value in row.items()} for row in rows]
+    return dg.MetadataValue.table([dg.TableRecord(record) for record in records], dg.TableSchema(columns))
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -107,10 +113,10 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(value: object, longest: int = 60) -> str:
-    text = (
-        ""
-        if value is None
-        else str(value).replace("\n", "⏎").replace("\r", "").replace("|", "\\|").replace("<", "&lt;")
-    )
+def _cell(value: object) -> str:
+    return _cut(value).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _cut(value: object, longest: int = 60) -> str:
+    text = "" if value is None else str(value).replace("\n", "⏎").replace("\r", "")
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -16,12 +16,24 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from flowforge_resources.duck import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Severity = Literal["warn", "error"]
 Action = Literal["keep", "quarantine", "block"]
 # Of a reference: how the rule finds the key column of the other table's published silver.
 Scalar = str | int | float
+
+
+BROKEN_ROWS: Mapping[Action, str] = {
+    "keep": "rows that break it are counted and kept",
+    "quarantine": "rows that break it go to quarantine",
+    "block": "one row that breaks it stops the table from being published",
+}
+
+
+def in_code(names: Iterable[str]) -> str:
+    """Column names for Markdown: `a`, `b`."""
+    return ", ".join(f"`{name}`" for name in names)
 
 
 class Rule(BaseModel):
@@ -55,11 +67,6 @@ class Rule(BaseModel):
         return self.name or "_".join([self.rule, *self.columns_read])
 
     @property
-    def summary(self) -> str:
-        """What the rule demands, in one line, for the UI."""
-        return (type(self).__doc__ or "").split("\n", 1)[0]
-
-    @property
     def effective_action(self) -> Action:
         """The action, where a table rule's default is to keep."""
         return "keep" if self.judges == "table" and self.action == "quarantine" else self.action
@@ -68,6 +75,16 @@ class Rule(BaseModel):
     @abstractmethod
     def message(self) -> str:
         """What is wrong with a row that breaks the rule, e.g. `quantity is not between 1 and 1000`."""
+
+    @property
+    @abstractmethod
+    def demand(self) -> str:
+        """What the rule asks of a row or the table, in Markdown, e.g. "`quantity` is between 1 and 1000"."""
+
+    @property
+    def about(self) -> str:
+        """The check in the UI: why the rule exists, what it demands, and what happens to rows that break it."""
+        return " ".join(filter(None, [self.description, f"{self.demand}; {BROKEN_ROWS[self.effective_action]}."]))
 
     @property
     @abstractmethod
@@ -105,6 +122,10 @@ class NotNull(_ColumnRule):
     rule: Literal["not_null"]
 
     @property
+    def demand(self) -> str:
+        return f"`{self.column}` is not empty"
+
+    @property
     def message(self) -> str:
         return f"{self.column} is empty"
 
@@ -125,6 +146,12 @@ class Range(_ColumnRule):
         if self.min is None and self.max is None:
             raise ValueError("`range` needs `min`, `max` or both. Without a bound every value is valid.")
         return self
+
+    @property
+    def demand(self) -> str:
+        if self.min is None or self.max is None:
+            return f"`{self.column}` is {'at most' if self.min is None else 'at least'} {self.max if self.min is None else self.min}"
+        return f"`{self.column}` is between {self.min} and {self.max}"
 
     @property
     def message(self) -> str:
@@ -152,6 +179,10 @@ class AllowedValues(_ColumnRule):
         return values
 
     @property
+    def demand(self) -> str:
+        return f"`{self.column}` is one of {', '.join(str(value) for value in self.values)}"
+
+    @property
     def message(self) -> str:
         return f"{self.column} is none of {', '.join(str(value) for value in self.values)}"
 
@@ -165,6 +196,10 @@ class Matches(_ColumnRule):
 
     rule: Literal["matches"]
     pattern: str = Field(description="Regular expression for the whole value.")
+
+    @property
+    def demand(self) -> str:
+        return f"`{self.column}` as a whole matches `{self.pattern}`"
 
     @property
     def message(self) -> str:
@@ -185,6 +220,10 @@ class References(_ColumnRule):
     @property
     def referenced_table(self) -> str:
         return self.table
+
+    @property
+    def demand(self) -> str:
+        return f"`{self.column}` is in `{self.table}.{self.to or self.column}`"
 
     @property
     def message(self) -> str:
@@ -212,6 +251,10 @@ class Expression(Rule):
         return ()
 
     @property
+    def demand(self) -> str:
+        return f"`{self.sql}`"
+
+    @property
     def message(self) -> str:
         return f"not true: {self.sql}"
 
@@ -233,6 +276,10 @@ class Unique(Rule):
         return self.columns
 
     @property
+    def demand(self) -> str:
+        return f"No two rows share {in_code(self.columns)}"
+
+    @property
     def message(self) -> str:
         return f"{', '.join(self.columns)} occurs more than once"
 
@@ -246,12 +293,4 @@ class Unique(Rule):
 AnyRule = Annotated[
     NotNull | Range | AllowedValues | Matches | References | Expression | Unique, Field(discriminator="rule")
 ]
-RULE_KINDS: tuple[str, ...] = (
-    "not_null",
-    "range",
-    "allowed_values",
-    "matches",
-    "references",
-    "expression",
-    "unique",
-)
+RULE_KINDS: tuple[type[Rule], ...] = (NotNull, Range, AllowedValues, Matches, References, Expression, Unique)

@@ -9,7 +9,8 @@ Dagster wants the type itself, not its name, on a resource's fields: no postpone
 
 import os
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -55,6 +56,7 @@ class StagedBronze:
     rows: int
     files: tuple[TakenFile, ...]
     fenced: frozenset[str] = frozenset()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class StagedSilver:
     quarantine_replaces: Published | None
     quarantine_path: Path | None
     covers_bronze_version: int
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class StagedGold:
     model: ModelId
     replaces: Published | None
     path: Path | None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,17 +163,17 @@ class LayerIOManager(dg.ConfigurableIOManager):
             return table.scan().collect()
         return table
 
-    def _describe(self, context: dg.OutputContext, lake: Lake, key: str, path: Path) -> None:
+    def _describe(self, context: dg.OutputContext, lake: Lake, key: str, path: Path, notes: Mapping[str, str]) -> None:
         """Add what every materialization of a new object carries."""
         _, rows, columns = read_footer(path)
-        context.add_output_metadata(object_metadata(lake.uri(key), path.stat().st_size, rows, columns))
+        context.add_output_metadata(object_metadata(lake.uri(key), path.stat().st_size, rows, columns, notes))
 
 
 def object_metadata(
-    uri: str, size_bytes: int, rows: int, columns: tuple[tuple[str, str], ...]
+    uri: str, size_bytes: int, rows: int, columns: tuple[tuple[str, str], ...], notes: Mapping[str, str]
 ) -> dict[str, dg.MetadataValue[Any]]:
-    """Metadata of a stored table, in Dagster's own keys where it has them."""
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns])
+    """Metadata of a stored table, in Dagster's own keys where it has them; `notes` say what columns are."""
+    schema = dg.TableSchema([dg.TableColumn(name, kind, notes.get(name)) for name, kind in columns])
     return {
         "dagster/uri": dg.MetadataValue.text(uri),
         "dagster/row_count": dg.MetadataValue.int(rows),
@@ -224,7 +228,9 @@ def _put_new(lake: Lake, staged: StagedBronze, path: Path, context: dg.OutputCon
     for clash in range(FIRST_VERSION_CLASHES):
         key = staged.table.bronze_file(staged.ingested_at, clash)
         if key not in staged.fenced and lake.publish_new(path, key) is not None:
-            context.add_output_metadata(object_metadata(lake.uri(key), size, rows, columns))
+            described = object_metadata(lake.uri(key), size, rows, columns, staged.notes)
+            described.pop("dagster/row_count")  # of one file; the asset says how many rows the table has
+            context.add_output_metadata(described)
             return key
     raise ConcurrentPublishError(f"bronze of {staged.table}")
 
@@ -250,7 +256,7 @@ class SilverIOManager(LayerIOManager):
         if obj.path is None:
             self._cover(lake, obj)
             return
-        self._describe(context, lake, obj.table.current, obj.path)
+        self._describe(context, lake, obj.table.current, obj.path, obj.notes)
         if obj.replaces is not None:
             published_at = datetime.fromisoformat(obj.replaces.facts["published_at"])
             lake.copy(obj.table.current, obj.table.snapshot(published_at))
@@ -295,7 +301,7 @@ class GoldIOManager(LayerIOManager):
         if obj.path is None:
             return
         lake = self.lake.open()
-        self._describe(context, lake, obj.model.object, obj.path)
+        self._describe(context, lake, obj.model.object, obj.path, obj.notes)
         expected = obj.replaces.object if obj.replaces else None
         if lake.swap(obj.path, obj.model.object, expected=expected) is None:
             raise ConcurrentPublishError(str(obj.model))

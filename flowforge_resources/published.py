@@ -86,8 +86,25 @@ def read_footer(path: Path) -> tuple[Mapping[str, Any], int, tuple[tuple[str, st
 def _footer(metadata: Any) -> tuple[Mapping[str, Any], int, tuple[tuple[str, str], ...]]:
     raw = (metadata.metadata or {}).get(FOOTER_KEY.encode())
     schema = metadata.schema.to_arrow_schema()
-    columns = tuple((field.name, str(field.type)) for field in schema)
+    columns = tuple((field.name, _type_name(field.type)) for field in schema)
     return (json.loads(raw) if raw else {}), metadata.num_rows, columns
+
+
+def _type_name(kind: Any) -> str:
+    """A column's type in the words of a workflow's YAML; in Arrow's where YAML has none."""
+    from pyarrow import types
+
+    if types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    words = {
+        "text": types.is_string(kind) or types.is_large_string(kind),
+        "integer": types.is_integer(kind),
+        "float": types.is_floating(kind),
+        "boolean": types.is_boolean(kind),
+        "date": types.is_date(kind),
+        "timestamp": types.is_timestamp(kind),
+    }
+    return next((word for word, fits in words.items() if fits), str(kind))
 
 
 def copy_with_facts(select: str, path: Path, facts: Mapping[str, Any]) -> str:

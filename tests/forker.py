@@ -75,7 +75,6 @@ def serve() -> None:
     import duckdb  # noqa: F401  # so that children have it
     import obstore  # noqa: F401
     import polars as pl  # noqa: F401
-    import pyarrow.parquet
 
     from scenario import retail, shop
 

@@ -14,6 +14,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,8 +239,8 @@ class Deployment:
         self.running["code"].wait_until_healthy()
 
     def stop(self) -> None:
-        for name in reversed(self.running):
-            self.running[name].stop()
+        with ThreadPoolExecutor() as at_once:
+            list(at_once.map(Container.stop, self.running.values()))
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -255,14 +256,15 @@ class Deployment:
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
 
-    def run(self, run_id: str) -> dict[str, Any]:
-        return dict(self.ask(RUN, id=run_id)["runOrError"])
-
     def status(self, run_id: str) -> str:
-        return str(self.run(run_id)["status"])
+        return str(self.ask(STATUS, id=run_id)["runOrError"]["status"])
+
+    def last_run(self, job: str) -> str | None:
+        runs = self.ask(RUNS, job=job)["runsOrError"]["results"]
+        return str(runs[0]["runId"]) if runs else None
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
-        return list(self.run(run_id)["eventConnection"]["events"])
+        return list(self.ask(EVENTS, id=run_id)["runOrError"]["eventConnection"]["events"])
 
     def assets(self) -> set[str]:
         """The last part of every asset's key in the location `flowforge`."""
@@ -274,10 +276,12 @@ class Deployment:
 
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-RUN = """query($id: ID!) { runOrError(runId: $id) { ... on Run { status eventConnection {
+STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+EVENTS = """query($id: ID!) { runOrError(runId: $id) { ... on Run { eventConnection {
   events { __typename ... on MessageEvent { message } ... on LogsCapturedEvent { fileKey } } } } } }"""
 LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
   ... on PythonError { message } ... on RepositoryLocation { repositories { assetNodes { assetKey { path } } } } } } } } }"""
+RUNS = "query($job: String!) { runsOrError(filter: {pipelineName: $job}) { ... on Runs { results { runId } } } }"
 LOGS = "query($key: [String!]!) { capturedLogs(logKey: $key) { stdout } }"
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
@@ -362,9 +366,8 @@ def test_the_webserver_shows_what_the_code_server_holds(deployment: Deployment) 
 def test_a_run_passes_the_queue_and_its_printed_lines_reach_the_webserver(deployment: Deployment) -> None:
     run_id = deployment.launch("quick_job")
     wait_until(lambda: deployment.status(run_id) in ("SUCCESS", "FAILURE"), "the run has ended")
-    run = deployment.run(run_id)
-    events = run["eventConnection"]["events"]
-    assert run["status"] == "SUCCESS", events
+    events = deployment.events(run_id)
+    assert deployment.status(run_id) == "SUCCESS", events
     assert "RunEnqueuedEvent" in {event["__typename"] for event in events}
     (file_key,) = (event["fileKey"] for event in events if event["__typename"] == "LogsCapturedEvent")
     logs = deployment.ask(LOGS, key=[run_id, "compute_logs", file_key])["capturedLogs"]
@@ -382,14 +385,14 @@ def test_stopping_the_code_container_leaves_no_run_that_looks_alive(deployment: 
     assert deployment.status(run_id) in ("FAILURE", "CANCELED")
 
 
-def test_a_new_code_container_is_found_again_and_runs_flowforges_workflow_on_s3(deployment: Deployment) -> None:
+def test_a_new_code_container_is_found_again_and_its_sensor_runs_the_workflow_on_s3(deployment: Deployment) -> None:
     """The compose file's command word for word, in the environment it gives; the webserver meets it as an upgrade."""
     with s3_with_a_day_of_retail(deployment.machine):
         deployment.running["code"].stop()
         deployment.start_code(module=REAL_MODULE)
         wait_until(lambda: "silver_orders" in deployment.assets(), "FlowForge's tables are shown")
-        run_id = deployment.launch("retail")
-        wait_until(lambda: deployment.status(run_id) in ("SUCCESS", "FAILURE"), "the workflow has ended", limit_s=60)
+        run_id = wait_until(lambda: deployment.last_run("retail"), "the landing sensor has requested a run")
+        wait_until(lambda: deployment.status(run_id) in ("SUCCESS", "FAILURE"), "the workflow has ended")
         said = [event.get("message", "") for event in deployment.events(run_id)]
         assert deployment.status(run_id) == "SUCCESS", "\n".join(said[-20:])
 

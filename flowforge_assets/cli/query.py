@@ -94,7 +94,7 @@ def run_query(sql: str, lake: Lake | None = None) -> Answer:
     import duckdb
 
     opened = lake or Lake()
-    with opened.scratch() as scratch, connect(scratch.folder) as connection:
+    with opened.scratch() as scratch, connect(scratch.root) as connection:
         try:
             for name in sorted(connection.get_table_names(sql, qualified=True)):
                 _open(connection, opened, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
@@ -20,20 +19,29 @@ if TYPE_CHECKING:
 
 COLUMNS = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "quarantined")
 # So that the account fits a terminal of 80 columns.
-_HYPHENATED = {"unchanged": "un-\nchanged", "deduplicated": "dedupli-\ncated", "quarantined": "quaran-\ntined"}
+_HYPHENATED = {
+    "inserted": "in-\nserted",
+    "updated": "up-\ndated",
+    "unchanged": "un-\nchanged",
+    "deduplicated": "dedupli-\ncated",
+    "quarantined": "quaran-\ntined",
+}
 
 
 def render_run(report: RunReport, silent: Sequence[str] = (), url: str = "") -> RenderableType:
     """Everything `flowforge status` prints."""
-    parts: list[RenderableType] = [_headline(report, silent, url), Padding(render_books(report), (1, 0, 0, 0))]
-    if held := quarantine_reasons(report):
-        parts.append(Padding(_reasons(held), (1, 0, 0, 0)))
-    if gold := report.of_layer("gold"):
-        parts.append(Padding(_gold(gold), (1, 0, 0, 0)))
-    parts.extend(Text(f"! {note}", style="yellow") for asset in report.assets for note in asset.notes)
-    if silent:
-        parts.append(Text(f"! not reached by this run: {', '.join(silent)}", style="yellow"))
-    return Group(*parts)
+    return Group(_headline(report, silent, url), *render_body([("rows", report)], silent))
+
+
+def render_body(runs: Sequence[tuple[str, RunReport]], silent: Sequence[str] = ()) -> list[RenderableType]:
+    """Books of each run under its title, why rows were held in each, and gold as the last one left it."""
+    reports = [report for _, report in runs]
+    parts: list[RenderableType] = [render_books(title, report) for title, report in runs]
+    parts += [_reasons(runs)] if any(quarantine_reasons(report) for report in reports) else []
+    parts += [_gold(gold)] if (gold := reports[-1].of_layer("gold")) else []
+    notes = [note for report in reports for asset in report.assets for note in asset.notes]
+    notes += [f"not reached by this run: {', '.join(silent)}"] if silent else []
+    return [*(Padding(part, (1, 0, 0, 0)) for part in parts), *(Text(f"! {note}", style="yellow") for note in notes)]
 
 
 def _headline(report: RunReport, silent: Sequence[str], url: str) -> Text:
@@ -53,9 +61,9 @@ def changes(report: RunReport) -> str:
     return f"{len(changed)} table(s) changed." if changed else "No table changed."
 
 
-def render_books(report: RunReport) -> Table:
+def render_books(title: str, report: RunReport) -> Table:
     """The account of every table that has one, and its checks."""
-    table = _table("Rows", "table")
+    table = _table(title, "table")
     for name in COLUMNS:
         table.add_column(_HYPHENATED.get(name, name), justify="right")
     table.add_column("rows in\nsilver", justify="right")
@@ -67,7 +75,14 @@ def render_books(report: RunReport) -> Table:
 
 
 def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim underline",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column(first, no_wrap=True)
     return table
 
@@ -83,7 +98,7 @@ def _checks(asset: AssetReport) -> Text:
     for status, mark, style in (("passed", "✓", "green"), ("warned", "!", "yellow"), ("failed", "✗", "red")):
         if counts[status]:
             text.append(f"{mark}{counts[status]} ", style=style)
-    return text if asset.checks else Text("nothing new", style="dim")
+    return text if asset.checks else Text("·", style="dim")
 
 
 def quarantine_reasons(report: RunReport) -> list[tuple[str, str, int]]:
@@ -97,12 +112,16 @@ def quarantine_reasons(report: RunReport) -> list[tuple[str, str, int]]:
     return sorted(held, key=lambda one: (-one[2], one))
 
 
-def _reasons(held: Sequence[tuple[str, str, int]]) -> Table:
+def _reasons(runs: Sequence[tuple[str, RunReport]]) -> Table:
+    """Rules by rows held, a column a run. A row that breaks two rules is counted under both."""
+    held = [{(table, rule): rows for table, rule, rows in quarantine_reasons(report)} for _, report in runs]
+    keys = sorted({key for run in held for key in run}, key=lambda key: (-sum(run.get(key, 0) for run in held), key))
     table = _table("Why rows went to quarantine", "table")
     table.add_column("rule broken")
-    table.add_column("rows", justify="right")
-    for name, rule, rows in held:
-        table.add_row(name, rule, f"{rows:,}")
+    for title, _ in runs:
+        table.add_column(title, justify="right")
+    for key in keys:
+        table.add_row(*key, *(_number(run.get(key, 0)) for run in held))
     return table
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import dagster as dg
 from pydantic import Field
 
-from flowforge_assets.components.part import AssetPart, AsWritten, as_written
+from flowforge_assets.components.part import AssetPart, AsWritten, all_parts, as_written
 from flowforge_assets.components.table import Table
 from flowforge_assets.gold import build_gold
 from flowforge_assets.model_spec import ForeignKey, ModelSpec, read_sql
@@ -34,8 +34,7 @@ class Model(AssetPart):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The gold asset with its checks."""
-        tree = context.component_tree
-        known = known_tables(tree.get_all_components(Table), tree.get_all_components(Model), self.workflow)
+        known = known_tables(all_parts(context, Table), all_parts(context, Model), self.workflow)
         spec = self.spec(known)
         metadata = {"sql": dg.MetadataValue.md(f"```sql\n{spec.sql}\n```")}
         return dg.Definitions(assets=[build_gold(spec, self.face(metadata))])

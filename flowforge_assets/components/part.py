@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FOLDER_FILE = "defs.yaml"
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Part")
 # Dagster refuses pydantic models with constrained or union fields; it does not look behind an annotation.
 AsWritten = Annotated[T, "as written"]
 
@@ -130,6 +131,23 @@ class AssetPart(Part):
             freshness=self.freshness.policy() if self.freshness else None,
             automation=eager_behind_checks() if self.automation == "eager" else None,
         )
+
+
+class _Known:
+    """The documents of the tree that is being loaded, by kind: searched once, not once a document."""
+
+    tree: dg.ComponentTree | None = None
+    parts: ClassVar[dict[type[Part], list[Any]]] = {}
+
+
+def all_parts(context: dg.ComponentLoadContext, kind: type[P]) -> list[P]:
+    """Every document of a kind, in all workflows."""
+    if _Known.tree is not context.component_tree:
+        _Known.tree = context.component_tree
+        _Known.parts.clear()
+    if kind not in _Known.parts:
+        _Known.parts[kind] = context.component_tree.get_all_components(kind)
+    return _Known.parts[kind]
 
 
 def eager_behind_checks() -> dg.AutomationCondition[Any]:

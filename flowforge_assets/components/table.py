@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
-from flowforge_assets.components.part import AssetPart, AsWritten, as_written
+from flowforge_assets.components.part import AssetPart, AsWritten, all_parts, as_written
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.table_spec import Column, CsvOptions, TableSpec
@@ -60,11 +60,7 @@ class Table(AssetPart):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The bronze and the silver asset with their checks."""
-        tables = {
-            part.name: part
-            for part in context.component_tree.get_all_components(Table)
-            if part.workflow == self.workflow
-        }
+        tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         self._require_workflow(context)
         self.validate_against(tables)
         spec, face = self.spec(), self.face()
@@ -74,7 +70,7 @@ class Table(AssetPart):
     def _require_workflow(self, context: dg.ComponentLoadContext) -> None:
         from flowforge_assets.components.workflow import Workflow
 
-        if all(part.workflow != self.workflow for part in context.component_tree.get_all_components(Workflow)):
+        if all(part.workflow != self.workflow for part in all_parts(context, Workflow)):
             raise self.wrong(
                 "the folder has no Workflow document, so no job would run its tables.",
                 "Add a document `type: flowforge_assets.components.Workflow`.",

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.components.model import Model
-from flowforge_assets.components.part import Part, require_unique
+from flowforge_assets.components.part import Part, all_parts, require_unique
 from flowforge_assets.components.table import Table
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
@@ -40,11 +40,10 @@ class Workflow(Part):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The job, the sensors and the schedule."""
-        tree = context.component_tree
-        tables = [part for part in tree.get_all_components(Table) if part.workflow == self.workflow]
-        models = [part for part in tree.get_all_components(Model) if part.workflow == self.workflow]
+        tables = [part for part in all_parts(context, Table) if part.workflow == self.workflow]
+        models = [part for part in all_parts(context, Model) if part.workflow == self.workflow]
         self._validate(
-            tables, models, [part for part in tree.get_all_components(Workflow) if part.workflow == self.workflow]
+            tables, models, [part for part in all_parts(context, Workflow) if part.workflow == self.workflow]
         )
         job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED

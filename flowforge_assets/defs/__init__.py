@@ -1,0 +1,1 @@
+"""One folder a workflow: `defs.yaml` and its SQL models."""

@@ -1,0 +1,1 @@
+"""Polluted CSV files with the truth beside them, made by seed: what `benchmarks.csv_robustness` measures on."""

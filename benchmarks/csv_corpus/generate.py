@@ -1,0 +1,54 @@
+"""Write the corpus: one pollution at a time on several tables, then several at a time.
+
+`generate(folder, seed)` is deterministic; a file's truth lies beside it as JSON: kind, header, rows.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING
+
+from benchmarks.csv_corpus.document import Document
+from benchmarks.csv_corpus.pollutions import BODY, FOOT, FORMAT, HEAD, SIZE
+from benchmarks.csv_corpus.tables import TABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLES_PER_KIND = 9
+MIXED_FILES = 500
+SHARE_OF_GROUPS = 0.6
+
+
+def generate(
+    folder: Path, seed: int = 7, *, tables_per_kind: int = TABLES_PER_KIND, mixed_files: int = MIXED_FILES
+) -> int:
+    """Write all files and truths; return how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for group in (FORMAT, HEAD, FOOT, BODY, SIZE):
+        for kind in group:
+            for table in range(tables_per_kind):
+                count += _write(folder, f"{seed}:{kind}:{table}", [kind], kind)
+    for i in range(mixed_files):
+        r = random.Random(f"{seed}:mixed:{i}")
+        kinds = [r.choice(list(FORMAT))]
+        kinds += [r.choice(list(group)) for group in (HEAD, FOOT, BODY) if r.random() < SHARE_OF_GROUPS]
+        count += _write(folder, f"{seed}:mixed:{i}", kinds, f"{len(kinds)} at a time")
+    return count
+
+
+def _write(folder: Path, name: str, kinds: list[str], kind: str) -> int:
+    r = random.Random(name)
+    header, rows = r.choice(TABLES)(r, r.choice([12, 30, 84, 200]))
+    doc = Document(header, rows)
+    for each in kinds:
+        pollution = FORMAT.get(each) or HEAD.get(each) or FOOT.get(each) or BODY.get(each) or SIZE[each]
+        pollution(doc, r)
+    stem = name.replace(":", "_").replace(" ", "-").replace("/", "-")
+    true_header, true_rows = doc.truth()
+    (folder / f"{stem}.csv").write_bytes(doc.render())
+    truth = {"kind": kind, "kinds": kinds, "header": true_header, "rows": true_rows}
+    (folder / f"{stem}.json").write_text(json.dumps(truth))
+    return 1

@@ -1,0 +1,1 @@
+"""FlowForge's side of the benchmark: a project of its own beside the real one, so that no one's UI shows it."""

@@ -1,0 +1,1 @@
+"""The workflows of the benchmark's code location: one folder each."""

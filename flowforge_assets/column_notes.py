@@ -1,0 +1,75 @@
+"""What the columns of a table are, for the UI's list of columns: declared before the first run, noted after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from flowforge_checks.rules import in_code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowforge_assets.model_spec import ModelSpec
+    from flowforge_assets.table_spec import TableSpec
+
+_AUDIT = {
+    "_source_file": "Landing file the row came from.",
+    "_row_number": "Row of that file; the first one below the header is 1.",
+    "_ingested_at": "When bronze took the file in, in UTC.",
+}
+_AUDIT_TYPES = {"_source_file": "text", "_row_number": "integer", "_ingested_at": "timestamp"}
+_KEY = "Key."
+_PII = "Personal data: hidden in previews and examples."
+
+
+def of_bronze(spec: TableSpec) -> dict[str, str]:
+    """Notes on the landed columns, by header."""
+    return _AUDIT | {
+        column.header: _note(column.description, _PII if column.pii else None)
+        for column in spec.columns
+        if column.description or column.pii
+    }
+
+
+def of_silver(spec: TableSpec) -> dict[str, str]:
+    """Notes on the declared columns and on those FlowForge adds."""
+    surrogate = {
+        spec.surrogate_key: f"Surrogate key: a number made of {in_code(spec.keys)}, the same in every rebuild."
+    }
+    declared = {
+        column.name: _note(_KEY if column.name in spec.keys else None, column.description, _PII if column.pii else None)
+        for column in spec.columns
+    }
+    return {name: note for name, note in (surrogate | declared | _AUDIT).items() if note}
+
+
+def of_gold(spec: ModelSpec) -> dict[str, str]:
+    """Notes on the keys of a model, what points to other models, and personal data."""
+    points = {one.column: f"Points to `{one.model}`." for one in spec.foreign_keys}
+    names = dict.fromkeys([*spec.keys, *points, *sorted(spec.pii)])
+    return {
+        name: _note(_KEY if name in spec.keys else None, points.get(name), _PII if name in spec.pii else None)
+        for name in names
+    }
+
+
+def declared_bronze(spec: TableSpec) -> dg.TableSchema:
+    """Bronze as declared: every column as text."""
+    return _schema({column.header: "text" for column in spec.columns} | _AUDIT_TYPES, of_bronze(spec))
+
+
+def declared_silver(spec: TableSpec) -> dg.TableSchema:
+    """Silver as declared."""
+    declared = {column.name: column.type for column in spec.columns}
+    return _schema({spec.surrogate_key: "integer"} | declared | _AUDIT_TYPES, of_silver(spec))
+
+
+def _schema(types: Mapping[str, str], notes: Mapping[str, str]) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, kind, notes.get(name)) for name, kind in types.items()])
+
+
+def _note(*sentences: str | None) -> str:
+    said = [sentence for sentence in sentences if sentence]
+    return " ".join(one if one.endswith((".", "!", "?")) else f"{one}." for one in said)

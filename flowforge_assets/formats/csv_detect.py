@@ -1,0 +1,129 @@
+"""How a CSV-like file is written, decided by its content; what is pinned is obeyed.
+
+Looks at the first 256 KB (more where lines are very long) and the last 64 KB. Reads no cell for its value.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowforge_assets.formats.csv_fast import is_clean
+from flowforge_assets.formats.csv_layout import Layout, find_layout, footer_length
+from flowforge_assets.formats.csv_options import CsvDialect, CsvOptions
+from flowforge_assets.formats.csv_score import Scored, best_dialect
+from flowforge_assets.formats.csv_source import LINE_END, Source, decode, sniff_encoding, split_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flowforge_assets.formats.csv_options import Terminator
+
+HEAD_BYTES, LONG_HEAD_BYTES, TAIL_BYTES = 256 << 10, 8 << 20, 64 << 10
+FEW_LINES = 20
+NO_PINS = CsvOptions()
+
+
+def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -> CsvDialect:
+    """Return the dialect of a file (or its content)."""
+    source = Source.of(path_or_bytes)
+    head = source.range(0, HEAD_BYTES)
+    if len(head) < source.size and head.count(b"\n") + head.count(b"\r") < FEW_LINES:
+        head = source.range(0, LONG_HEAD_BYTES)
+    encoding, bom = _encoding(head, pinned, whole=len(head) == source.size)
+    text = _head_text(head[bom:], encoding, whole=len(head) == source.size)
+    lines = split_lines(text)
+    scored = best_dialect(lines[pinned.skip_lines or 0 :], pinned)
+    layout = find_layout(lines, scored.splitter(), pinned)
+    footer_lines, footer_bytes = _footer(source, encoding, len(head), layout, scored, pinned)
+    dialect = CsvDialect(
+        encoding=encoding,
+        bom_bytes=bom,
+        delimiter=scored.delimiter,
+        quote=scored.quote,
+        escape=scored.escape,
+        terminator=_terminator(text),
+        columns=layout.columns,
+        leading=layout.leading,
+        footer_lines=footer_lines,
+        footer_bytes=footer_bytes,
+        comment=layout.comment,
+        null=pinned.null,
+        trailing_delimiter=layout.trailing_delimiter,
+        max_record_lines=pinned.max_record_lines,
+        profiles=layout.profiles,
+        first_line=lines[0] if layout.leading == ("header",) else "",
+        header_text=layout.header_text,
+        header_again=bool(layout.header_text) and lines.count(layout.header_text) > 1,
+    )
+    return replace(dialect, clean=is_clean(source, dialect))
+
+
+def _encoding(head: bytes, pinned: CsvOptions, *, whole: bool) -> tuple[str, int]:
+    found, bom = sniff_encoding(head, whole=whole)
+    if pinned.encoding is None:
+        return found, bom
+    name = codecs.lookup(pinned.encoding).name
+    if name in {"utf-8-sig", "utf-16", "utf-32"}:
+        return (found if bom and found.startswith(name[:5]) else "utf-8" if name == "utf-8-sig" else f"{name}-le"), bom
+    return name, bom if name == found else 0
+
+
+def _head_text(head: bytes, encoding: str, *, whole: bool) -> str:
+    """Decode the head; drop the line it was cut in."""
+    if whole:
+        return decode(head, encoding)
+    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
+    cut = max(text.rfind("\n"), text.rfind("\r", 0, -1))
+    return text[: cut + 1] if cut > 0 else text
+
+
+def _terminator(text: str) -> Terminator:
+    crlf = text.count("\r\n")
+    kinds: dict[Terminator, int] = {"crlf": crlf, "lf": text.count("\n") - crlf, "cr": text.count("\r") - crlf}
+    used = [kind for kind, count in kinds.items() if count]
+    return used[0] if len(used) == 1 else "mixed" if used else "lf"
+
+
+def _footer(  # noqa: PLR0917 -- one step of detect, which has all of it at hand
+    source: Source, encoding: str, seen: int, layout: Layout, scored: Scored, pinned: CsvOptions
+) -> tuple[int, int]:
+    """Return lines and bytes at the end of the file that are no rows."""
+    if not layout.columns:
+        return 0, 0
+    wide = 2 if encoding.startswith("utf-16") else 4 if encoding.startswith("utf-32") else 1
+    start = max(0, source.size - TAIL_BYTES) if seen < source.size else 0
+    start += (source.size - start) % wide
+    text = decode(source.range(start, source.size), encoding)
+    tail = split_lines(text)[(1 if start else len(layout.leading)) :]
+    blank = len(tail) - len(_stripped(tail))
+    count = (
+        pinned.footer_lines
+        if pinned.footer_lines is not None
+        else footer_length(_stripped(tail), scored.splitter(), layout)
+    )
+    if pinned.footer_lines is None and count:
+        count += blank
+    count = min(count, len(tail))
+    if not count:
+        return 0, 0
+    ends = [found.end() for found in LINE_END.finditer(text)]
+    ends = ends if ends and ends[-1] == len(text) else [*ends, len(text)]
+    begin = ends[-count - 1] if count < len(ends) else 0
+    if encoding == "utf-8" and wide == 1:
+        return count, _bytes_of_last(source.range(start, source.size), count)
+    return count, len(text[begin:].encode(encoding, errors="replace"))
+
+
+def _stripped(tail: list[str]) -> list[str]:
+    """Return lines without the blank ones at their end."""
+    stop = len(tail)
+    while stop and not tail[stop - 1].strip():
+        stop -= 1
+    return tail[:stop]
+
+
+def _bytes_of_last(data: bytes, count: int) -> int:
+    """Return the length of the last lines in bytes as they are, valid or not."""
+    return sum(map(len, data.splitlines(keepends=True)[-count:]))

@@ -1,0 +1,390 @@
+"""Which lines of a file are its table: what stands above, which records are the header, what stands below.
+
+A header is the normal case: it is denied only where the first record looks like the rows under it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, ColumnProfile, kind_of, profiles
+from flowforge_assets.formats.csv_sample import SampleRecord, sample_records, usual_width
+from flowforge_assets.formats.csv_split import LineSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowforge_assets.formats.csv_options import CsvOptions, Role
+
+OTHER_DELIMITERS = (";", ",", "\t", "|", ":", " ")
+COMMENT_MARKS = ("#", "//", "%", "--", "!")
+TOTALS = re.compile(
+    r"(?:grand |sub-?)?totals?\b.{0,12}|sum|summe|gesamt(?:summe)?|average|avg|mean|median|count"
+    r"|end of (?:file|report|data).*|eof|(?:source|notes?|generated|exported|created|printed|copyright|disclaimer)\b.*"
+    r"|\(?\d+ (?:rows?|records?|lines?|entries)\b.*|©.*|[-=_*]{3,}",
+    re.IGNORECASE,
+)
+QUOTES = frozenset("\"'`")
+UNIT = re.compile(r"\([^()]{1,20}\)|\[[^\[\]]{1,20}\]")
+MAX_HEADER_RECORDS = 4
+MAX_PREAMBLE_RECORDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The table's place in the head of a file."""
+
+    columns: tuple[str, ...]
+    leading: tuple[Role, ...]
+    trailing_delimiter: bool
+    comment: str
+    profiles: tuple[ColumnProfile, ...]
+    header_text: str = ""
+
+
+def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions) -> Layout:
+    """Decide where the table begins and what its columns are called."""
+    skip = pinned.skip_lines or 0
+    comment = _comment_mark(lines[skip:], splitter) if pinned.comment is None else pinned.comment
+    shown = ["" if i < skip or _is_comment(line, comment, splitter) else line for i, line in enumerate(lines)]
+    records = sample_records(shown, splitter)
+    if not records:
+        return Layout(
+            (), _roles(lines, (), len(lines), skip, comment), trailing_delimiter=False, comment=comment, profiles=()
+        )
+    width = usual_width(records)
+    first = 0 if pinned.skip_lines is not None else _first_of_table(records, width)
+    table = records[first:]
+    trailing = _trailing(table, width) if pinned.trailing_delimiter is None else pinned.trailing_delimiter
+    width -= trailing and width > 1
+    header = _header(records, first, width, splitter, pinned)
+    start = header[-1].line + header[-1].lines if header else table[0].line
+    body = [record for record in records if record.line >= start]
+    names, width = _names(header, body, width, pinned.header_join)
+    heads = tuple(range_of for record in header for range_of in range(record.line, record.line + record.lines))
+    end = body[0].line if body else len(lines)
+    rows = [record.cells[:width] if trailing and record.width == width + 1 else record.cells for record in body]
+    columns = profiles([row for row in rows[:400] if row != (header[-1].cells if header else None)], width)
+    text = header[-1].text if header and _surely_header(header[-1].cells, columns) else ""
+    return Layout(names, _roles(lines, heads, end, skip, comment), trailing, comment, columns, text)
+
+
+def _roles(lines: Sequence[str], heads: Sequence[int], end: int, skip: int, comment: str) -> tuple[Role, ...]:
+    """Name what each physical line above the first row is."""
+    header = set(heads)
+
+    def role(i: int) -> Role:
+        if i in header:
+            return "header"
+        if i < skip and lines[i].strip():
+            return "preamble"
+        if not lines[i].strip():
+            return "blank"
+        return "comment" if comment and lines[i].startswith(comment) else "preamble"
+
+    return tuple(role(i) for i in range(end))
+
+
+def _is_comment(line: str, comment: str, splitter: LineSplitter) -> bool:
+    return bool(comment) and line.startswith(comment) and comment != splitter.delimiter
+
+
+def _comment_mark(lines: Sequence[str], splitter: LineSplitter) -> str:
+    """Find a mark at the beginning of a few lines that do not look like the table's rows."""
+    filled = [line for line in lines[:1000] if line.strip()]
+    for mark in COMMENT_MARKS:
+        marked = [line for line in filled if line.startswith(mark)]
+        if not marked or mark == splitter.delimiter or len(marked) > 0.5 * len(filled):
+            continue
+        plain = sample_records([line for line in filled if not line.startswith(mark)], splitter)
+        width = usual_width(plain)
+        odd = [record for record in sample_records(marked, splitter) if record.width != width]
+        if width > 1 and not odd and marked[0] == filled[0] and plain:
+            names = plain[0].cells
+            body = [record.cells for record in plain[1:300] if record.width == width]
+            odd = plain[:1] if body and _surely_header(names, profiles(body, width)) else []
+        if (width > 1 and odd) or (width == 1 and filled[0].startswith(mark) and mark in {"#", "//"}):
+            return mark
+    return ""
+
+
+def _first_of_table(records: Sequence[SampleRecord], width: int) -> int:
+    """Return the index of the first record that is as wide and as filled as the table."""
+    if width == 1:
+        return 0
+    usual = [record.filled for record in records if record.width == width]
+    enough = max(2, 0.5 * sorted(usual)[len(usual) // 2]) if width > 2 else 1  # noqa: PLR2004
+    for index, record in enumerate(records[:MAX_PREAMBLE_RECORDS]):
+        if _near(records, index, width) and record.filled >= enough and _followed(records, index, width):
+            return _after_pairs(records, index, width)
+    return 0
+
+
+def _near(records: Sequence[SampleRecord], index: int, width: int) -> bool:
+    """Tell whether a record is as wide as the table, or one cell short as a header may be."""
+    record = records[index]
+    if record.width >= width or width < 3:  # noqa: PLR2004
+        return record.width >= width
+    if record.width < width - 1:
+        return False
+    adjacent = index + 1 < len(records) and records[index + 1].line == record.line + record.lines
+    filled = record.filled == record.width
+    return width > 3 or (filled and (adjacent or _index_column(records[index + 1 :], width)))  # noqa: PLR2004
+
+
+def _followed(records: Sequence[SampleRecord], index: int, width: int) -> bool:
+    """Tell whether the records after this one are mostly as wide as the table."""
+    after = records[index + 1 : index + 6]
+    return records[index].width == width or not after or sum(r.width == width for r in after) * 2 > len(after)
+
+
+def _after_pairs(records: Sequence[SampleRecord], first: int, width: int) -> int:
+    """Go past `name,value` lines above a narrow table: a blank line or an empty cell, then what is surely a header."""
+    if width > 3:  # noqa: PLR2004
+        return first
+    for index in range(first + 1, min(first + 8, len(records) - 2)):
+        above, record = records[index - 1], records[index]
+        gap = above.line + above.lines < record.line
+        if record.width == width and (gap or above.filled < width) and record.filled == width:
+            body = [r.cells for r in records[index + 1 : index + 300] if r.width == width]
+            columns = profiles(body, width)
+            if _surely_header(record.cells, columns) and not any(kind_of(c) in TYPED - {"code"} for c in record.cells):
+                return index
+    return first
+
+
+def _trailing(table: Sequence[SampleRecord], width: int) -> bool:
+    """Tell whether the lines end in a delimiter that begins no further cell."""
+    body = [record for record in table if record.width == width]
+    filled = sum(1 for record in body if record.cells[-1].strip())
+    if width < 2 or not body or filled > 0.05 * len(body):  # noqa: PLR2004
+        return False
+    return len(body) > 1 and not (table[0].width >= width and table[0].cells[width - 1].strip())
+
+
+def _header(
+    records: Sequence[SampleRecord], first: int, width: int, splitter: LineSplitter, pinned: CsvOptions
+) -> list[SampleRecord]:
+    """Return the records that hold the columns' names."""
+    table = records[first:]
+    if pinned.header is not None:
+        return list(table[: int(pinned.header)])
+    body = [record.cells for record in table[1:] if record.width in {width, width + 1}][:300]
+    columns = profiles([row[:width] for row in body], width)
+    if not header_like(table[0].cells[:width], columns, body):
+        above = _odd_header(records, first, width, splitter)
+        return [above] if above else []
+    header = [*_groups_above(records, first, width), table[0]]
+    for record in table[1:MAX_HEADER_RECORDS]:
+        below = [r for r in table if r.line > record.line]
+        rest = [r.cells[:width] for r in below if r.width in {width, width + 1}][:300]
+        if record.cells != table[0].cells and not _more_header(table[0], record, profiles(rest, width), rest):
+            break
+        header.append(record)
+    return header
+
+
+def _groups_above(records: Sequence[SampleRecord], first: int, width: int) -> list[SampleRecord]:
+    """Find a line of group names right above the header: as wide, with empty cells between the names."""
+    above = records[first - 1] if first else None
+    if above is None or above.width != width or above.line + above.lines != records[first].line:
+        return []
+    names = [bool(cell.strip()) for cell in above.cells]
+    spread = any(not a and b for a, b in pairwise(names))
+    return [above] if spread and sum(names) > names[0] else []
+
+
+def _odd_header(records: Sequence[SampleRecord], first: int, width: int, splitter: LineSplitter) -> SampleRecord | None:
+    """Find a header above the rows that is short or written with another delimiter."""
+    if not first or width < 3:  # noqa: PLR2004
+        return None
+    above = records[first - 1]
+    if above.line + above.lines != records[first].line:
+        return None
+    for delimiter in OTHER_DELIMITERS:
+        cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(above.text)
+        if isinstance(cells, list) and len(cells) == width and not any(kind_of(c) in TYPED for c in cells):
+            return SampleRecord(cells, above.line, above.lines, damaged=True, text=above.text)
+    return above if above.width * 2 >= width and above.filled == above.width else None
+
+
+def header_like(first: Sequence[str], columns: Sequence[ColumnProfile], body: Sequence[Sequence[str]]) -> bool:
+    """Weigh whether a record is a header of the rows under it; in doubt it is."""
+    if not body:
+        typed = sum(kind_of(cell) in {"number", "temporal"} for cell in first)
+        return typed * 2 < len(first) or not first
+    if _counts_up(first):
+        return True
+    for_it = against = 0.0
+    for index, (cell, column) in enumerate(zip(first, columns, strict=False)):
+        kind = kind_of(cell)
+        if kind in {EMPTY, MISSING}:
+            against += 0.1
+        elif column.strict:
+            for_it += kind != column.kind
+            against += kind == column.kind
+        elif column.values is not None:
+            against += 1.0 if cell in column.values else 0.0
+            for_it += 0.0 if cell in column.values else 0.6
+        else:
+            against += 0.6 if kind in TYPED - {"code"} else 0.0
+            for_it += _shape_contrast(cell, [row[index] for row in body if index < len(row)])
+    return against <= for_it + 0.5
+
+
+def _surely_header(names: Sequence[str], columns: Sequence[ColumnProfile]) -> bool:
+    """Tell whether a record has another kind than its column in every typed column, of which there is one."""
+    told = [kind_of(name) != column.kind for name, column in zip(names, columns, strict=False) if column.strict]
+    return bool(told) and all(told)
+
+
+def _shape_contrast(cell: str, column: Sequence[str]) -> float:
+    """Return evidence that a cell of a text column is its name: other length or alphabet than all its cells."""
+    lengths = [len(c) for c in column if c]
+    if len(lengths) < 3:  # noqa: PLR2004
+        return 0.1
+    outside = len(cell) < min(lengths) or len(cell) > max(lengths)
+    digits = all(any(ch.isdigit() for ch in c) for c in column if c) and not any(ch.isdigit() for ch in cell)
+    return 0.1 + 0.3 * outside + 0.4 * digits + (0.3 if "_" in cell and not any("_" in c for c in column) else 0.0)
+
+
+def _counts_up(first: Sequence[str]) -> bool:
+    """Recognise names such as 2019, 2020, 2021 after at most two texts."""
+    digits = [cell.strip() for cell in first if cell.strip().isascii() and cell.strip().isdigit()]
+    numbers = [int(text) for text in digits if len(text) == len("2019")]
+    steps = {b - a for a, b in pairwise(numbers)}
+    texts = len(first) - len(numbers)
+    return len(numbers) >= 3 and steps == {1} and texts in {1, 2} and 1800 <= numbers[0] <= 2200  # noqa: PLR2004
+
+
+def _more_header(
+    above: SampleRecord, record: SampleRecord, columns: Sequence[ColumnProfile], rest: Sequence[Sequence[str]]
+) -> bool:
+    """Tell whether a record under a header goes on with it: text in every typed column it fills, in most of them."""
+    quoted = record.damaged or any(cell[:1] in QUOTES and cell[:1] == cell[-1:] for cell in record.cells)
+    if len(rest) < 2 or not len(columns) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
+        return False
+    typed = [(cell, column) for cell, column in zip(record.cells, columns, strict=False) if column.strict]
+    told = [kind_of(cell) != column.kind for cell, column in typed if kind_of(cell) not in {EMPTY, MISSING}]
+    units = all(UNIT.fullmatch(cell.strip()) for cell in record.cells if cell.strip())
+    if (units and record.filled > 1) or (not typed and _names_under_groups(above, record)):
+        return True
+    return bool(told) and all(told) and (len(told) * 2 >= len(typed) or record.filled <= len(told) + 1)
+
+
+def _names_under_groups(above: SampleRecord, record: SampleRecord) -> bool:
+    """Tell whether a record fills what the first header line leaves empty, in a table that is all text."""
+    empty = sum(1 for cell in above.cells if not cell.strip())
+    full = record.filled == record.width == above.width and len(set(record.cells)) == record.width
+    adjacent = above.line + above.lines == record.line
+    return adjacent and full and empty * 3 >= above.width and not any(kind_of(cell) in TYPED for cell in record.cells)
+
+
+def _names(
+    header: Sequence[SampleRecord], body: Sequence[SampleRecord], width: int, join: str
+) -> tuple[tuple[str, ...], int]:
+    """Return unique column names and their count, from header records that may be short or long."""
+    rows = [_fitted(record.cells, body, width) for record in header]
+    width = max([width, *map(len, rows)]) if rows else width
+    parts = [dict.fromkeys(row[i].strip() for row in rows if i < len(row) and row[i].strip()) for i in range(width)]
+    return unique_names([join.join(part) for part in parts]), width
+
+
+def _fitted(cells: Sequence[str], body: Sequence[SampleRecord], width: int) -> list[str]:
+    """Fit a header's cells to the rows' width: drop empty ones too many, add the one an index column lacks."""
+    fitted = list(cells)
+    while len(fitted) > width and not all(cell.strip() for cell in fitted):
+        empty = max(i for i, cell in enumerate(fitted) if not cell.strip())
+        del fitted[empty]
+    if len(fitted) == width - 1 and _index_column(body, width):
+        return ["", *fitted]
+    return fitted
+
+
+def _index_column(body: Sequence[SampleRecord], width: int) -> bool:
+    """Tell whether the rows begin with a running number that needs no name."""
+    firsts = [record.cells[0].strip() for record in body if record.width == width][:50]
+    numbers = [int(text) for text in firsts if text.isascii() and text.isdigit() and len(text) < 12]  # noqa: PLR2004
+    steps = [b - a for a, b in pairwise(numbers)]
+    return len(numbers) >= 0.9 * len(firsts) > 1 and min(steps, default=0) > 0 and steps.count(1) >= 0.7 * len(steps)
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Make names unique: a repeated one gets `_2`, `_3`, an empty third one is `column_3`."""
+    taken: set[str] = set()
+    given = {name for name in names if name}
+    unique: list[str] = []
+    for position, name in enumerate(names, 1):
+        base = name or f"column_{position}"
+        final, count = base, 1
+        while final in taken or (count > 1 and final in given) or (not name and final in given):
+            count += 1
+            final = f"{base}_{count}"
+        taken.add(final)
+        unique.append(final)
+    return tuple(unique)
+
+
+def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -> int:
+    """Return how many physical lines at the end are no rows; blank lines at the very end are not among them."""
+    width = len(layout.columns)
+    if width < 2:  # noqa: PLR2004
+        return 0
+    records = sample_records(tail, splitter)
+    count = _other_table(records, width, layout)
+    kept, seen = records[: len(records) - count], count
+    for position in range(len(kept) - 1, max(-1, len(kept) - 40), -1):
+        record = kept[position]
+        gap = position > 0 and kept[position - 1].line + kept[position - 1].lines < record.line
+        seen += 1
+        if _is_footer(record, width, layout):
+            count = seen
+        elif not (record.width < width and record.filled <= max(1, width // 2)) or _fits(record, layout):
+            break
+        elif gap:
+            count = seen
+    if not count:
+        return 0
+    return len(tail) - records[len(records) - count].line
+
+
+def _other_table(records: Sequence[SampleRecord], width: int, layout: Layout) -> int:
+    """Return how many records at the end, after a blank line, are a table of their own: two or more, none that fits."""
+    for position in range(len(records) - 1, max(0, len(records) // 2), -1):
+        above, record = records[position - 1], records[position]
+        if _belongs(record, width, layout):
+            return 0
+        if above.line + above.lines < record.line:
+            count = len(records) - position
+            return count if count > 1 else 0
+    return 0
+
+
+def _belongs(record: SampleRecord, width: int, layout: Layout) -> bool:
+    """Tell whether a record may be a row: about as wide, and every typed cell or no typed column says otherwise."""
+    if record.width != width + layout.trailing_delimiter:
+        return abs(record.width - width) == 1 and _fits(record, layout)
+    told = [p.misfit(c) < 0.5 for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict]  # noqa: PLR2004
+    return not told or 2 * sum(told) > len(told)
+
+
+def _fits(record: SampleRecord, layout: Layout) -> bool:
+    cells = [(c, p) for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict and c.strip()]
+    return bool(cells) and all(kind_of(cell) == column.kind for cell, column in cells)
+
+
+def _is_footer(record: SampleRecord, width: int, layout: Layout) -> bool:
+    """Tell a totals line or a remark from a row."""
+    filled = [cell for cell in record.cells if cell.strip()]
+    if not filled or record.lines > 1:
+        return False
+    said = bool(TOTALS.fullmatch(filled[0].strip()))
+    odd = layout.profiles[0].strict and layout.profiles[0].misfit(record.cells[0]) >= 0.6  # noqa: PLR2004
+    if said and record.width <= width + 1 and (len(filled) * 2 <= width or odd or record.width < width):
+        return True
+    full = layout.profiles[-1].strict and not layout.profiles[-1].ever_empty
+    alone = len(filled) == 1 and bool(record.cells[0].strip()) and (width > 2 or (full and " " in filled[0].strip()))  # noqa: PLR2004
+    return alone and not _fits(record, layout) and (record.width in {1, width, width + 1})

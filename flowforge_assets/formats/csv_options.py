@@ -1,0 +1,123 @@
+"""What a user may pin about a CSV-like file, and what was decided about it.
+
+`CsvOptions` is the YAML face: every field left empty is detected. `CsvDialect` is the decision, one per file, frozen,
+and shown as metadata by `as_dict()`, which holds no text of the file (a title or a footer may name a person).
+Deciding lives in `csv_detect`; reading in `csv_robust` and `csv_fast`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from flowforge_assets.formats.csv_kinds import ColumnProfile
+
+Escape = Literal["double", "backslash"]
+Terminator = Literal["lf", "crlf", "cr", "mixed"]
+Role = Literal["header", "preamble", "comment", "blank"]
+
+ROW_NUMBER = "_row_number"
+RESCUED = "_rescued"
+
+
+class CsvOptions(BaseModel):
+    """What is pinned; an empty field is decided by looking at the file's content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delimiter: str | None = Field(
+        default=None, min_length=1, description="Text between two cells, one or more characters: ',', ';', '\\t', '||'."
+    )
+    quote: str | None = Field(
+        default=None,
+        max_length=1,
+        description="Character around a cell that holds delimiters; '' if cells are never quoted.",
+    )
+    escape: Escape | None = Field(
+        default=None, description="How a quote inside a quoted cell is written: 'double' (\"\") or 'backslash' (\\\")."
+    )
+    encoding: str | None = Field(
+        default=None, description="Python's name of the encoding: 'utf-8', 'cp1252', 'utf-16-le'."
+    )
+    header: bool | int | None = Field(
+        default=None, description="true, false, or how many lines the header has; several lines are joined per column."
+    )
+    skip_lines: int | None = Field(default=None, ge=0, description="Physical lines above the header that are no data.")
+    footer_lines: int | None = Field(default=None, ge=0, description="Physical lines at the end that are no data.")
+    comment: str | None = Field(default=None, description="Lines that start with this text are comments; '' for none.")
+    null: tuple[str, ...] = Field(default=(), description="Cell texts that stand for null, e.g. ['NA', '\\\\N'].")
+    trailing_delimiter: bool | None = Field(
+        default=None, description="Whether each line ends in one delimiter too many."
+    )
+    header_join: str = Field(
+        default=" ", description="Text between the parts of a name that stands in several header lines."
+    )
+    max_record_lines: int = Field(
+        default=5000, ge=1, description="A quoted cell that runs over more lines is taken for an unclosed quote."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CsvDialect:
+    """How one file is written. `clean` means a fast standard reader gives the same rows.
+
+    `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
+    set aside. `first_line` is what a further file of the same kind begins with. `header_again` says the sample has such a line.
+    """
+
+    encoding: str
+    bom_bytes: int
+    delimiter: str
+    quote: str
+    escape: Escape
+    terminator: Terminator
+    columns: tuple[str, ...]
+    leading: tuple[Role, ...]
+    footer_lines: int
+    footer_bytes: int
+    comment: str
+    null: tuple[str, ...]
+    trailing_delimiter: bool
+    max_record_lines: int
+    profiles: tuple[ColumnProfile, ...]
+    first_line: str = ""
+    header_text: str = ""
+    header_again: bool = False
+    clean: bool = False
+
+    @property
+    def width(self) -> int:
+        """Count of columns."""
+        return len(self.columns)
+
+    @property
+    def pieces(self) -> int:
+        """Count of cells a regular line is split into, with the empty one after a trailing delimiter."""
+        return self.width + self.trailing_delimiter
+
+    @property
+    def header_lines(self) -> int:
+        """Count of physical lines that hold column names."""
+        return self.leading.count("header")
+
+    def as_dict(self) -> dict[str, str | int | bool | list[str]]:
+        """Return what was decided, for a run's metadata; no text of the file except the column names."""
+        return {
+            "encoding": self.encoding,
+            "byte_order_mark": self.bom_bytes > 0,
+            "delimiter": self.delimiter,
+            "quote": self.quote,
+            "escape": self.escape,
+            "line_terminator": self.terminator,
+            "header_lines": self.header_lines,
+            "lines_above_table": len(self.leading) - self.header_lines,
+            "footer_lines": self.footer_lines,
+            "comment": self.comment,
+            "null": list(self.null),
+            "trailing_delimiter": self.trailing_delimiter,
+            "columns": list(self.columns),
+            "clean": self.clean,
+        }

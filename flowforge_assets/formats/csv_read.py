@@ -1,0 +1,88 @@
+"""One CSV-like file, read the fast way where that is proven right and the careful way otherwise.
+
+The one entry for callers: `read_any(path, options)`; then `frame()` or `batches()`, and `account`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from flowforge_assets.formats.csv_account import CsvAccount
+from flowforge_assets.formats.csv_detect import NO_PINS, detect
+from flowforge_assets.formats.csv_fast import scan_fast
+from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
+from flowforge_assets.formats.csv_robust import BATCH_ROWS, read_csv_robust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+
+@dataclass(slots=True)
+class CsvRead:
+    """A file and how it is written. `account` is filled by `batches()`, and by `counted()` after a fast read."""
+
+    path: Path
+    dialect: CsvDialect
+    account: CsvAccount = field(default_factory=CsvAccount)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the file's own columns."""
+        return self.dialect.columns
+
+    @property
+    def clean(self) -> bool:
+        """Whether Polars reads the file by itself; `account` is then filled by `counted(rows)`."""
+        return self.dialect.clean
+
+    def frame(self) -> pl.LazyFrame:
+        """Return the rows lazily: `_row_number`, the columns as text, `_rescued`; streamed, by the fastest right way."""
+        if not self.clean:
+            return register_io_source(self._frames, schema=self._schema(), is_pure=True)
+        return scan_fast(self.path, self.dialect).with_columns(
+            pl.col(ROW_NUMBER).cast(pl.Int64), pl.lit(None, pl.String).alias(RESCUED)
+        )
+
+    def _schema(self) -> pl.Schema:
+        return pl.Schema({ROW_NUMBER: pl.Int64(), **dict.fromkeys(self.columns, pl.String()), RESCUED: pl.String()})
+
+    def _frames(
+        self, with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield batches as Polars asks for them."""
+        left = n_rows
+        for batch in self.batches():
+            frame = pl.DataFrame(batch)
+            if left is not None:
+                frame, left = frame.head(left), left - min(left, frame.height)
+            frame = frame if predicate is None else frame.filter(predicate)
+            yield frame if with_columns is None else frame.select(with_columns)
+            if left == 0:
+                return
+
+    def batches(self, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield any file's rows in bounded memory, the careful way."""
+        read = read_csv_robust(self.path, self.dialect, batch_rows=batch_rows)
+        yield from read
+        self.account = read.account
+
+    def counted(self, rows: int, continuation: int = 0) -> CsvAccount:
+        """Fill the account of a fast read by the rows that were read."""
+        header = self.dialect.header_lines
+        self.account = CsvAccount(
+            lines=header + rows + continuation, rows=rows, continuation=continuation, header=header
+        )
+        return self.account
+
+
+def read_any(path: str | Path, options: CsvOptions = NO_PINS) -> CsvRead:
+    """Detect how a file is written and return what reads it."""
+    path = Path(path)
+    return CsvRead(path, detect(path, pinned=options))

@@ -1,0 +1,91 @@
+"""The first lines of a file as records under a supposed dialect: what detection weighs.
+
+A record that cannot be split by the rules is split as well as can be and marked damaged; nothing is repaired here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowforge_assets.formats.csv_split import Damage, LineSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LOOK_AHEAD_LINES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One record of the sample, with the physical lines it stands on."""
+
+    cells: list[str]
+    line: int
+    lines: int
+    damaged: bool
+    text: str
+
+    @property
+    def width(self) -> int:
+        """Count of cells."""
+        return len(self.cells)
+
+    @property
+    def filled(self) -> int:
+        """Count of cells that hold text."""
+        return sum(1 for cell in self.cells if cell.strip())
+
+
+def is_blank(line: str, delimiter: str) -> bool:
+    """Tell whether a line holds nothing; one of delimiters only is a record of empty cells."""
+    return not line.strip(" \t\x00\x0b\x0c\x1a\u00a0\ufeff") and delimiter not in line
+
+
+def sample_records(lines: Sequence[str], splitter: LineSplitter, *, max_cells: int = 200_000) -> list[SampleRecord]:
+    """Split lines into records; blank lines are left out."""
+    records: list[SampleRecord] = []
+    position, cells = 0, 0
+    while position < len(lines) and cells < max_cells:
+        if is_blank(lines[position], splitter.delimiter):
+            position += 1
+            continue
+        record = _record(lines, position, splitter)
+        records.append(record)
+        cells += record.width
+        position += record.lines
+    return records
+
+
+def _record(lines: Sequence[str], position: int, splitter: LineSplitter) -> SampleRecord:
+    text = lines[position]
+    cells = splitter.strict(text)
+    if cells is Damage.OPEN:
+        joined = _joined(lines, position, splitter)
+        if joined:
+            return joined
+    if isinstance(cells, list):
+        return SampleRecord(cells, position, 1, damaged=False, text=text)
+    pieces = [splitter.unquote(piece)[0] for piece in text.split(splitter.delimiter)]
+    return SampleRecord(pieces, position, 1, damaged=True, text=text)
+
+
+def _joined(lines: Sequence[str], position: int, splitter: LineSplitter) -> SampleRecord | None:
+    """Join lines until an open quote closes by the rules; None if it does not soon."""
+    for stop in range(position + 2, min(position + LOOK_AHEAD_LINES, len(lines)) + 1):
+        if splitter.quote not in lines[stop - 1]:
+            continue
+        text = "\n".join(lines[position:stop])
+        cells = splitter.strict(text)
+        if isinstance(cells, list):
+            return SampleRecord(cells, position, stop - position, damaged=False, text=text)
+        if cells is Damage.ODD:
+            return None
+    return None
+
+
+def usual_width(records: Sequence[SampleRecord]) -> int:
+    """Return the count of cells most records have; the wider of two that come equally often."""
+    widths = Counter(record.width for record in records)
+    return max(widths, key=lambda width: (widths[width], width), default=0)

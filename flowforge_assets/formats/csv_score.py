@@ -1,0 +1,191 @@
+"""Which delimiter, quote and escape explain a text best.
+
+The idea is that of CleverCSV (van den Burg, Nazábal, Sutton 2019): a dialect is good where rows have the same shape
+(pattern score) and cells look like something (type score). The weights are our own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, WORD, kind_of
+from flowforge_assets.formats.csv_sample import SampleRecord, sample_records, usual_width
+from flowforge_assets.formats.csv_split import LineSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flowforge_assets.formats.csv_options import CsvOptions, Escape
+
+PRIORS = {
+    ",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.97, "~": 0.97, "\x1f": 1.0, "\x1e": 1.0, "\x01": 1.0, "\x02": 1.0,
+    "¦": 0.97, "§": 0.97, ":": 0.8, " ": 0.72, "#": 0.8, "*": 0.8, "!": 0.8, "$": 0.7, "%": 0.7, "&": 0.8, "=": 0.7,
+    "@": 0.5, "/": 0.45, "\\": 0.5, "-": 0.35, "_": 0.35,
+}  # fmt: skip
+WHOLE = (
+    "||",
+    "|~|",
+    "~|~",
+    "|#|",
+    "<|>",
+    "^|^",
+    "<>",
+    "::",
+    "\\t",
+    "@@",
+    "$$",
+    "##",
+    "&&",
+    "~~",
+    "%%",
+    "|;|",
+    ";|;",
+    "→",
+)
+QUOTES = ('"', "'", "`")
+SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
+MIN_SHARE_OF_LINES = 0.4
+# A mark between two cells has no space after it; in a sentence it has. Digits around it may be a number or a time.
+FOREIGN = {
+    mark: re.compile("[" + re.escape(",;\t|:^~".replace(mark, "")) + r"](?=[^\s])") for mark in (*PRIORS, *WHOLE)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A supposed way to split, and how well it explains the text."""
+
+    delimiter: str
+    quote: str
+    escape: Escape
+    score: float
+
+    def splitter(self) -> LineSplitter:
+        """Return what splits so."""
+        return LineSplitter(self.delimiter, self.quote, self.escape)
+
+
+def best_dialect(lines: Sequence[str], pinned: CsvOptions) -> Scored:
+    """Return the best-scored delimiter, quote and escape; what is pinned is not questioned."""
+    sample = _scored_part(lines)
+    text = "\n".join(sample)
+    delimiters = [pinned.delimiter] if pinned.delimiter else list(_delimiters(sample, text))
+    quotes = [pinned.quote] if pinned.quote is not None else ['"', *(q for q in QUOTES[1:] if q in text)]
+    best = Scored(",", quotes[0], pinned.escape or "double", 0.0)
+    for delimiter in delimiters:
+        for quote in quotes:
+            if quote == delimiter or not (quote == quotes[0] or _evident(text, delimiter, quote)):
+                continue
+            scored = _score(sample, Scored(delimiter, quote, pinned.escape or "double", 0.0))
+            best = scored if scored.score > best.score + 1e-9 else best
+    best = best if pinned.delimiter else _lengthened(best, sample)
+    return best if pinned.escape else _with_escape(best, sample, text)
+
+
+def _evident(text: str, delimiter: str, quote: str) -> bool:
+    """Tell whether at least one cell stands whole in such quotes: an apostrophe within a word is none."""
+    d, q = re.escape(delimiter), re.escape(quote)
+    return re.search(rf"(?:^|{d}) *{q}[^{q}]{{0,2000}}{q} *(?={d}|$)", text, re.MULTILINE) is not None
+
+
+def _scored_part(lines: Sequence[str]) -> list[str]:
+    """Take lines that hold something, until there are enough."""
+    part: list[str] = []
+    size = 0
+    for line in lines:
+        if line.strip():
+            part.append(line)
+            size += len(line)
+        if len(part) >= SCORED_LINES or size > SCORED_CHARS:
+            break
+    return part
+
+
+def _delimiters(lines: Sequence[str], text: str) -> Iterator[str]:
+    """Yield the delimiters that stand in enough lines; a comma always, so that there is one."""
+    least = max(1, MIN_SHARE_OF_LINES * len(lines))
+    yield ","
+    for delimiter in (*WHOLE, *PRIORS):
+        if delimiter != "," and delimiter in text and sum(1 for line in lines if delimiter in line) >= least:
+            yield delimiter
+
+
+def _score(lines: Sequence[str], supposed: Scored) -> Scored:
+    records = sample_records(lines, supposed.splitter(), max_cells=SCORED_CELLS * 4)
+    if not records:
+        return supposed
+    width = usual_width(records)
+    body = [record for record in records if record.width == width]
+    share = len(body) / len(records)
+    near = sum(1 for record in records if abs(record.width - width) == 1 and width > 2) / len(records)  # noqa: PLR2004
+    damaged = sum(1 for record in records if record.damaged) / len(records)
+    shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
+    prior = PRIORS.get(supposed.delimiter, 1.0)
+    score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
+    return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
+
+
+def _sense(body: Sequence[SampleRecord], supposed: Scored) -> float:
+    """Return how much the cells look like something, 0 to 1: single cells, and each column for itself."""
+    rows = [record.cells[:200] for record in body[: max(3, SCORED_CELLS // max(1, body[0].width))]]
+    worth = [_worth(cell, supposed) for row in rows for cell in row]
+    columns = list(zip(*(rows[1:] if len(rows) > 2 else rows), strict=False))  # noqa: PLR2004 -- without a header
+    alike = [Counter(map(kind_of, column)).most_common(1)[0][1] / len(column) for column in columns]
+    empty = sum(1 for column in columns if not any(column)) / max(1, len(columns))
+    return (0.75 * sum(worth) / len(worth) + 0.25 * sum(alike) / max(1, len(alike))) * (1 - 0.5 * empty)
+
+
+def _half_quoted(body: Sequence[SampleRecord]) -> float:
+    """Return the share of records with a cell that has a quote at one end only: it was cut apart."""
+    halves = sum(1 for record in body if any((c[:1] == '"') != (c[-1:] == '"') for c in record.cells[:200] if '"' in c))
+    return halves / len(body)
+
+
+def _worth(cell: str, supposed: Scored) -> float:
+    text = cell.strip()
+    kind = kind_of(text)
+    if kind in TYPED or kind in {WORD, MISSING}:
+        return 1.0
+    if kind == EMPTY:
+        return 0.6
+    ends = (text[0] in QUOTES) + (text[-1] in QUOTES)
+    if ends and supposed.delimiter != text[0]:
+        return 0.1 if ends == 2 else 0.35  # noqa: PLR2004
+    if '"' in text:
+        return 0.1 if text.count('"') % 2 else 0.5
+    tight = len(FOREIGN[supposed.delimiter].findall(text)) if supposed.delimiter in FOREIGN else 0
+    return 0.75 if not tight else 0.55 if tight == 1 else 0.25
+
+
+def _lengthened(best: Scored, lines: Sequence[str]) -> Scored:
+    """Take a longer delimiter where the short one never stands alone: `||`, `, `, ` | `."""
+    short = best.delimiter
+    if short == " ":
+        return best
+    bare = [_unquoted(line, best.quote) for line in lines]
+    longest = sorted((whole for whole in WHOLE if short in whole and whole != short), key=len, reverse=True)
+    for longer in (*longest, f" {short} ", short * 3, short * 2, f"{short} "):
+        used = sum(line.count(longer) for line in bare)
+        alone = sum(line.rstrip(short).replace(longer, "").count(short) for line in bare)
+        if used > 0.5 * len(lines) and alone <= 0.02 * used:
+            return Scored(longer, best.quote, best.escape, best.score)
+    return best
+
+
+def _unquoted(line: str, quote: str) -> str:
+    """Return a line without what stands between its quotes."""
+    return "x".join(line.split(quote)[::2]) if quote and quote in line else line
+
+
+def _with_escape(best: Scored, lines: Sequence[str], text: str) -> Scored:
+    """Suppose backslashes where the text has some before quotes or delimiters and it then fits better."""
+    before_quote = text.count("\\" + best.quote) if best.quote else 0
+    if not before_quote and "\\" + best.delimiter not in text:
+        return best
+    doubled = text.count(best.quote * 2) if best.quote else 0
+    other = _score(lines, Scored(best.delimiter, best.quote, "backslash", 0.0))
+    same = _score(lines, Scored(best.delimiter, best.quote, "double", 0.0))
+    return other if other.score > same.score and before_quote * 2 >= doubled else best

@@ -1,0 +1,274 @@
+"""Any CSV-like file, read without losing a character: detection, damage, books, and laws that hypothesis tries to break."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.csv_corpus.generate import generate
+from benchmarks.csv_robustness import attempt, flowforge
+from flowforge_assets.formats import RESCUED, ROW_NUMBER, CsvOptions, detect, is_another, read_any, read_csv_robust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flowforge_assets.formats import RobustRead
+
+QUIET = settings(
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
+
+
+def load(data: bytes, block_bytes: int = 4 << 20, **pins: object) -> tuple[RobustRead, pa.Table]:
+    read = read_csv_robust(data, detect(data, pinned=CsvOptions.model_validate(pins)), block_bytes=block_bytes)
+    table = pa.Table.from_batches(list(read), read.schema)
+    assert read.account.balanced, read.account
+    return read, table
+
+
+def rows_of(table: pa.Table) -> list[tuple[str | None, ...]]:
+    frame = pl.DataFrame(table).filter(pl.col(ROW_NUMBER).is_not_null())
+    assert frame[ROW_NUMBER].to_list() == list(range(1, frame.height + 1))
+    return frame.drop(ROW_NUMBER, RESCUED).rows()
+
+
+def rows(data: bytes, **pins: object) -> list[tuple[str | None, ...]]:
+    return rows_of(load(data, **pins)[1])
+
+
+def names(data: bytes) -> tuple[str, ...]:
+    return detect(data).columns
+
+
+def test_a_leading_zero_stays_text():
+    assert rows(b"id,qty\n007,1.50\n008,2.00\n") == [("007", "1.50"), ("008", "2.00")]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", "^", "~", "||", ", ", "~|~", "\x1f"])
+def test_the_delimiter_is_found(mark: str):
+    lines = [
+        mark.join(cells) for cells in (["id", "name", "day"], ["1", "Ann", "2024-01-05"], ["2", "Bo", "2024-02-06"])
+    ]
+    data = "\n".join(lines).encode()
+    assert detect(data).delimiter == mark
+    assert rows(data) == [("1", "Ann", "2024-01-05"), ("2", "Bo", "2024-02-06")]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_encodings_and_line_ends_are_found(encoding: str, end: str):
+    data = end.join(["id;name", "1;Jürgen", '2;"é; à"', "3;Zoë"]).encode(encoding)
+    assert rows(data) == [("1", "Jürgen"), ("2", "é; à"), ("3", "Zoë")]
+
+
+def test_a_byte_that_is_not_valid_is_kept_as_windows_1252():
+    data = "id,name\n1,Zoë\n2,Bo\n3,Élan ça œuvre\n".encode() + b"4,caf\xe9\n"
+    read, table = load(data)
+    assert rows_of(table)[3] == ("4", "café")
+    assert read.account.redecoded == 1
+
+
+def test_title_comment_and_totals_are_rescued_and_no_rows():
+    read, table = load(b"Sales report\n# draft\n\nid,name,amount\n1,Ann,2.5\n2,Bo,3.5\n3,Cy,1.0\nTotal,,7.0\n")
+    assert rows_of(table) == [("1", "Ann", "2.5"), ("2", "Bo", "3.5"), ("3", "Cy", "1.0")]
+    notes = [json.loads(text)[0] for text in table[RESCUED].to_pylist() if text]
+    assert [(note["line"], note["raw"]) for note in notes] == [(1, "Sales report"), (2, "# draft"), (8, "Total,,7.0")]
+    assert (read.account.header, read.account.blank, read.account.footer) == (1, 1, 1)
+
+
+def test_a_file_of_numbers_has_no_header():
+    assert names(b"1,2,3\n4,5,6\n7,8,9\n") == ("column_1", "column_2", "column_3")
+
+
+def test_names_are_made_unique():
+    assert names(b"a,b,a,,a_2\n1,2,3,4,5\n6,7,8,9,1\n") == ("a", "b", "a_3", "column_4", "a_2")
+
+
+def test_two_header_lines_are_joined():
+    assert names(b"id,sales,sales\n,2020,(EUR)\n1,5.5,6.5\n2,7.5,8.5\n3,1.5,2.5\n")[0] == "id"
+
+
+def test_too_few_cells_are_null_and_noted():
+    _, table = load(b"id,name,day\n1,Ann,2024-01-05\n2,Bo\n3,Cy,2024-01-07\n4,Di,2024-01-08\n")
+    assert rows_of(table)[1] == ("2", "Bo", None)
+    note = json.loads(table[RESCUED].to_pylist()[1])[0]
+    assert note["line"] == 3
+    assert note["raw"] == "2,Bo"
+    assert "too few cells" in note["why"]
+
+
+def test_an_unescaped_delimiter_is_put_back_into_its_cell():
+    data = b"id,name,day\n1,Ann,2024-01-05\n2,Smith, Bo,2024-01-06\n3,Cy,2024-01-07\n4,Di,2024-01-08\n"
+    assert rows(data)[1] == ("2", "Smith, Bo", "2024-01-06")
+
+
+def test_cells_too_many_are_in_rescued_verbatim():
+    _, table = load(b"id,n,day\n1,4,2024-01-05\n2,5,2024-01-06,17,spare\n3,6,2024-01-07\n4,7,2024-01-08\n")
+    assert rows_of(table)[1] == ("2", "5", "2024-01-06")
+    assert json.loads(table[RESCUED].to_pylist()[1])[0]["raw"] == "2,5,2024-01-06,17,spare"
+
+
+def test_an_unclosed_quote_swallows_nothing():
+    body = [f"{i},name {i},{i}.5" for i in range(1, 40)]
+    body[5] = '6,"name 6,6.5'
+    found = rows("\n".join(["id,name,x", *body]).encode())
+    assert len(found) == 39
+    assert found[5] == ("6", '"name 6', "6.5")
+    assert found[38] == ("39", "name 39", "39.5")
+
+
+def test_unescaped_quotes_within_a_quoted_cell_are_kept():
+    assert rows(b'id,text,n\n1,"say "hi", twice",5\n2,"plain",6\n3,"x ""y""",7\n')[0] == ("1", 'say "hi", twice', "5")
+
+
+def test_a_row_with_another_delimiter_is_split_by_it():
+    data = b"id,name,day\n1,Ann,2024-01-05\n2;Bo;2024-01-06\n3,Cy,2024-01-07\n4,Di,2024-01-08\n"
+    assert rows(data)[1] == ("2", "Bo", "2024-01-06")
+
+
+def test_lines_end_inside_quotes_as_they_stood():
+    data = b'id,text\r\n1,"a\r\nb"\r\n2,"c\nd"\r\n3,e\r\n4,"f"g\r\n'
+    assert rows(data)[:3] == [("1", "a\r\nb"), ("2", "c\nd"), ("3", "e")]
+
+
+def test_a_header_met_again_is_set_aside():
+    read, table = load(b"id,n\n1,5\n2,6\nid,n\n3,7\n4,8\n")
+    assert rows_of(table) == [("1", "5"), ("2", "6"), ("3", "7"), ("4", "8")]
+    assert read.account.rescued == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"a,b,c\n", b"\x00\x00\n"])
+def test_files_without_rows_have_none(data: bytes):
+    assert rows(data) == []
+
+
+def test_nul_bytes_long_cells_and_many_columns_are_kept():
+    wide = [",".join(f"c{i}" for i in range(5000)), ",".join(str(i) for i in range(5000))]
+    assert rows("\n".join(wide).encode())[0][4999] == "4999"
+    assert rows(b"id,x\n1,a\x00b\n2,c\n")[0] == ("1", "a\x00b")
+    long = "long text, " * 100_000
+    assert rows(f'id,x\n1,"{long}"\n2,b\n'.encode())[0] == ("1", long)
+
+
+def test_a_clean_file_goes_the_fast_way_and_gives_the_same(tmp_path: Path):
+    path = tmp_path / "clean.csv"
+    path.write_text("id,name,day\n" + "".join(f"{i:03},n {i},\n" for i in range(500)))
+    read = read_any(path)
+    assert read.clean
+    fast = read.frame().collect()
+    slow = pl.DataFrame(pa.Table.from_batches(list(read.batches())))
+    assert fast.equals(slow)
+    assert read.counted(fast.height).balanced
+    assert read.account.lines == 501
+
+
+@pytest.mark.parametrize("spoiled", ["7,x\n", "7,x,y,z\n", '7,"x,y\n', "\n", "7,x\r,y\n"])
+def test_a_spoiled_file_is_not_clean_but_frames_all_the_same(tmp_path: Path, spoiled: str):
+    path = tmp_path / "spoiled.csv"
+    path.write_bytes(("id,name,day\n" + "".join(f"{i},n,d\n" for i in range(50)) + spoiled + "8,n,d\n").encode())
+    read = read_any(path)
+    assert not read.clean
+    assert read.frame().filter(pl.col("id") == "8").collect().height == 2
+    assert read.frame().collect().filter(pl.col(ROW_NUMBER).is_not_null()).height >= 51
+
+
+def test_a_further_file_of_the_same_kind_is_recognised_without_detecting(tmp_path: Path):
+    body = "".join(f"{i},n,2024-01-05\n" for i in range(9))
+    contents = [
+        "id,name,day\n" + body,
+        "id,day,name\n" + body,
+        "id,name,day\n" + body + "9,x\n",
+        "id,name,day\n" + body + "Total,,\n",
+    ]
+    paths = [tmp_path / f"{i}.csv" for i in range(4)]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content)
+    dialect = detect(paths[0])
+    assert [is_another(path, dialect) for path in paths] == [True, False, False, False]
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_size=12) | st.sampled_from(
+    ['"', "'", '""', ",", "\n", "\r\n", " ", "a,b", '"a"', "# x", "Total", "\\", "\\n", "007", "null", "\x1f"]
+)
+
+
+@st.composite
+def written(draw: st.DrawFn) -> tuple[list[list[str]], bytes, dict[str, object]]:
+    width = draw(st.integers(2, 5))
+    table = draw(st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1, max_size=12))
+    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
+    quoting = draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]))
+    quote = draw(st.sampled_from(['"', "'"]))
+    text = io.StringIO()
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    writer = csv.writer(text, delimiter=delimiter, quotechar=quote, quoting=quoting, lineterminator=end)
+    writer.writerow([f"name {i}" for i in range(width)])
+    writer.writerows(table)
+    pins = {
+        "delimiter": delimiter, "quote": quote, "escape": "double", "header": True, "skip_lines": 0, "footer_lines": 0,
+        "comment": "", "trailing_delimiter": False, "encoding": "utf-8",
+    }  # fmt: skip
+    return table, text.getvalue().encode(), pins
+
+
+@QUIET
+@given(written(), st.sampled_from([64, 1 << 20]))
+def test_what_a_writer_wrote_is_read_back_the_same(case: tuple[list[list[str]], bytes, dict[str, object]], block: int):
+    table, data, pins = case
+    _, found = load(data, block_bytes=block, **pins)
+    assert [list(row) for row in rows_of(found)] == table
+
+
+@QUIET
+@given(
+    st.lists(st.text("ab1 ,;\"'\\\n\r#\x00é", max_size=30), max_size=12),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([16, 1 << 20]),
+)
+def test_no_text_of_any_file_is_lost(lines: list[str], end: str, block: int):
+    data = end.join(lines).encode()
+    read, table = load(data, block_bytes=block)
+    kept = "".join(text for column in table.columns[1:] for text in map(str, column.to_pylist())) + "".join(
+        read.dialect.columns
+    )
+    aside = [note["raw"] for text in table[RESCUED].to_pylist() if text for note in json.loads(text)]
+    for character in "ab1é":
+        assert (kept + "".join(aside)).count(character) >= data.decode().count(character) - _joined_names(
+            read, character
+        )
+
+
+def _joined_names(read: RobustRead, character: str) -> int:
+    """Names that stand twice in one column's header lines are joined once."""
+    return 0 if read.dialect.header_lines < 2 else 10**6
+
+
+@pytest.mark.parametrize("block", [40, 200, 4 << 20])
+def test_blocks_of_any_size_give_the_same(block: int):
+    r = random.Random(5)  # noqa: S311 -- a test's dice
+    lines = ["id,name,text,x"]
+    for i in range(120):
+        line = f'{i},name {i},"text, with\nline {i}",{i}.5'
+        damaged = [line, line, line, f"{i},short", f'{i},"un"esc"aped",t,1.5', f'{i},"open,t,1.5', f"{i},a, b,t,1.5"]
+        lines.append(r.choice(damaged))
+    data = "\n".join(lines).encode()
+    assert load(data, block_bytes=block)[1].equals(load(data)[1])
+
+
+def test_the_corpus_is_read_nearly_perfectly(tmp_path: Path):
+    generate(tmp_path, seed=11, tables_per_kind=1, mixed_files=40)
+    means = [
+        attempt(flowforge, path, json.loads(path.with_suffix(".json").read_text())).mean
+        for path in sorted(tmp_path.glob("*.csv"))
+    ]
+    assert len(means) > 100
+    assert sum(means) / len(means) > 0.97

@@ -1,0 +1,86 @@
+"""The warm event log is Dagster's own in everything but speed; here stand the private shapes it rests on."""
+
+import inspect
+import threading
+
+import dagster as dg
+import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from flowforge_resources.event_storage import KEPT_OPEN, WarmSqliteEventLogStorage
+
+
+@dg.asset
+def one() -> None:
+    """An asset."""
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(
+        "event_log_storage:\n  module: flowforge_resources.event_storage\n  class: WarmSqliteEventLogStorage\n"
+        "  config:\n    base_dir: {env: DAGSTER_HOME}\n"
+    )
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+def test_dagster_still_has_the_shapes_this_rests_on():
+    source = inspect.getsource(SqliteEventLogStorage._connect)
+    for shape in ("_db_lock", "conn_string_for_shard", "_initialized_dbs", "_initdb"):
+        assert shape in source
+    assert list(inspect.signature(SqliteEventLogStorage._connect).parameters) == ["self", "shard"]
+    assert "path_for_shard" in dir(SqliteEventLogStorage)
+
+
+def test_runs_are_remembered_and_their_files_lie_where_dagsters_own_would_put_them(instance, tmp_path):
+    run = dg.materialize([one], instance=instance)
+    storage = instance.event_log_storage
+    assert isinstance(storage, WarmSqliteEventLogStorage) or isinstance(storage._storage, WarmSqliteEventLogStorage)
+    with dg.DagsterInstance.get() as another:
+        assert another.get_latest_materialization_event(one.key).run_id == run.run_id
+    assert (tmp_path / "history" / "runs" / f"{run.run_id}.db").exists()
+
+
+def test_dagsters_own_storage_reads_what_this_one_wrote(instance, tmp_path):
+    run = dg.materialize([one], instance=instance)
+    theirs = SqliteEventLogStorage(str(tmp_path / "history" / "runs"))
+    assert len(theirs.get_logs_for_run(run.run_id)) == len(instance.all_logs(run.run_id))
+
+
+def test_only_a_few_databases_stay_open_and_a_deleted_run_is_gone(instance, tmp_path):
+    runs = [dg.materialize([one], instance=instance).run_id for _ in range(KEPT_OPEN + 2)]
+    assert all(instance.all_logs(run) for run in runs)
+    instance.delete_run(runs[-1])
+    assert not instance.all_logs(runs[-1])
+    storage = WarmSqliteEventLogStorage(str(tmp_path / "history" / "runs"))
+    for run in runs[:-1]:
+        storage.get_logs_for_run(run)
+    assert len(storage._warm) <= KEPT_OPEN
+    storage.dispose()
+
+
+def test_a_watcher_in_another_process_would_see_an_event_at_once(tmp_path):
+    base = str(tmp_path / "runs")
+    writer, reader, seen = WarmSqliteEventLogStorage(base), WarmSqliteEventLogStorage(base), threading.Event()
+    run_id = "11111111-1111-1111-1111-111111111111"
+    writer.store_event(_event(run_id))
+    reader.watch(run_id, None, lambda *_: seen.set())
+    writer.store_event(_event(run_id))
+    assert seen.wait(timeout=20)
+    reader.dispose()
+    writer.dispose()
+
+
+def _event(run_id: str) -> dg.EventLogEntry:
+    return dg.EventLogEntry(
+        error_info=None,
+        level=20,
+        user_message="said",
+        run_id=run_id,
+        timestamp=1.0,
+        step_key=None,
+        job_name="j",
+        dagster_event=None,
+    )
