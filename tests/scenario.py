@@ -11,6 +11,7 @@ import json
 import sys
 import textwrap
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +125,8 @@ def land_day(lake: Lake, day: str) -> None:
 
 
 @contextmanager
-def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterator[Path]:
-    """A project folder with workflows of its own, importable for the length of the block.
+def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterator[dg.Definitions]:
+    """The definitions of a project folder with workflows of its own, importable for the length of the block.
 
     Args:
         folder: an empty folder.
@@ -139,13 +140,14 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
         (beside / "defs.yaml").write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
         for name, sql in files.items():
             (beside / f"{name}.sql").write_text(sql, encoding="utf-8")
-    (folder / package / "__init__.py").touch()
+    for inside in (folder / package, folder / package / "defs"):
+        (inside / "__init__.py").touch()
     (folder / "pyproject.toml").write_text(
         f'[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{package}"\n', encoding="utf-8"
     )
     sys.path.insert(0, str(folder))
     try:
-        yield folder / package
+        yield load_workflows(import_module(f"{package}.defs"), folder)
     finally:
         sys.path.remove(str(folder))
         for name in [name for name in sys.modules if name.split(".")[0] == package]:
@@ -154,8 +156,7 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
 
 def load(folder: Path, yaml: str, workflow: str = "shop", **files: str) -> dg.Definitions:
     """The definitions of a project with one workflow; whatever is wrong with it is raised here."""
-    with project(folder, {workflow: yaml}, **files) as inside:
-        defs = load_workflows(inside)
+    with project(folder, {workflow: yaml}, **files) as defs:
         defs.get_repository_def()
         return defs
 

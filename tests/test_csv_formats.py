@@ -254,7 +254,7 @@ def _joined_names(read: RobustRead, character: str) -> int:
 
 @pytest.mark.parametrize("block", [40, 200, 4 << 20])
 def test_blocks_of_any_size_give_the_same(block: int):
-    r = random.Random(5)  # noqa: S311 -- a test's dice
+    r = random.Random(5)
     lines = ["id,name,text,x"]
     for i in range(120):
         line = f'{i},name {i},"text, with\nline {i}",{i}.5'

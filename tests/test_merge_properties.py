@@ -60,7 +60,7 @@ class Reference:
     held: set[tuple[int, int, int]] = field(default_factory=set)
 
     def take(self, number: int, batch: list[list[dict[str, Any]]]) -> Books:
-        books = {name: 0 for name in ("read", "quarantined", "deduplicated", "inserted", "updated", "unchanged", "late")}
+        books = dict.fromkeys(("read", "quarantined", "deduplicated", "inserted", "updated", "unchanged", "late"), 0)
         before, winners = len(self.rows), {}
         for file_number, file in enumerate(batch):
             for row_number, raw in enumerate(file, start=1):
@@ -93,7 +93,9 @@ class Reference:
 
     def valid(self, raw: dict[str, Any]) -> dict[str, Any] | None:
         number = {"1": 1, "2": 2, "+2": 2, "-1": -1, "x": "broken"}.get(raw["n"] or "")
-        at = {"2026-01-01": date(2026, 1, 1), "2026-01-02": date(2026, 1, 2), "2026-02-30": "broken"}.get(raw["at"] or "")
+        at = {"2026-01-01": date(2026, 1, 1), "2026-01-02": date(2026, 1, 2), "2026-02-30": "broken"}.get(
+            raw["at"] or ""
+        )
         if not raw["k1"] or not raw["k2"] or "broken" in (number, at) or number == -1:
             return None
         return {"k1": raw["k1"], "k2": raw["k2"], "n": number, "at": at, "missing": None}
@@ -129,7 +131,8 @@ class Real:
     def bronze(self, number: int, index: int, rows: list[dict[str, Any]]) -> Path:
         path = self.folder / f"bronze-{number}-{index}.parquet"
         audit = [
-            {**row, "_source_file": f"{number}/{index}", "_row_number": place} for place, row in enumerate(rows, start=1)
+            {**row, "_source_file": f"{number}/{index}", "_row_number": place}
+            for place, row in enumerate(rows, start=1)
         ]
         schema = {"k1": pl.String, "k2": pl.String, "n": pl.String, "at": pl.String, "extra": pl.String}
         frame = pl.DataFrame(audit, schema={**schema, "_source_file": pl.String, "_row_number": pl.Int64})
@@ -164,9 +167,7 @@ def test_the_table_the_books_and_the_quarantine_are_the_references(
         assert len({row["t_key"] for row in table}) == len(table)
         assert all(row["t_key"] > 0 for row in table)
         assert all(list(row) == ["t_key", "k1", "k2", "n", "at", "missing", *AUDIT_COLUMNS] for row in table)
-        held = [
-            (*map(int, row["_source_file"].split("/")), row["_row_number"]) for row in real.table(real.quarantine)
-        ]
+        held = [(*map(int, row["_source_file"].split("/")), row["_row_number"]) for row in real.table(real.quarantine)]
         assert sorted(held) == sorted(reference.held)
 
 
