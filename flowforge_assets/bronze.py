@@ -86,6 +86,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             path=done.path,
             rows=sum(done.rows.values()),
             files=tuple(_taken(one, done) for one in new),
+            fenced=frozenset(ledger.fenced),
             notes=column_notes.of_bronze(spec),
         )
         outcomes = [_lossless(done), _schema(spec, done)] if new else [still_true(LOSSLESS)]

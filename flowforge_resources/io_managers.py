@@ -43,7 +43,10 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
 @dataclass(frozen=True)
 class StagedBronze:
-    """A batch of landing files turned into one local Parquet file; `path` is None where there was no row."""
+    """A batch of landing files turned into one local Parquet file; `path` is None where there was no row.
+
+    `fenced`: names that must not be used, because someone may still remove them.
+    """
 
     table: TableId
     run_id: str
@@ -52,6 +55,7 @@ class StagedBronze:
     path: Path | None
     rows: int
     files: tuple[TakenFile, ...]
+    fenced: frozenset[str] = frozenset()
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -223,7 +227,7 @@ def _put_new(lake: Lake, staged: StagedBronze, path: Path, context: dg.OutputCon
     size = path.stat().st_size
     for clash in range(FIRST_VERSION_CLASHES):
         key = staged.table.bronze_file(staged.ingested_at, clash)
-        if lake.publish_new(path, key) is not None:
+        if key not in staged.fenced and lake.publish_new(path, key) is not None:
             described = object_metadata(lake.uri(key), size, rows, columns, staged.notes)
             described.pop("dagster/row_count")  # of one file; the asset says how many rows the table has
             context.add_output_metadata(described)

@@ -6,7 +6,8 @@ race for one number: one creates it, the other is told, reads what it says and s
 whatever is killed, on every store that can create exclusively.
 
 A killed run's orphan is removed by the next run, which first writes an entry that fences it. A run that was slow, not
-dead, finds its file fenced when its own commit clashes, and starts again too.
+dead, finds its file fenced when its own commit clashes, and starts again too. A fenced name is never used again, so
+that whoever removes the file late, or twice, removes no other run's.
 
 Losing the Dagster instance loses nothing of this.
 """
@@ -80,10 +81,14 @@ class Ledger:
         return {file.key: file for entry in self.entries for file in entry.files}
 
     @property
+    def fenced(self) -> set[str]:
+        """Every name of a bronze file that may be removed and never used again."""
+        return {name for entry in self.entries for name in entry.fenced}
+
+    @property
     def known_files(self) -> set[str]:
         """Every bronze file that is committed or fenced."""
-        committed = {entry.bronze_file for entry in self.entries if entry.bronze_file}
-        return committed | {name for entry in self.entries for name in entry.fenced}
+        return self.fenced | {entry.bronze_file for entry in self.entries if entry.bronze_file}
 
     def is_taken(self, found: StoredObject) -> bool:
         """Whether this very object was ingested; the same key with another ETag or size is a new object."""
@@ -110,8 +115,7 @@ def commit(lake: Lake, table: TableId, entry: LedgerEntry) -> bool:
 
 def orphans(lake: Lake, ledger: Ledger) -> list[str]:
     """Bronze files that no entry knows: left by killed runs, or not yet committed by a living one."""
-    found = (stored.key for stored in lake.objects(ledger.table.bronze) if stored.key.endswith(".parquet"))
-    return sorted(set(found) - ledger.known_files)
+    return sorted(_bronze_files(lake, ledger) - ledger.known_files)
 
 
 def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
@@ -121,12 +125,17 @@ def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
 
 
 def fence_orphans(lake: Lake, ledger: Ledger, run_id: str) -> list[str]:
-    """Commit a fence around every orphan, so that it can be removed; returns the fenced names.
+    """Commit a fence around every orphan; returns what can be removed, with what an earlier fencer left.
 
-    Where another run takes the number first nothing is fenced: the orphan may just have become that run's.
+    Where another run takes the number first nothing new is fenced: the orphan may just have become that run's.
     """
-    found = orphans(lake, ledger)
-    if not found:
-        return []
-    entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(found))
-    return found if commit(lake, ledger.table, entry) else []
+    stored = _bronze_files(lake, ledger)
+    left, found = stored & ledger.fenced, stored - ledger.known_files
+    if found:
+        entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(sorted(found)))
+        left |= found if commit(lake, ledger.table, entry) else set()
+    return sorted(left)
+
+
+def _bronze_files(lake: Lake, ledger: Ledger) -> set[str]:
+    return {stored.key for stored in lake.objects(ledger.table.bronze) if stored.key.endswith(".parquet")}
