@@ -21,16 +21,18 @@ from flowforge_resources.run_reports import AssetReport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowforge_assets.formats.csv_account import CsvAccount
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake, StoredObject
     from flowforge_resources.scratch import Scratch
 
 LOSSLESS, LANDING, SCHEMA = "lossless", "landing", "schema"
+_LINES = ("lines", "rows", "continuation", "header", "preamble", "footer", "comment", "blank", "rescued", "repaired")
 # Spelled out, because Dagster cannot infer it from an account without a file.
 _ACCOUNT = dg.TableSchema(
     [
         dg.TableColumn("file", "string"),
-        *(dg.TableColumn(name, "int") for name in ("lines", "rows", "headers", "blank", "inside cells")),
+        *(dg.TableColumn(name, "int") for name in _LINES),
     ]
 )
 
@@ -40,7 +42,10 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     key = dg.AssetKey(spec.id.bronze_key)
     checks = [
         check_spec(
-            LOSSLESS, key, "Every line of every file is a row, the header, blank, or part of a cell.", blocks=True
+            LOSSLESS,
+            key,
+            "Every line of every file is a row or part of one, the header, or set aside and counted.",
+            blocks=True,
         ),
         check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
         check_spec(SCHEMA, key, "The files' columns are the declared ones."),
@@ -89,7 +94,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
         blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
         if key in context.selected_asset_keys and not blocked:
             rows = sum(entry.rows for entry in ledger.entries) + staged.rows
-            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(spec, staged, rows, watch))
+            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(spec, staged, done, rows, watch))
         report(context, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
@@ -123,8 +128,11 @@ def _taken(found: StoredObject, done: Ingested) -> TakenFile:
     )
 
 
-def _metadata(spec: TableSpec, staged: StagedBronze, rows: int, watch: Stopwatch) -> dict[str, Any]:
-    files = [{"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes} for file in staged.files]
+def _metadata(spec: TableSpec, staged: StagedBronze, done: Ingested, rows: int, watch: Stopwatch) -> dict[str, Any]:
+    files = [
+        {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(done, file.key)}
+        for file in staged.files
+    ]
     return {
         "rows_ingested": staged.rows,
         "dagster/row_count": rows,
@@ -135,20 +143,15 @@ def _metadata(spec: TableSpec, staged: StagedBronze, rows: int, watch: Stopwatch
     }
 
 
+def _written(done: Ingested, key: str) -> dict[str, object]:
+    """How a file is written, as far as a person wants to know."""
+    decided = done.decided.get(key, {})
+    names = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
+    return {name: decided.get(name, "") for name in names}
+
+
 def _lossless(done: Ingested) -> Outcome:
-    account = [
-        dg.TableRecord(
-            {
-                "file": key,
-                "lines": lines.total,
-                "rows": done.rows[key],
-                "headers": int(bool(done.headers[key])),
-                "blank": lines.blank,
-                "inside cells": lines.continued,
-            }
-        )
-        for key, lines in done.lines.items()
-    ]
+    account = [dg.TableRecord({"file": key, **_lines(lines)}) for key, lines in done.accounts.items()]
     lost = done.unexplained
     return Outcome(
         LOSSLESS,
@@ -160,10 +163,20 @@ def _lossless(done: Ingested) -> Outcome:
     )
 
 
+def _lines(account: CsvAccount) -> dict[str, int]:
+    """The columns of a file's account that the UI shows, in order."""
+    return {name: getattr(account, name) for name in _LINES}
+
+
 def _landing(spec: TableSpec, found: Sequence[StoredObject], done: Ingested) -> Outcome:
     strangers = [one.key for one in found if not is_expected(spec, one)]
     said = [f"{key} does not match `{spec.files}` and was left alone." for key in strangers]
     said += [f"{key} holds no row; it was taken and added nothing." for key in done.empty_files]
+    said += [
+        f"{key}: {account.repaired} rows did not fit and were read as best they could be; `_rescued` has the text."
+        for key, account in done.accounts.items()
+        if account.repaired
+    ]
     return Outcome(LANDING, passed=not said, warns=True, rows_broken=len(said), description=" ".join(said) or None)
 
 

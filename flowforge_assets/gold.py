@@ -138,6 +138,7 @@ def _build(
         "built_from": dict(built_from),
     }
     with connect(scratch.root) as connection:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(spec.id.workflow)}")
         for name, file in files.items():
             _name_table(connection, spec.id.workflow, name, file)
         connection.execute(f"SET search_path = {literal(spec.id.workflow)}")

@@ -15,7 +15,7 @@ import dagster as dg
 from flowforge_assets import column_notes
 from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_assets.transforms.cast import AUDIT_COLUMNS, create_views, quarantine_id, table_columns
+from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
 from flowforge_checks.quarantine import held_rows
@@ -168,8 +168,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             books = _with_rows_after(merged.books, table)
             _refuse_collisions(connection, spec, table)
             outcomes = [*(of_count(count) for count in counts), *_table_rules(connection, spec, table), of_books(books)]
-            shown = [name for name in table_columns(spec) if name not in AUDIT_COLUMNS]
-            preview = preview_of(connection, table, shown, spec.pii)
+            preview = preview_of(connection, table, [column.name for column in spec.columns], spec.pii)
     return Staged(output, books, tuple(outcomes), preview)
 
 
@@ -289,7 +288,7 @@ def _metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: 
         "bronze_files": dg.MetadataValue.md("\n".join(f"- `{entry.bronze_file}`" for entry in batch.entries)),
         **kept,
         "changed": changed,
-        "replayed": batch.replay,
+        **({"made_anew": "all of bronze, because the table's definition changed"} if batch.replay else {}),
         **watch.metadata(),
     }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowforge_assets.column_types import ColumnType, Text, parse_type
+from flowforge_assets.formats.csv_options import CsvOptions  # noqa: TC001
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 
@@ -34,6 +35,7 @@ class Column(BaseModel):
         examples=[["%Y-%m-%d", "%d.%m.%Y"]],
     )
     source: str | None = Field(default=None, description="Header of the column in the file, where it differs.")
+    aliases: tuple[str, ...] = Field(default=(), description="Other headers under which files may bring the column.")
     pii: bool = Field(
         default=False,
         description="Personal data: never shown in previews, examples or errors.",
@@ -54,16 +56,6 @@ class Column(BaseModel):
     def header(self) -> str:
         """Name of the column in bronze."""
         return self.source or self.name
-
-
-class CsvOptions(BaseModel):
-    """How the table's CSV files are written, where that is not the usual way."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    delimiter: str = Field(default=",", min_length=1, max_length=1, description="Character between cells.")
-    quote: str | None = Field(default='"', description="Character around cells that hold delimiters; null for none.")
-    encoding: str = Field(default="utf-8", description="Encoding of the files.", examples=["utf-8", "windows-1252"])
 
 
 @dataclass(frozen=True)

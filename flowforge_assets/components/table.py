@@ -9,9 +9,10 @@ from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.components.part import AssetPart, AsWritten, all_parts, as_written
+from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
-from flowforge_assets.table_spec import Column, CsvOptions, TableSpec
+from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.gate import KEYS_PRESENT, TYPES
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
