@@ -6,7 +6,6 @@ Nothing here replaces our own code: a run is a real Dagster run, a lake a real f
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import sys
@@ -157,12 +156,7 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
 
 def load(folder: Path, yaml: str, workflow: str = "shop", **files: str) -> dg.Definitions:
     """The definitions of a project with one workflow; whatever is wrong with it is raised here."""
-<<<<<<< HEAD
-    with project(folder, {workflow: yaml}, **files) as inside:
-        defs = load_workflows(importlib.import_module(f"{inside.name}.defs"), inside.parent)
-=======
     with project(folder, {workflow: yaml}, **files) as defs:
->>>>>>> tests
         defs.get_repository_def()
         return defs
 
