@@ -63,7 +63,7 @@ def _broken(column: Column) -> str:
 def surrogate_key(keys: Sequence[str]) -> str:
     """SQL for a BIGINT above zero made of the natural key: 63 bits of the MD5 over its parts, each with its length.
 
-    The bits are the digest's first eight bytes as a little-endian number, without the lowest bit. The same key gives the
+    The bits are the digest's last eight bytes as a little-endian number, without the lowest bit. The same key gives the
     same number in every run, order and machine. The length before each part keeps ('a', 'bc') and ('ab', 'c') apart.
     Two of n keys collide with probability n² / 2^64: one in 10,000 at 43 million rows; a collision is found before a
     table is published.
