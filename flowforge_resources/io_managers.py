@@ -20,7 +20,7 @@ from flowforge_resources.errors import ConcurrentPublishError, MissingTableError
 from flowforge_resources.frames import scan
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId
-from flowforge_resources.ledger import LeftFile, LedgerEntry, TakenFile, commit, read_ledger
+from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
 from flowforge_resources.published import Published, read_footer, read_published
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.scratch import Scratch
@@ -45,7 +45,7 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 class StagedBronze:
     """A batch of landing files turned into one local Parquet file, and what was looked at and left.
 
-    `path` is None where there was no row.
+    `path` is None where there was no row. `fenced`: names that must not be used, because someone may still remove them.
     """
 
     table: TableId
@@ -56,7 +56,20 @@ class StagedBronze:
     rows: int
     files: tuple[TakenFile, ...]
     left: tuple[LeftFile, ...] = ()
+    fenced: frozenset[str] = frozenset()
     notes: Mapping[str, str] = field(default_factory=dict)
+
+    def entry(self, bronze_file: str | None) -> LedgerEntry:
+        """The ledger entry that makes the batch true, its Parquet file stored under a key."""
+        return LedgerEntry(
+            version=self.after_version + 1,
+            committed_at=self.ingested_at.isoformat(),
+            run_id=self.run_id,
+            bronze_file=bronze_file,
+            rows=self.rows,
+            files=self.files,
+            left=self.left,
+        )
 
 
 @dataclass(frozen=True)
@@ -197,16 +210,7 @@ class BronzeIOManager(LayerIOManager):
         bronze_file = None
         if obj.path is not None:
             bronze_file = _put_new(lake, obj, obj.path, context)
-        entry = LedgerEntry(
-            version=obj.after_version + 1,
-            committed_at=obj.ingested_at.isoformat(),
-            run_id=obj.run_id,
-            bronze_file=bronze_file,
-            rows=obj.rows,
-            files=obj.files,
-            left=obj.left,
-        )
-        if not commit(lake, obj.table, entry):
+        if not commit(lake, obj.table, obj.entry(bronze_file)):
             if bronze_file is not None:
                 lake.delete(bronze_file)
             raise ConcurrentPublishError(f"bronze of {obj.table}")
@@ -218,7 +222,7 @@ def _put_new(lake: Lake, staged: StagedBronze, path: Path, context: dg.OutputCon
     size = path.stat().st_size
     for clash in range(FIRST_VERSION_CLASHES):
         key = staged.table.bronze_file(staged.ingested_at, clash)
-        if lake.publish_new(path, key) is not None:
+        if key not in staged.fenced and lake.publish_new(path, key) is not None:
             described = object_metadata(lake.uri(key), size, rows, columns, staged.notes)
             described.pop("dagster/row_count")  # of one file; the asset says how many rows the table has
             context.add_output_metadata(described)

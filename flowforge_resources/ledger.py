@@ -6,7 +6,8 @@ race for one number: one creates it, the other is told, reads what it says and s
 whatever is killed, on every store that can create exclusively.
 
 A killed run's orphan is removed by the next run, which first writes an entry that fences it. A run that was slow, not
-dead, finds its file fenced when its own commit clashes, and starts again too.
+dead, finds its file fenced when its own commit clashes, and starts again too. A fenced name is never used again, so
+that whoever removes the file late, or twice, removes no other run's.
 
 An entry also says what a run looked at and left: a file that could not be read (and how often), one uploaded again with
 the same content, one uploaded again that the table skips. So a file that always fails is known wherever it is asked for.
@@ -127,14 +128,16 @@ class Ledger:
         return earlier + sum(entry.rows for entry in self.entries)
 
     @property
+    def fenced(self) -> set[str]:
+        """Every name of a bronze file that may be removed and never used again."""
+        earlier = self.checkpoint.entries["fenced"].explode(empty_as_null=False) if self.checkpoint else ()
+        return {*earlier, *(name for entry in self.entries for name in entry.fenced)}
+
+    @property
     def known_files(self) -> set[str]:
         """Every bronze file that is committed or fenced."""
-        known = {entry.bronze_file for entry in self.entries if entry.bronze_file}
-        known |= {name for entry in self.entries for name in entry.fenced}
-        if self.checkpoint:
-            earlier = self.checkpoint.entries
-            known |= {*earlier["bronze_file"].drop_nulls(), *earlier["fenced"].explode(empty_as_null=False)}
-        return known
+        earlier = self.checkpoint.entries["bronze_file"].drop_nulls() if self.checkpoint else ()
+        return self.fenced | {*earlier, *(entry.bronze_file for entry in self.entries if entry.bronze_file)}
 
     @cached_property
     def _later(self) -> pl.DataFrame:
@@ -244,8 +247,7 @@ def keep_short(lake: Lake, ledger: Ledger) -> Ledger:
 
 def orphans(lake: Lake, ledger: Ledger) -> list[str]:
     """Bronze files that no entry knows: left by killed runs, or not yet committed by a living one."""
-    found = {stored.key for stored in lake.files(ledger.table.bronze) if stored.key.endswith(".parquet")}
-    return sorted(found - ledger.known_files) if found else []
+    return sorted(_bronze_files(lake, ledger) - ledger.known_files)
 
 
 def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
@@ -255,12 +257,20 @@ def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
 
 
 def fence_orphans(lake: Lake, ledger: Ledger, run_id: str) -> list[str]:
-    """Commit a fence around every orphan, so that it can be removed; returns the fenced names.
+    """Commit a fence around every orphan; returns what can be removed, with what an earlier fencer left.
 
-    Where another run takes the number first nothing is fenced: the orphan may just have become that run's.
+    Where another run takes the number first nothing new is fenced: the orphan may just have become that run's.
     """
-    found = orphans(lake, ledger)
-    if not found:
+    stored = _bronze_files(lake, ledger)
+    if not stored:
         return []
-    entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(found))
-    return found if commit(lake, ledger.table, entry) else []
+    left, found = stored & ledger.fenced, stored - ledger.known_files
+    if found:
+        entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(sorted(found)))
+        left |= found if commit(lake, ledger.table, entry) else set()
+    return sorted(left)
+
+
+def _bronze_files(lake: Lake, ledger: Ledger) -> set[str]:
+    """Those of the table's own folder: the ledger's checkpoints, in a folder of their own, are none."""
+    return {stored.key for stored in lake.files(ledger.table.bronze) if stored.key.endswith(".parquet")}

@@ -1,22 +1,6 @@
-"""Files of any format as text columns: pure transforms that know neither Dagster nor the lake."""
+"""Files of any format as text columns: pure transforms that know neither Dagster nor the lake.
 
-from flowforge_assets.formats.csv_account import CsvAccount
-from flowforge_assets.formats.csv_detect import detect
-from flowforge_assets.formats.csv_fast import is_another
-from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
-from flowforge_assets.formats.csv_read import CsvRead, read_any
-from flowforge_assets.formats.csv_robust import RobustRead, read_csv_robust
-
-__all__ = [
-    "RESCUED",
-    "ROW_NUMBER",
-    "CsvAccount",
-    "CsvDialect",
-    "CsvOptions",
-    "CsvRead",
-    "RobustRead",
-    "detect",
-    "is_another",
-    "read_any",
-    "read_csv_robust",
-]
+Import from the modules: `csv_read.read_any` reads a file, `csv_options` says what can be pinned and what was decided,
+`csv_detect.detect` decides, `csv_robust` and `csv_fast` are the two ways to read. Nothing is imported here, because the
+YAML needs `csv_options` and a code location must load without Polars.
+"""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from flowforge_assets.formats import CsvAccount, CsvRead
+    from flowforge_assets.formats.csv_account import CsvAccount
+    from flowforge_assets.formats.csv_read import CsvRead
     from flowforge_assets.table_spec import TableSpec
 
 _CHUNK_BYTES = 4 * 1024**2
@@ -94,7 +95,7 @@ def ingest(files: Sequence[LandedFile], spec: TableSpec, ingested_at: datetime, 
         BadFileError: a file cannot be read, or is not this table's.
     """
     with ThreadPoolExecutor(max_workers=1) as aside:
-        hashes = {file.key: aside.submit(_sha256, file.path) for file in files}
+        hashes = {file.key: aside.submit(hash_of, file.path) for file in files}
         sources = _open(files, spec)
         rows = _sink(sources, ingested_at, target) if sources else {}
         done = Ingested(target if sources and target.exists() else None)
@@ -109,14 +110,16 @@ def ingest(files: Sequence[LandedFile], spec: TableSpec, ingested_at: datetime, 
     return done
 
 
-def _sha256(path: Path) -> str:
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _open(files: Sequence[LandedFile], spec: TableSpec) -> list[_Source]:
     """Decide how each file is read; one without any byte is left out."""
-    from flowforge_assets.formats import CsvRead, is_another, read_any
+    from flowforge_assets.formats.csv_fast import is_another
+    from flowforge_assets.formats.csv_read import CsvRead, read_any
 
     found: list[_Source] = []
     last: CsvRead | None = None
