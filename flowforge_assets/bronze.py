@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.discovery import look, within_limits
+from flowforge_assets.intake import take_in
+from flowforge_assets.landing_check import landing_outcome
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
 from flowforge_checks.results import Outcome, as_markdown, still_true
 from flowforge_resources.io_managers import StagedBronze
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger import Ledger, TakenFile, delete_fenced, fence_orphans, read_ledger
+from flowforge_resources.ledger import commit, delete_fenced, fence_orphans, keep_short, read_ledger
 from flowforge_resources.run_reports import AssetReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from flowforge_assets.formats.csv_account import CsvAccount
+    from flowforge_assets.intake import Intake
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_resources.lake import Lake, StoredObject
-    from flowforge_resources.scratch import Scratch
+    from flowforge_assets.transforms.ingest import Ingested
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.ledger import Ledger
 
 LOSSLESS, LANDING, SCHEMA = "lossless", "landing", "schema"
 _LINES = ("lines", "rows", "continuation", "header", "preamble", "footer", "comment", "blank", "rescued", "repaired")
@@ -72,71 +77,79 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
     with lake.scratch() as scratch:
         with watch.phase("discover"):
             ledger = _tidy_ledger(lake, spec, context.run.run_id)
-            found = sorted(lake.objects(spec.id.landing), key=lambda one: (one.last_modified, one.key))
-            new = [one for one in found if is_expected(spec, one) and not ledger.is_taken(one)]
+            landed = look(lake, spec, ledger, utc_now())
+            batch = within_limits(spec.landing, landed.new)
         with watch.phase("ingest"):
-            files = [LandedFile(one.key, _local_copy(lake, one, scratch)) for one in new]
             ingested_at = utc_now()
-            done = ingest(files, spec, ingested_at, scratch.path(".parquet"))
-        staged = StagedBronze(
-            table=spec.id,
-            run_id=context.run.run_id,
-            ingested_at=ingested_at,
-            after_version=ledger.version,
-            path=done.path,
-            rows=sum(done.rows.values()),
-            files=tuple(_taken(one, done) for one in new),
-            fenced=frozenset(ledger.fenced),
-            notes=column_notes.of_bronze(spec),
-        )
-        outcomes = [_lossless(done), _schema(spec, done)] if new else [still_true(LOSSLESS)]
-        outcomes.append(_landing(spec, found, done))
+            intake = take_in(lake, spec, ledger, batch, at=ingested_at, scratch=scratch)
+        staged = _staged(context, spec, ledger, intake, ingested_at)
+        wanted = key in context.selected_asset_keys
+        if intake.nothing_but_errors:
+            _give_up(context, lake, staged, intake, record=wanted)
+        outcomes = [_lossless(intake.done), _schema(spec, intake.done)] if intake.taken else [still_true(LOSSLESS)]
+        outcomes.append(landing_outcome(LANDING, spec, landed, intake))
         blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
-        if key in context.selected_asset_keys and not blocked:
-            rows = sum(entry.rows for entry in ledger.entries) + staged.rows
-            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(spec, staged, done, rows, watch))
+        if wanted and not blocked:
+            waiting = len(landed.new) - len(batch)
+            said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
+            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
         report(context, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
 
-def is_expected(spec: TableSpec, found: StoredObject) -> bool:
-    """Whether a landing object is one of the table's files, by its name."""
-    return fnmatchcase(found.key.removeprefix(spec.id.landing), spec.files)
+def _staged(
+    context: dg.AssetExecutionContext, spec: TableSpec, ledger: Ledger, intake: Intake, ingested_at: datetime
+) -> StagedBronze:
+    return StagedBronze(
+        table=spec.id,
+        run_id=context.run.run_id,
+        ingested_at=ingested_at,
+        after_version=ledger.version,
+        path=intake.done.path,
+        rows=sum(intake.done.rows.values()),
+        files=intake.taken,
+        left=intake.left,
+        fenced=frozenset(ledger.fenced),
+        notes=column_notes.of_bronze(spec),
+    )
+
+
+def _give_up(
+    context: dg.AssetExecutionContext, lake: Lake, staged: StagedBronze, intake: Intake, *, record: bool
+) -> NoReturn:
+    """No file of the batch can be read: remember that each was tried, and fail with the first one's reason.
+
+    Where another run commits at the same moment nothing is remembered, and the files have one attempt more.
+    """
+    for error in intake.errors.values():
+        context.log.error("%s", error)
+    if record:
+        commit(lake, staged.table, staged.entry(None))
+    raise next(iter(intake.errors.values()))
 
 
 def _tidy_ledger(lake: Lake, spec: TableSpec, run_id: str) -> Ledger:
-    """Read the ledger, and remove what killed runs left behind."""
-    ledger = read_ledger(lake, spec.id)
+    """Read the ledger, keep it short, and remove what killed runs left behind."""
+    ledger = keep_short(lake, read_ledger(lake, spec.id))
     fenced = fence_orphans(lake, ledger, run_id)
     delete_fenced(lake, fenced)
     return read_ledger(lake, spec.id) if fenced else ledger
 
 
-def _local_copy(lake: Lake, found: StoredObject, scratch: Scratch) -> Any:
-    """Landing files are never changed, so a local lake's are read where they lie."""
-    return lake.local_root / found.key if lake.local_root else lake.stage_in(found.key, scratch)
-
-
-def _taken(found: StoredObject, done: Ingested) -> TakenFile:
-    return TakenFile(
-        found.key,
-        found.etag,
-        found.size_bytes,
-        found.last_modified.isoformat(),
-        done.sha256[found.key],
-        done.rows[found.key],
-    )
-
-
-def _metadata(spec: TableSpec, staged: StagedBronze, done: Ingested, rows: int, watch: Stopwatch) -> dict[str, Any]:
+def _metadata(
+    spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: int
+) -> dict[str, Any]:
     files = [
-        {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(done, file.key)}
+        {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key)}
         for file in staged.files
     ]
+    left = Counter(file.outcome for file in staged.left)
     return {
         "rows_ingested": staged.rows,
         "dagster/row_count": rows,
         "files_ingested": len(staged.files),
+        **{f"files_{outcome}": count for outcome, count in sorted(left.items())},
+        **({"files_waiting": waiting} if waiting else {}),
         "files": dg.MetadataValue.md(as_markdown(files) or "none new"),
         **({"preview": dg.MetadataValue.md(preview_of_text(staged.path, spec))} if staged.path else {}),
         **watch.metadata(),
@@ -166,18 +179,6 @@ def _lossless(done: Ingested) -> Outcome:
 def _lines(account: CsvAccount) -> dict[str, int]:
     """The columns of a file's account that the UI shows, in order."""
     return {name: getattr(account, name) for name in _LINES}
-
-
-def _landing(spec: TableSpec, found: Sequence[StoredObject], done: Ingested) -> Outcome:
-    strangers = [one.key for one in found if not is_expected(spec, one)]
-    said = [f"{key} does not match `{spec.files}` and was left alone." for key in strangers]
-    said += [f"{key} holds no row; it was taken and added nothing." for key in done.empty_files]
-    said += [
-        f"{key}: {account.repaired} rows did not fit and were read as best they could be; `_rescued` has the text."
-        for key, account in done.accounts.items()
-        if account.repaired
-    ]
-    return Outcome(LANDING, passed=not said, warns=True, rows_broken=len(said), description=" ".join(said) or None)
 
 
 def _schema(spec: TableSpec, done: Ingested) -> Outcome:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from flowforge_assets.bronze import is_expected
+from flowforge_assets.discovery import look
 from flowforge_resources.layout import landing_prefix, utc_now
 from flowforge_resources.ledger import read_ledger
 
@@ -62,16 +62,12 @@ def build_landing_sensor(
 
 def find_new(lake: Lake, workflow: str, tables: Sequence[TableSpec]) -> tuple[dict[str, list[StoredObject]], list[str]]:
     """The objects in landing that no ledger holds, by table, and the keys that belong to no table."""
-    by_name = {spec.id.name: spec for spec in tables}
     new: dict[str, list[StoredObject]] = {}
     strangers = []
-    ledgers = {name: read_ledger(lake, spec.id) for name, spec in by_name.items()}
-    for found in lake.objects(landing_prefix(workflow)):
-        name = found.key.removeprefix(landing_prefix(workflow)).partition("/")[0]
-        if name not in by_name or not is_expected(by_name[name], found):
-            strangers.append(found.key)
-        elif not ledgers[name].is_taken(found):
-            new.setdefault(name, []).append(found)
+    for spec in tables:
+        landed = look(lake, spec, read_ledger(lake, spec.id), utc_now())
+        new |= {spec.id.name: found} if (found := [one.object for one in landed.new if one.is_due(utc_now())]) else {}
+        strangers += landed.strangers
     return new, sorted(strangers)
 
 

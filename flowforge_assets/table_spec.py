@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowforge_assets.column_types import ColumnType, Text, parse_type
 from flowforge_assets.formats.csv_options import CsvOptions  # noqa: TC001
+from flowforge_assets.landing_options import LandingOptions
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 
@@ -70,6 +71,7 @@ class TableSpec:
     sequence_by: tuple[str, ...]
     surrogate_key: str
     rules: tuple[Rule, ...] = field(default=())
+    landing: LandingOptions = field(default_factory=LandingOptions)
 
     @cached_property
     def typed_columns(self) -> list[Column]:
@@ -80,6 +82,12 @@ class TableSpec:
     def pii(self) -> frozenset[str]:
         """Names of the columns that hold personal data."""
         return frozenset(column.name for column in self.columns if column.pii)
+
+    @cached_property
+    def read_as(self) -> str:
+        """Changes when a file may be read otherwise than before: one that could not be read deserves new attempts."""
+        headers = [(column.header, column.aliases) for column in self.columns]
+        return sha256(repr((headers, self.keys, self.csv)).encode()).hexdigest()[:16]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -262,10 +262,10 @@ def leftovers(lake: Lake) -> list[str]:
     from flowforge_resources.layout import TableId
     from flowforge_resources.ledger import read_ledger
 
-    stored = [found.key for found in lake.objects("bronze/")]
+    stored = [found.key for found in lake.objects("bronze/")]  # with the ledgers of all tables
     tables = {TableId(*key.split("/")[1:3]) for key in stored}
-    known = {entry.bronze_file for table in tables for entry in read_ledger(lake, table).entries}
-    lost = [key for key in stored if key.endswith(".parquet") and key not in known]
+    known = {entry.bronze_file for table in tables for entry in read_ledger(lake, table).data_after(0)}
+    lost = [key for key in stored if key.endswith(".parquet") and "/_ledger/" not in key and key not in known]
     left = [path for path in lake.scratch_root.rglob("*") if path.is_file() and "locks" not in path.parts]
     tasks = list(lake.scratch_root.glob("task-*"))
     return [*lost, *(str(path) for path in (*left, *tasks))]

@@ -8,7 +8,8 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
-from flowforge_assets.components.part import AssetPart, AsWritten, all_parts, as_written
+from flowforge_assets.components.landed import LandedPart
+from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Rule
 
 
-class Table(AssetPart):
+class Table(LandedPart):
     """A table that arrives as files and is kept as a bronze and a silver asset."""
 
     files: str = Field(default="*.csv", description="Which files of the landing folder belong to it (`*`, `?`, `[…]`).")
@@ -57,6 +58,7 @@ class Table(AssetPart):
             sequence_by=tuple(self.sequence_by),
             surrogate_key=self.surrogate_key or f"{self.name}_key",
             rules=tuple(self.rules),
+            landing=self.landing_options(),
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -95,7 +95,7 @@ def ingest(files: Sequence[LandedFile], spec: TableSpec, ingested_at: datetime, 
         BadFileError: a file cannot be read, or is not this table's.
     """
     with ThreadPoolExecutor(max_workers=1) as aside:
-        hashes = {file.key: aside.submit(_sha256, file.path) for file in files}
+        hashes = {file.key: aside.submit(hash_of, file.path) for file in files}
         sources = _open(files, spec)
         rows = _sink(sources, ingested_at, target) if sources else {}
         done = Ingested(target if sources and target.exists() else None)
@@ -110,7 +110,8 @@ def ingest(files: Sequence[LandedFile], spec: TableSpec, ingested_at: datetime, 
     return done
 
 
-def _sha256(path: Path) -> str:
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
