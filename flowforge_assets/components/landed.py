@@ -14,6 +14,7 @@ from flowforge_assets.table_spec import Evolution
 class LandedPart(AssetPart):
     """A table whose rows arrive as files."""
 
+    files: str = Field(default="*.csv", description="Which files of the landing folder belong to it (`*`, `?`, `[…]`).")
     ignore: list[str] = Field(
         default=list(IGNORED),
         description="Files (and folders) nobody asks about: left alone without a word. Matched against each part of the path.",

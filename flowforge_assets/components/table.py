@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 class Table(LandedPart):
     """A table that arrives as files and is kept as a bronze and a silver asset."""
 
-    files: str = Field(default="*.csv", description="Which files of the landing folder belong to it (`*`, `?`, `[…]`).")
     csv: Annotated[AsWritten[CsvOptions] | None, as_written(CsvOptions | None)] = Field(
         default=None, description="How the CSV files are written, where that is not the usual way."
     )

@@ -36,6 +36,11 @@ class Workflow(Part):
         ge=1,
         description="Runs the sensor requests for the same new files before it leaves them to a person.",
     )
+    max_keys_per_tick: int = Field(
+        default=100_000,
+        ge=1,
+        description="Landing objects one look goes through; the next look goes on behind them, round after round. 1,000 cost one request.",
+    )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process",
         description="`in_process` runs small workflows in seconds; `multiprocess` runs steps side by side, at a second or so each.",
@@ -59,6 +64,7 @@ class Workflow(Part):
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
+                max_keys_per_tick=self.max_keys_per_tick,
                 status=status,
             )
         ]
