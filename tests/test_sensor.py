@@ -73,7 +73,7 @@ def names(request: dg.RunRequest) -> set[str]:
 
 
 def test_one_run_is_requested_for_all_new_files_and_none_once_they_are_taken(watched: Watched) -> None:
-    assert "No new file under landing/shop/" in watched.skipped()
+    assert "No new file among 0 under landing/shop/" in watched.skipped()
     land(watched.lake, "shop", SHOP_DAY1)
 
     request = watched.request()
@@ -100,15 +100,18 @@ def test_nothing_is_requested_again_while_a_run_for_these_files_is_under_way(wat
     land(watched.lake, "shop", SHOP_DAY1)
     request = watched.request()
     watched.instance.create_run_for_job(watched.job, tags=request.tags, status=dg.DagsterRunStatus.STARTED)
-    assert watched.skipped() == "A run for these files is under way."
+    assert watched.skipped() == "A run for new files is under way."
 
 
-def test_a_file_that_lands_while_others_are_taken_is_requested_too(watched: Watched) -> None:
+def test_a_file_that_lands_while_others_are_taken_is_requested_after_them(watched: Watched) -> None:
     land(watched.lake, "shop", SHOP_DAY1)
     first = watched.request()
-    watched.instance.create_run_for_job(watched.job, tags=first.tags, status=dg.DagsterRunStatus.STARTED)
+    run = watched.instance.create_run_for_job(watched.job, tags=first.tags, status=dg.DagsterRunStatus.STARTED)
     land(watched.lake, "shop", {"items/items_9.csv": "item_id,label,price,seen_at\n1,x,1,2026-03-01\n"})
-    assert watched.request().run_key != first.run_key
+    assert watched.skipped() == "A run for new files is under way."
+    watched.instance.report_run_canceled(run)
+    assert watched.run(first)
+    assert "No new file" in watched.skipped()
 
 
 def test_a_file_that_is_uploaded_again_with_other_content_is_new(watched: Watched) -> None:
@@ -127,16 +130,16 @@ def test_after_a_failed_run_it_asks_again_later_each_time_and_then_leaves_it_to_
         request = watched.request()
         keys.append(request.run_key)
         assert not watched.run(request)
-        assert "asking again in" in watched.skipped()
+        assert "looking again in" in watched.skipped()
         with monkeypatch.context() as patch:
             patch.setattr(sensors, "utc_now", lambda seconds=pause_s: utc_now() + timedelta(seconds=seconds - 5))
-            assert "asking again in" in watched.skipped()
+            assert "looking again in" in watched.skipped()
         monkeypatch.setattr(sensors, "utc_now", lambda seconds=pause_s: utc_now() + timedelta(seconds=seconds + 1))
     request = watched.request()
     assert len({*keys, request.run_key}) == 3, "each request is a run of its own to the daemon"
     assert not watched.run(request)
     monkeypatch.setattr(sensors, "utc_now", lambda: utc_now() + timedelta(days=1))
-    assert "3 runs for these files did not take them" in watched.skipped()
+    assert "1 file(s) are set aside after they failed: landing/shop/items/items_1.csv" in watched.skipped()
 
 
 def test_strangers_are_left_alone_with_a_warning(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
