@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from flowforge_resources.layout import TableId
     from flowforge_resources.ledger_checkpoint import Checkpoint
 
+# What a reader parses one by one: some hundred milliseconds and megabytes at most.
 ENTRIES_BETWEEN_CHECKPOINTS = 64
+FILES_BETWEEN_CHECKPOINTS = 25_000
 IDENTICAL, SKIPPED, FAILED = "identical", "skipped", "failed"
 _READERS = 16
 _OF_AN_ENTRY = ("version", "committed_at", "run_id", "bronze_file", "rows", "fenced")
@@ -239,8 +241,9 @@ def commit(lake: Lake, table: TableId, entry: LedgerEntry) -> bool:
 
 
 def keep_short(lake: Lake, ledger: Ledger) -> Ledger:
-    """Write a checkpoint where many entries lie behind the last one; what the ledger says stays the same."""
-    if len(ledger.entries) < ENTRIES_BETWEEN_CHECKPOINTS:
+    """Write a checkpoint where many entries or files lie behind the last one; what the ledger says stays the same."""
+    files = sum(len(entry.files) + len(entry.left) for entry in ledger.entries)
+    if len(ledger.entries) < ENTRIES_BETWEEN_CHECKPOINTS and files < FILES_BETWEEN_CHECKPOINTS:
         return ledger
     return Ledger(ledger.table, [], write_checkpoint(lake, ledger.table, ledger.checkpoint, ledger.entries))
 
