@@ -54,7 +54,7 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
             blocks=True,
         ),
         check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
-        check_spec(SCHEMA, key, "The files' columns are the declared ones."),
+        check_spec(SCHEMA, key, "The files' columns are the ones the table has had, and the declared ones are there."),
     ]
     declared = {"dagster/column_schema": column_notes.declared_bronze(spec)}
     described = replace(
@@ -87,7 +87,11 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
         wanted = key in context.selected_asset_keys
         if intake.nothing_but_errors:
             _give_up(context, lake, staged, intake, record=wanted)
-        outcomes = [_lossless(intake.done), _schema(spec, intake.done)] if intake.taken else [still_true(LOSSLESS)]
+        outcomes = (
+            [_lossless(intake.done), _schema(spec, intake.done, ledger.columns)]
+            if intake.taken
+            else [still_true(LOSSLESS)]
+        )
         outcomes.append(landing_outcome(LANDING, spec, landed, intake))
         blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
         if wanted and not blocked:
@@ -112,6 +116,7 @@ def _staged(
         files=intake.taken,
         left=intake.left,
         fenced=frozenset(ledger.fenced),
+        columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
         notes=column_notes.of_bronze(spec),
     )
 
@@ -183,15 +188,31 @@ def _lines(account: CsvAccount) -> dict[str, int]:
     return {name: getattr(account, name) for name in _LINES}
 
 
-def _schema(spec: TableSpec, done: Ingested) -> Outcome:
+def _schema(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
+    """Columns that came and went, against what bronze has had; of a first batch, against what is declared."""
     declared = {column.header for column in spec.columns}
-    said = []
-    for key, header in done.headers.items():
-        added = [name for name in header if name not in declared]
-        missing = sorted(declared - set(header)) if header else []
-        said += [f"{key} also has {', '.join(added)}: kept in bronze, not declared for silver."] if added else []
-        said += [f"{key} lacks {', '.join(missing)}: null in silver."] if missing else []
-    return Outcome(SCHEMA, passed=not said, warns=True, rows_broken=len(said), description=" ".join(said) or None)
+    added = {key: [name for name in header if name not in known | declared] for key, header in done.headers.items()}
+    removed = {key: sorted(declared - set(header)) for key, header in done.headers.items()}
+    said = [
+        f"{key} brings {', '.join(names)}: kept in bronze, not declared for silver."
+        for key, names in added.items()
+        if names
+    ]
+    said += [f"{key} lacks {', '.join(names)}: null in silver." for key, names in removed.items() if names]
+    left_out = "its cells are in `_rescued`" if spec.schema_evolution == "rescue" else "left out"
+    said += [f"{key} brings {', '.join(names)}: {left_out}." for key, names in done.unknown.items() if names]
+    changes = {
+        "columns_added": sorted({name for names in (*added.values(), *done.unknown.values()) for name in names}),
+        "columns_missing": sorted({name for names in removed.values() for name in names}),
+    }
+    return Outcome(
+        SCHEMA,
+        passed=not said,
+        warns=True,
+        rows_broken=len(said),
+        description=" ".join(said) or None,
+        metadata={name: dg.MetadataValue.json(names) for name, names in changes.items() if names},
+    )
 
 
 def _report(

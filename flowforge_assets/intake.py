@@ -71,7 +71,7 @@ def take_in(
     fetched = [_Fetched(one, file) for one in batch if (file := _fetch(lake, one.object, scratch)) is not None]
     old = _old_content(spec, ledger, fetched)
     fresh = [one for one in fetched if one.candidate.object.key not in old]
-    done, errors = _ingest_readable(lake, spec, fresh, at, scratch)
+    done, errors = _ingest_readable(lake, spec, fresh, at, scratch, known=ledger.columns)
     _require_unmoved(lake, fresh)
     taken = [one.candidate.object for one in fresh if one.file.key not in errors]
     failed = [_failed(one.candidate, errors[one.file.key], spec) for one in fresh if one.file.key in errors]
@@ -112,14 +112,14 @@ def _old_content(spec: TableSpec, ledger: Ledger, fetched: Sequence[_Fetched]) -
 
 
 def _ingest_readable(
-    lake: Lake, spec: TableSpec, fetched: Sequence[_Fetched], at: datetime, scratch: Scratch
+    lake: Lake, spec: TableSpec, fetched: Sequence[_Fetched], at: datetime, scratch: Scratch, *, known: frozenset[str]
 ) -> tuple[Ingested, dict[str, BadFileError]]:
     """Ingest all files that can be read; the others by key, with their error."""
     bad: dict[str, BadFileError] = {}
     while True:
         files = [one.file for one in fetched if one.file.key not in bad]
         try:
-            return ingest(files, spec, at, scratch.path(".parquet")), bad
+            return ingest(files, spec, at, scratch.path(".parquet"), known), bad
         except Exception as error:
             _require_unmoved(lake, fetched, error)
             found = _blame(error, files, spec, at, scratch, alone=len(bad) >= _FEW_BAD_FILES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +17,9 @@ from flowforge_resources.layout import TableId  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+Evolution = Literal["add_new_columns", "add_new_columns_with_type_widening", "rescue", "fail_on_new_columns", "none"]
 
 
 class Column(BaseModel):
@@ -71,6 +74,7 @@ class TableSpec:
     sequence_by: tuple[str, ...]
     surrogate_key: str
     rules: tuple[Rule, ...] = field(default=())
+    schema_evolution: Evolution = "add_new_columns"
     landing: LandingOptions = field(default_factory=LandingOptions)
 
     @cached_property
@@ -87,7 +91,7 @@ class TableSpec:
     def read_as(self) -> str:
         """Changes when a file may be read otherwise than before: one that could not be read deserves new attempts."""
         headers = [(column.header, column.aliases) for column in self.columns]
-        return sha256(repr((headers, self.keys, self.csv)).encode()).hexdigest()[:16]
+        return sha256(repr((headers, self.keys, self.csv, self.schema_evolution)).encode()).hexdigest()[:16]
 
     @cached_property
     def fingerprint(self) -> str:

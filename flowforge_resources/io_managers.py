@@ -57,6 +57,7 @@ class StagedBronze:
     files: tuple[TakenFile, ...]
     left: tuple[LeftFile, ...] = ()
     fenced: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self, bronze_file: str | None) -> LedgerEntry:
@@ -69,6 +70,7 @@ class StagedBronze:
             rows=self.rows,
             files=self.files,
             left=self.left,
+            columns=self.columns if bronze_file else (),
         )
 
 

@@ -80,7 +80,10 @@ class LeftFile:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One commit: a bronze file with the landing objects it holds, or what was left, or a fence around orphans."""
+    """One commit: a bronze file with the landing objects it holds, or what was left, or a fence around orphans.
+
+    `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data.
+    """
 
     version: int
     committed_at: str
@@ -90,6 +93,7 @@ class LedgerEntry:
     files: tuple[TakenFile, ...] = ()
     fenced: tuple[str, ...] = ()
     left: tuple[LeftFile, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> LedgerEntry:
@@ -97,7 +101,8 @@ class LedgerEntry:
         raw = json.loads(content)
         files = tuple(TakenFile(**file) for file in raw.pop("files"))
         left = tuple(LeftFile(**file) for file in raw.pop("left", ()))
-        return cls(**{**raw, "files": files, "left": left, "fenced": tuple(raw["fenced"])})
+        lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns")}
+        return cls(**{**raw, "files": files, "left": left, **lists})
 
     def to_json(self) -> bytes:
         """The entry as it stands on the lake."""
@@ -105,7 +110,8 @@ class LedgerEntry:
 
     def own_facts(self) -> dict[str, Any]:
         """What it says besides its number, its moment and its files."""
-        return {"run_id": self.run_id, "bronze_file": self.bronze_file, "rows": self.rows, "fenced": list(self.fenced)}
+        lists = {"fenced": list(self.fenced), "columns": list(self.columns)}
+        return {"run_id": self.run_id, "bronze_file": self.bronze_file, "rows": self.rows, **lists}
 
 
 @dataclass
@@ -128,6 +134,15 @@ class Ledger:
         """Rows of all bronze files."""
         earlier = int(self.checkpoint.entries["rows"].sum()) if self.checkpoint else 0
         return earlier + sum(entry.rows for entry in self.entries)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Every column bronze has had; empty for a table that never took a row."""
+        later = next((entry.columns for entry in reversed(self.entries) if entry.columns), None)
+        if later is not None or self.checkpoint is None:
+            return frozenset(later or ())
+        said = self.checkpoint.entries["columns"]
+        return frozenset(next((columns for columns in reversed(said.to_list()) if columns), ()))
 
     @property
     def fenced(self) -> set[str]:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from flowforge_assets.components.part import AssetPart
 from flowforge_assets.landing_options import IGNORED, LandingOptions
+from flowforge_assets.table_spec import Evolution
 
 
 class LandedPart(AssetPart):
@@ -44,6 +45,11 @@ class LandedPart(AssetPart):
     )
     clean_source_after_days: float = Field(
         default=0.0, ge=0, description="Days after it was taken before `clean_source` touches a file."
+    )
+
+    schema_evolution: Evolution = Field(
+        default="add_new_columns",
+        description="What becomes of a column the table never had: `add_new_columns` (and `…_with_type_widening`, the same, because bronze holds text) adds it to bronze; `rescue` puts its cells into `_rescued`; `fail_on_new_columns` takes no such file; `none` leaves it out.",
     )
 
     def landing_options(self) -> LandingOptions:

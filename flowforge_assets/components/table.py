@@ -58,6 +58,7 @@ class Table(LandedPart):
             surrogate_key=self.surrogate_key or f"{self.name}_key",
             rules=tuple(self.rules),
             landing=self.landing_options(),
+            schema_evolution=self.schema_evolution,
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

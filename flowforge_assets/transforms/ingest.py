@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flowforge_resources.errors import BadFileError, did_you_mean
+from flowforge_assets.transforms.columns import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_account import CsvAccount
     from flowforge_assets.formats.csv_read import CsvRead
     from flowforge_assets.table_spec import TableSpec
+    from flowforge_assets.transforms.columns import FileColumns
 
 _CHUNK_BYTES = 4 * 1024**2
 
@@ -42,6 +43,7 @@ class Ingested:
     sha256: dict[str, str] = field(default_factory=dict)
     headers: dict[str, list[str]] = field(default_factory=dict)
     decided: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    unknown: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def empty_files(self) -> list[str]:
@@ -66,26 +68,28 @@ class _Source:
 
     file: LandedFile
     read: CsvRead
-    names: Mapping[str, str]
+    columns: FileColumns
 
     def frame(self, ingested_at: datetime) -> pl.LazyFrame:
         import polars as pl
 
-        return (
-            self.read.frame()
-            .rename({written: name for written, name in self.names.items() if written != name})
-            .with_columns(
-                pl.lit(self.file.key).alias("_source_file"),
-                pl.lit(ingested_at.replace(tzinfo=None)).cast(pl.Datetime("us")).alias("_ingested_at"),
-            )
+        return self.columns.shape(self.read.frame()).with_columns(
+            pl.lit(self.file.key).alias("_source_file"),
+            pl.lit(ingested_at.replace(tzinfo=None)).cast(pl.Datetime("us")).alias("_ingested_at"),
         )
 
 
-def ingest(files: Sequence[LandedFile], spec: TableSpec, ingested_at: datetime, target: Path) -> Ingested:
+def ingest(
+    files: Sequence[LandedFile],
+    spec: TableSpec,
+    ingested_at: datetime,
+    target: Path,
+    known: frozenset[str] = frozenset(),
+) -> Ingested:
     """Write the rows of all files, in the given order, to one ZSTD Parquet file.
 
     How each file is written is found from its content, except what the table's `csv` pins; clean files are read by
-    Polars alone, others by the careful reader. Files may differ in columns, their order and dialect.
+    Polars alone, others by the careful reader. Files may differ in columns, their order and dialect; `known` are the columns bronze has had so far.
 
     Columns: the union of the files' headers as VARCHAR (the text that stood there; null where a row has no such cell),
     then `_rescued` (VARCHAR, JSON, what did not fit), `_row_number` (BIGINT, 1 is the first record; null for a line
@@ -96,14 +100,15 @@ def ingest(files: Sequence[LandedFile], spec: TableSpec, ingested_at: datetime, 
     """
     with ThreadPoolExecutor(max_workers=1) as aside:
         hashes = {file.key: aside.submit(hash_of, file.path) for file in files}
-        sources = _open(files, spec)
+        sources = _open(files, spec, known)
         rows = _sink(sources, ingested_at, target) if sources else {}
         done = Ingested(target if sources and target.exists() else None)
         done.sha256 = {key: future.result() for key, future in hashes.items()}
     done.rows = {file.key: rows.get(file.key, 0) for file in files}
     for source in sources:
         key = source.file.key
-        done.headers[key] = list(source.names.values())
+        done.headers[key] = list(source.columns.names.values())
+        done.unknown[key] = (*source.columns.rescued, *source.columns.ignored)
         done.decided[key] = source.read.dialect.as_dict()
         done.accounts[key] = _account(source, done.rows[key])
     done.columns = list(dict.fromkeys(name for header in done.headers.values() for name in header))
@@ -116,7 +121,7 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _open(files: Sequence[LandedFile], spec: TableSpec) -> list[_Source]:
+def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str]) -> list[_Source]:
     """Decide how each file is read; one without any byte is left out."""
     from flowforge_assets.formats.csv_fast import is_another
     from flowforge_assets.formats.csv_read import CsvRead, read_any
@@ -129,48 +134,9 @@ def _open(files: Sequence[LandedFile], spec: TableSpec) -> list[_Source]:
         same = last is not None and is_another(file.path, last.dialect)
         read = CsvRead(file.path, last.dialect) if last is not None and same else read_any(file.path, spec.csv)
         if read.columns:
-            found.append(_Source(file, read, _names(file, read, spec)))
+            found.append(_Source(file, read, columns_of(file.key, read, spec, known)))
             last = read
     return found
-
-
-def _names(file: LandedFile, read: CsvRead, spec: TableSpec) -> dict[str, str]:
-    """The bronze name of every column of a file.
-
-    A header that differs from a declared one in case or blanks only, or is one of its aliases, is that column. A file
-    without a header, as wide as the table, has the table's columns in order.
-
-    Raises:
-        BadFileError: no column of the file is (part of) the key.
-    """
-    written = read.columns
-    if not read.dialect.header_lines and len(written) == len(spec.columns):
-        return dict(zip(written, (column.header for column in spec.columns), strict=True))
-    known = {_plain(name): column.header for column in spec.columns for name in (*column.aliases, column.header)}
-    exact = {column.header for column in spec.columns} & set(written)
-    names = {name: name if name in exact else _free(known.get(_plain(name), name), exact) or name for name in written}
-    missing = [
-        column.header for column in spec.columns if column.name in spec.keys and column.header not in names.values()
-    ]
-    if missing:
-        raise BadFileError(
-            file.key,
-            f"the header has no column '{missing[0]}', which is (part of) the key of {spec.id}; it has {_some(written)}.{did_you_mean(missing[0], written) if len(written) > 1 else ''}",
-            f"If the file belongs to another table, move it there. If the column has another name in the file, declare it under `aliases`. It was read with {read.dialect.delimiter!r} between cells; declare `delimiter` if that is wrong.",
-        )
-    return names
-
-
-def _free(name: str, taken: set[str]) -> str | None:
-    """The name, unless another column of the file has it already."""
-    if name in taken:
-        return None
-    taken.add(name)
-    return name
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.split()).casefold()
 
 
 def _sink(sources: Sequence[_Source], ingested_at: datetime, target: Path) -> Mapping[str, int]:
@@ -214,8 +180,3 @@ def _lines(path: Path) -> int:
             total += chunk.count(b"\n")
             last = chunk[-1:]
     return total + (last != b"\n")
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(f"'{name[:40]}'" for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
