@@ -31,7 +31,7 @@ from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger_checkpoint import TAKEN, as_records, newest_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import polars as pl
 
@@ -160,13 +160,13 @@ class Ledger:
     def _later(self) -> pl.DataFrame:
         return as_records(self.entries)
 
-    def records(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """All that was ever said of some keys (a frame with a column `key`), oldest first."""
+    def records(self, keys: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """What was ever said of some keys (a frame with a column `key`), oldest first: `key`, `version` and `columns`."""
         import polars as pl
 
-        wanted = keys.select("key").unique()
-        parts = [self._later.join(wanted, on="key", how="semi")]
-        parts += [self.checkpoint.about(wanted)] if self.checkpoint else []
+        wanted, read = keys.select("key").unique(), ("key", "version", *columns)
+        parts = [self._later.select(read).join(wanted, on="key", how="semi")]
+        parts += [self.checkpoint.about(wanted, read)] if self.checkpoint else []
         return pl.concat(parts).sort("version")
 
     def judge(self, found: pl.DataFrame) -> pl.DataFrame:
@@ -177,18 +177,15 @@ class Ledger:
         """
         import polars as pl
 
-        newest = self.records(found).unique("key", keep="last", maintain_order=True)
-        said = newest.select(
-            "key",
-            *(pl.col(name).alias(f"its_{name}") for name in ("etag", "size_bytes")),
-            *("outcome", "attempts", "reason", "read_as", "committed_at", "version"),
-        )
+        facts = ("outcome", "attempts", "reason", "read_as", "committed_at")
+        records = self.records(found, ("etag", "size_bytes", *facts))
+        newest = records.unique("key", keep="last", maintain_order=True)
+        said = newest.rename({"etag": "its_etag", "size_bytes": "its_size_bytes"})
         joined = found.join(said, on="key", how="left", maintain_order="left")
         same = (pl.col("etag") == pl.col("its_etag")) & (pl.col("size_bytes") == pl.col("its_size_bytes"))
-        facts = ("outcome", "attempts", "reason", "read_as", "committed_at", "version")
         return joined.select(
             *found.columns,
-            *(pl.when(same).then(pl.col(name)).alias(name) for name in facts),
+            *(pl.when(same).then(pl.col(name)).alias(name) for name in (*facts, "version")),
             pl.col("its_etag").is_not_null().alias("known"),
         )
 
@@ -207,7 +204,7 @@ class Ledger:
         """The hash of the newest ingested content of some keys."""
         import polars as pl
 
-        taken = self.records(keys).filter(pl.col("outcome") == TAKEN)
+        taken = self.records(keys, ("outcome", "sha256")).filter(pl.col("outcome") == TAKEN)
         return dict(taken.unique("key", keep="last", maintain_order=True).select("key", "sha256").iter_rows())
 
     def data_after(self, version: int) -> list[LedgerEntry]:

@@ -569,3 +569,16 @@ def test_a_run_killed_between_copy_and_delete_is_followed_by_one_that_goes_on(an
     assert names(any_lake, TABLE.landing_archive) == {"a.csv"}
     run_well(defs, "shop")
     assert in_silver(any_lake) == {"a.csv": "x"}
+
+
+def test_many_files_with_new_columns_are_left_out_where_that_is_declared(lake: Lake, tmp_path: Path) -> None:
+    defs = items(tmp_path, schema_evolution="fail_on_new_columns")
+    land(lake, "shop", files("a.csv"))
+    run_well(defs, "shop")
+    wider = {f"items/wide{number}.csv": f"item_id,label,colour\n{number},x,red\n" for number in range(7)}
+    land(lake, "shop", {**wider, **files("b.csv")})
+    result = run_well(defs, "shop")
+    assert set(in_silver(lake)) == {"a.csv", "b.csv"}
+    assert metadata(result, "bronze_items")["files_failed"] == 7
+    run_well(items(tmp_path / "open"), "shop")
+    assert len(in_silver(lake)) == 9
