@@ -60,7 +60,8 @@ def notes_json(notes: Sequence[Note]) -> str | None:
 
 def own_names(names: Sequence[str]) -> tuple[str, ...]:
     """Make a file's names usable as columns: unique, none empty, none ours."""
-    return unique_names([ROW_NUMBER, RESCUED, *names])[2:]
+    filled = [name or f"column_{position}" for position, name in enumerate(names, 1)]
+    return unique_names([ROW_NUMBER, RESCUED, *filled])[2:]
 
 
 def text_schema(columns: Sequence[str]) -> pl.Schema:

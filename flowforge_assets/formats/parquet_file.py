@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
@@ -65,6 +64,8 @@ def read_parquet(path: Path, *, name: str | None = None) -> ParquetRead:
     Raises:
         BadFileError: truncated, damaged, or encrypted.
     """
+    import pyarrow.parquet as pq
+
     try:
         footer = pq.read_metadata(path)
         schema = pl.read_parquet_schema(path)

@@ -17,7 +17,7 @@ from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_read import CsvRead, read_any
 from flowforge_assets.formats.excel import read_excel
 from flowforge_assets.formats.file_kind import binary_kind, text_kind
-from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.formats.file_read import lazy_frame
 from flowforge_assets.formats.fixed_width import fields_of, read_fixed_width
 from flowforge_assets.formats.json_array import read_json
 from flowforge_assets.formats.ndjson import read_ndjson
@@ -27,26 +27,21 @@ from flowforge_resources.errors import BadFileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flowforge_assets.formats.file_options import Format
+    from flowforge_assets.formats.file_options import FileOptions, Format
     from flowforge_assets.formats.file_read import Decided, FileRead
 
-NOTHING_PINNED = FileOptions()
 
-
-def read_file(
-    path: Path, options: FileOptions = NOTHING_PINNED, scratch_folder: Path | None = None, *, name: str | None = None
-) -> FileRead:
+def read_file(path: Path, options: FileOptions, scratch_folder: Path, *, name: str | None = None) -> FileRead:
     """Return what reads a file; `name` is how errors call it (its landing key).
 
-    `scratch_folder` is the caller's to remove when the frame was read; one file each. By default beside the file.
+    `scratch_folder` is one file's alone, and the caller's to remove when the frame was read.
 
     Raises:
         BadFileError: it cannot be read as declared, is damaged beyond its format's rescue, or holds no table.
     """
     shown = name or path.name
-    scratch = scratch_folder or path.with_name(f"{path.name}.scratch")
-    parts = opened_parts(path, scratch, options.limits, shown)
-    reads = [_read_part(part, options, scratch / f"part_{i}", shown) for i, part in enumerate(parts)]
+    parts = opened_parts(path, scratch_folder, options.limits, shown)
+    reads = [_read_part(part, options, scratch_folder / f"part_{i}", shown) for i, part in enumerate(parts)]
     compression = "+".join(parts[0].compression) or "none"
     if len(reads) == 1:
         return _Unpacked(reads[0], compression)
@@ -87,6 +82,11 @@ def _check_alike(parts: list[Part], reads: list[FileRead], shown: str) -> None:
     if len(set(formats.values())) > 1:
         listed = ", ".join(f"{name}: {kind}" for name, kind in list(formats.items())[:5])
         raise BadFileError(shown, f"the zip holds files of different formats ({listed}).", "Upload them one by one.")
+
+
+def _counting(read: FileRead) -> pl.LazyFrame:
+    """Return a member's rows by a way that fills its account: for CSV the careful one."""
+    return lazy_frame(read.batches, read.columns) if isinstance(read, CsvRead) else read.frame()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +134,13 @@ class PartsOfOne:
 
     def frame(self) -> pl.LazyFrame:
         """Return the rows lazily."""
-        rows = pl.concat([read.frame() for read in self.reads], how="diagonal")
+        rows = pl.concat([_counting(read) for read in self.reads], how="diagonal")
         counted = pl.col(ROW_NUMBER).is_not_null().cast(pl.Int64).cum_sum()
         number = pl.when(pl.col(ROW_NUMBER).is_not_null()).then(counted).alias(ROW_NUMBER)
         return rows.select(number, *map(pl.col, self.columns), RESCUED)
 
-    def counted(self, rows: int, continuation: int = 0) -> CsvAccount:
-        """Return the account; a member that is read the fast way has the rows that no other counted."""
-        uncounted = [read for read in self.reads if not read.account.lines]
-        left = rows - self.account.rows
-        for read in uncounted[:1]:
-            read.counted(left, continuation)
+    def counted(self, rows: int, continuation: int = 0) -> CsvAccount:  # noqa: ARG002 -- each member counts
+        """Return the account."""
         return self.account
 
     def as_dict(self) -> Decided:
