@@ -22,7 +22,8 @@ import duckdb
 import polars as pl
 
 from benchmarks.csv_corpus.generate import generate
-from flowforge_assets.formats import CsvOptions, read_any
+from flowforge_assets.formats.csv_options import CsvOptions
+from flowforge_assets.formats.csv_read import read_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

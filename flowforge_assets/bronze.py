@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.discovery import look, within_limits
+from flowforge_assets.intake import take_in
+from flowforge_assets.landing_check import landing_outcome
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
 from flowforge_checks.results import Outcome, as_markdown, still_true
 from flowforge_resources.io_managers import StagedBronze
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger import Ledger, TakenFile, delete_fenced, fence_orphans, read_ledger
+from flowforge_resources.ledger import commit, delete_fenced, fence_orphans, keep_short, read_ledger
 from flowforge_resources.run_reports import AssetReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from flowforge_assets.formats.csv_account import CsvAccount
+    from flowforge_assets.intake import Intake
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_resources.lake import Lake, StoredObject
-    from flowforge_resources.scratch import Scratch
+    from flowforge_assets.transforms.ingest import Ingested
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.ledger import Ledger
 
 LOSSLESS, LANDING, SCHEMA = "lossless", "landing", "schema"
+_LINES = ("lines", "rows", "continuation", "header", "preamble", "footer", "comment", "blank", "rescued", "repaired")
 # Spelled out, because Dagster cannot infer it from an account without a file.
 _ACCOUNT = dg.TableSchema(
     [
         dg.TableColumn("file", "string"),
-        *(dg.TableColumn(name, "int") for name in ("lines", "rows", "headers", "blank", "inside cells")),
+        *(dg.TableColumn(name, "int") for name in _LINES),
     ]
 )
 
@@ -40,10 +47,13 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     key = dg.AssetKey(spec.id.bronze_key)
     checks = [
         check_spec(
-            LOSSLESS, key, "Every line of every file is a row, the header, blank, or part of a cell.", blocks=True
+            LOSSLESS,
+            key,
+            "Every line of every file is a row or part of one, the header, or set aside and counted.",
+            blocks=True,
         ),
         check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
-        check_spec(SCHEMA, key, "The files' columns are the declared ones."),
+        check_spec(SCHEMA, key, "The files' columns are the ones the table has had, and the declared ones are there."),
     ]
     declared = {"dagster/column_schema": column_notes.declared_bronze(spec)}
     described = replace(
@@ -67,87 +77,99 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
     with lake.scratch() as scratch:
         with watch.phase("discover"):
             ledger = _tidy_ledger(lake, spec, context.run.run_id)
-            found = sorted(lake.objects(spec.id.landing), key=lambda one: (one.last_modified, one.key))
-            new = [one for one in found if is_expected(spec, one) and not ledger.is_taken(one)]
+            landed = look(lake, spec, ledger, utc_now())
+            batch = within_limits(spec.landing, landed.new)
         with watch.phase("ingest"):
-            files = [LandedFile(one.key, _local_copy(lake, one, scratch)) for one in new]
             ingested_at = utc_now()
-            done = ingest(files, spec, ingested_at, scratch.path(".parquet"))
-        staged = StagedBronze(
-            table=spec.id,
-            run_id=context.run.run_id,
-            ingested_at=ingested_at,
-            after_version=ledger.version,
-            path=done.path,
-            rows=sum(done.rows.values()),
-            files=tuple(_taken(one, done) for one in new),
-            notes=column_notes.of_bronze(spec),
+            intake = take_in(lake, spec, ledger, batch, at=ingested_at, scratch=scratch)
+        staged = _staged(context, spec, ledger, intake, ingested_at)
+        wanted = key in context.selected_asset_keys
+        if intake.nothing_but_errors:
+            _give_up(context, lake, staged, intake, record=wanted)
+        outcomes = (
+            [_lossless(intake.done), _schema(spec, intake.done, ledger.columns)]
+            if intake.taken
+            else [still_true(LOSSLESS)]
         )
-        outcomes = [_lossless(done), _schema(spec, done)] if new else [still_true(LOSSLESS)]
-        outcomes.append(_landing(spec, found, done))
+        outcomes.append(landing_outcome(LANDING, spec, landed, intake))
         blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
-        if key in context.selected_asset_keys and not blocked:
-            rows = sum(entry.rows for entry in ledger.entries) + staged.rows
-            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(spec, staged, rows, watch))
+        if wanted and not blocked:
+            waiting = len(landed.new) - len(batch)
+            said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
+            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
         report(context, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
 
-def is_expected(spec: TableSpec, found: StoredObject) -> bool:
-    """Whether a landing object is one of the table's files, by its name."""
-    return fnmatchcase(found.key.removeprefix(spec.id.landing), spec.files)
+def _staged(
+    context: dg.AssetExecutionContext, spec: TableSpec, ledger: Ledger, intake: Intake, ingested_at: datetime
+) -> StagedBronze:
+    return StagedBronze(
+        table=spec.id,
+        run_id=context.run.run_id,
+        ingested_at=ingested_at,
+        after_version=ledger.version,
+        path=intake.done.path,
+        rows=sum(intake.done.rows.values()),
+        files=intake.taken,
+        left=intake.left,
+        fenced=frozenset(ledger.fenced),
+        columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
+        notes=column_notes.of_bronze(spec),
+    )
+
+
+def _give_up(
+    context: dg.AssetExecutionContext, lake: Lake, staged: StagedBronze, intake: Intake, *, record: bool
+) -> NoReturn:
+    """No file of the batch can be read: remember that each was tried, and fail with the first one's reason.
+
+    Where another run commits at the same moment nothing is remembered, and the files have one attempt more.
+    """
+    for error in intake.errors.values():
+        context.log.error("%s", error)
+    if record:
+        commit(lake, staged.table, staged.entry(None))
+    raise next(iter(intake.errors.values()))
 
 
 def _tidy_ledger(lake: Lake, spec: TableSpec, run_id: str) -> Ledger:
-    """Read the ledger, and remove what killed runs left behind."""
-    ledger = read_ledger(lake, spec.id)
+    """Read the ledger, keep it short, and remove what killed runs left behind."""
+    ledger = keep_short(lake, read_ledger(lake, spec.id))
     fenced = fence_orphans(lake, ledger, run_id)
     delete_fenced(lake, fenced)
     return read_ledger(lake, spec.id) if fenced else ledger
 
 
-def _local_copy(lake: Lake, found: StoredObject, scratch: Scratch) -> Any:
-    """Landing files are never changed, so a local lake's are read where they lie."""
-    return lake.local_root / found.key if lake.local_root else lake.stage_in(found.key, scratch)
-
-
-def _taken(found: StoredObject, done: Ingested) -> TakenFile:
-    return TakenFile(
-        found.key,
-        found.etag,
-        found.size_bytes,
-        found.last_modified.isoformat(),
-        done.sha256[found.key],
-        done.rows[found.key],
-    )
-
-
-def _metadata(spec: TableSpec, staged: StagedBronze, rows: int, watch: Stopwatch) -> dict[str, Any]:
-    files = [{"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes} for file in staged.files]
+def _metadata(
+    spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: int
+) -> dict[str, Any]:
+    files = [
+        {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key)}
+        for file in staged.files
+    ]
+    left = Counter(file.outcome for file in staged.left)
     return {
         "rows_ingested": staged.rows,
         "dagster/row_count": rows,
         "files_ingested": len(staged.files),
+        **{f"files_{outcome}": count for outcome, count in sorted(left.items())},
+        **({"files_waiting": waiting} if waiting else {}),
         "files": dg.MetadataValue.md(as_markdown(files) or "none new"),
         **({"preview": dg.MetadataValue.md(preview_of_text(staged.path, spec))} if staged.path else {}),
         **watch.metadata(),
     }
 
 
+def _written(done: Ingested, key: str) -> dict[str, object]:
+    """How a file is written, as far as a person wants to know."""
+    decided = done.decided.get(key, {})
+    names = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
+    return {name: decided.get(name, "") for name in names}
+
+
 def _lossless(done: Ingested) -> Outcome:
-    account = [
-        dg.TableRecord(
-            {
-                "file": key,
-                "lines": lines.total,
-                "rows": done.rows[key],
-                "headers": int(bool(done.headers[key])),
-                "blank": lines.blank,
-                "inside cells": lines.continued,
-            }
-        )
-        for key, lines in done.lines.items()
-    ]
+    account = [dg.TableRecord({"file": key, **_lines(lines)}) for key, lines in done.accounts.items()]
     lost = done.unexplained
     return Outcome(
         LOSSLESS,
@@ -159,22 +181,36 @@ def _lossless(done: Ingested) -> Outcome:
     )
 
 
-def _landing(spec: TableSpec, found: Sequence[StoredObject], done: Ingested) -> Outcome:
-    strangers = [one.key for one in found if not is_expected(spec, one)]
-    said = [f"{key} does not match `{spec.files}` and was left alone." for key in strangers]
-    said += [f"{key} holds no row; it was taken and added nothing." for key in done.empty_files]
-    return Outcome(LANDING, passed=not said, warns=True, rows_broken=len(said), description=" ".join(said) or None)
+def _lines(account: CsvAccount) -> dict[str, int]:
+    """The columns of a file's account that the UI shows, in order."""
+    return {name: getattr(account, name) for name in _LINES}
 
 
-def _schema(spec: TableSpec, done: Ingested) -> Outcome:
+def _schema(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
+    """Columns that came and went, against what bronze has had; of a first batch, against what is declared."""
     declared = {column.header for column in spec.columns}
-    said = []
-    for key, header in done.headers.items():
-        added = [name for name in header if name not in declared]
-        missing = sorted(declared - set(header)) if header else []
-        said += [f"{key} also has {', '.join(added)}: kept in bronze, not declared for silver."] if added else []
-        said += [f"{key} lacks {', '.join(missing)}: null in silver."] if missing else []
-    return Outcome(SCHEMA, passed=not said, warns=True, rows_broken=len(said), description=" ".join(said) or None)
+    added = {key: [name for name in header if name not in known | declared] for key, header in done.headers.items()}
+    removed = {key: sorted(declared - set(header)) for key, header in done.headers.items()}
+    said = [
+        f"{key} brings {', '.join(names)}: kept in bronze, not declared for silver."
+        for key, names in added.items()
+        if names
+    ]
+    said += [f"{key} lacks {', '.join(names)}: null in silver." for key, names in removed.items() if names]
+    left_out = "its cells are in `_rescued`" if spec.schema_evolution == "rescue" else "left out"
+    said += [f"{key} brings {', '.join(names)}: {left_out}." for key, names in done.unknown.items() if names]
+    changes = {
+        "columns_added": sorted({name for names in (*added.values(), *done.unknown.values()) for name in names}),
+        "columns_missing": sorted({name for names in removed.values() for name in names}),
+    }
+    return Outcome(
+        SCHEMA,
+        passed=not said,
+        warns=True,
+        rows_broken=len(said),
+        description=" ".join(said) or None,
+        metadata={name: dg.MetadataValue.json(names) for name, names in changes.items() if names},
+    )
 
 
 def _report(

@@ -71,5 +71,5 @@ def _schema(types: Mapping[str, str], notes: Mapping[str, str]) -> dg.TableSchem
 
 
 def _note(*sentences: str | None) -> str:
-    said = [sentence for sentence in sentences if sentence]
+    said = [sentence[0].upper() + sentence[1:] for sentence in sentences if sentence]
     return " ".join(one if one.endswith((".", "!", "?")) else f"{one}." for one in said)

@@ -31,12 +31,12 @@ class ColumnType(ABC):
 
 @dataclass(frozen=True)
 class Text(ColumnType):
-    """The text as it stood in the file."""
+    """The text as it stood in the file; an empty cell is null."""
 
     sql_type: str = "VARCHAR"
 
     def cast(self, text: str) -> str:
-        return text
+        return f"nullif({text}, '')"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
+from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId, utc_now
@@ -138,6 +139,7 @@ def _build(
         "built_from": dict(built_from),
     }
     with connect(scratch.root) as connection:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(spec.id.workflow)}")
         for name, file in files.items():
             _name_table(connection, spec.id.workflow, name, file)
         connection.execute(f"SET search_path = {literal(spec.id.workflow)}")
@@ -181,13 +183,11 @@ def _unknown(spec: ModelSpec, name: str, kind: str) -> str:
 def _key_outcome(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, target: Path) -> list[Outcome]:
     if not spec.keys:
         return []
-    keys = ", ".join(quote(name) for name in spec.keys)
     absent = " OR ".join(f"{quote(name)} IS NULL" for name in spec.keys)
-    table = f"read_parquet({literal(str(target))})"
-    nulls, double = one_row(
-        connection,
-        f"SELECT (SELECT count(*) FROM {table} WHERE {absent}), (SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {table} GROUP BY {keys} HAVING count(*) > 1))",
+    nulls, rows = one_row(
+        connection, f"SELECT count(*) FILTER ({absent}), count(*) FROM read_parquet({literal(str(target))})"
     )
+    double = rows_sharing(connection, target, spec.keys, int(rows))
     broken = int(nulls) + int(double)
     said = f"{nulls} rows without a key, {double} rows that share one; the table keeps its last version."
     return [

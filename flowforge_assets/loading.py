@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import PydanticDeprecatedSince20
 
 from flowforge_assets.jobs import quick_executor
 from flowforge_resources.io_managers import default_resources
@@ -29,6 +30,7 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
         # What Dagster says of its own use of its own parts.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
+        warnings.simplefilter("ignore", PydanticDeprecatedSince20)
         found = tree.build_defs_at_path(tree.defs_module_path)
     ours = dg.Definitions(resources=default_resources(), executor=quick_executor, component_tree=tree)
     return dg.Definitions.merge(found, ours)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,7 @@ class SqlReads:
 _VOLATILE = ("CurrentTimestamp", "CurrentDate", "CurrentTime", "Rand", "Uuid", "CurrentDatetime")
 
 
+@lru_cache(maxsize=1024)
 def read_sql(sql: str, where: str) -> SqlReads:
     """Parse a model's SQL (DuckDB dialect) and list the tables it reads, CTEs left out.
 
@@ -82,6 +83,9 @@ def read_sql(sql: str, where: str) -> SqlReads:
         first = error.errors[0]
         problem = f"the SQL does not parse: {first['description']} near `{first['highlight']}`."
         raise DefinitionError(f"{where}:{first['line']}", problem, "Fix the statement there.") from None
+    except sqlglot.errors.TokenError as error:
+        problem = f"the SQL does not parse: {str(error).splitlines()[-1]}."
+        raise DefinitionError(where, problem, "Close the text or name that is open there (line:column).") from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise DefinitionError(
             where, "a model is one SELECT statement.", "Keep one query in the file; what it returns becomes the table."

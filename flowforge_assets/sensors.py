@@ -1,20 +1,22 @@
 """What starts runs: new files in landing, and tables whose inputs changed.
 
-The landing sensor keeps no cursor. What is new is what the ledgers on the lake do not know, so nothing is forgotten
-when Dagster's storage is lost, and nothing is requested twice: the request is named by the very set of new objects.
+What is new is what the ledgers on the lake do not know, so nothing is forgotten when Dagster's storage is lost, and
+nothing is requested twice: the request is named by the very set of new objects. The landing sensor's cursor only says
+where the next tick goes on (see `landing_tick`).
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import sha256
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from flowforge_assets.bronze import is_expected
+from flowforge_assets.discovery import FIRST_PAUSE
+from flowforge_assets.landing_tick import Cursor, Found, go_round, sort_out_tables
 from flowforge_resources.layout import landing_prefix, utc_now
-from flowforge_resources.ledger import read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_resources.lake import Lake, StoredObject
+    from flowforge_resources.lake import Lake
 
 FILES_TAG = "flowforge/new_files"
-_FIRST_PAUSE_S = 30
+WORKFLOW_TAG = "flowforge/landing"
+_LONGEST_PAUSE = timedelta(minutes=10)
+# A run whose process died is never said to have ended; one that is slow meets another, which is safe, only wasteful.
+_ABANDONED_AFTER = timedelta(hours=1)
+_RUNS_REMEMBERED = 10
 
 
 def build_landing_sensor(
@@ -36,6 +42,7 @@ def build_landing_sensor(
     *,
     interval_s: int,
     max_attempts: int,
+    max_keys_per_tick: int,
     status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
     """The sensor `<workflow>_landing`: one run for all new files, of the tables they belong to and what hangs on those."""
@@ -50,64 +57,61 @@ def build_landing_sensor(
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         lake: Lake = context.resources.lake.open()
-        new, strangers = find_new(lake, workflow, tables)
-        for key in strangers:
+        now = utc_now()
+        if busy := _why_wait(context, workflow, now):
+            return dg.SkipReason(busy)  # the cursor stays: what this tick would have found is found by the next
+        listed, cursor = go_round(lake, workflow, Cursor.parse(context.cursor), max_keys=max_keys_per_tick, now=now)
+        found = sort_out_tables(lake, workflow, tables, listed, now)
+        for key in found.strangers:
             context.log.warning("%s belongs to no table of %s and was left alone.", key, workflow)
-        if not new:
-            return dg.SkipReason(_nothing(workflow, strangers))
-        return _request(context, workflow, new, max_attempts)
+        request = _request(context, workflow, found, max_attempts)
+        if isinstance(request, str):
+            return dg.SensorResult(skip_reason=request, cursor=str(cursor))
+        return dg.SensorResult(run_requests=[request], cursor=str(cursor))
 
     return landing
 
 
-def find_new(lake: Lake, workflow: str, tables: Sequence[TableSpec]) -> tuple[dict[str, list[StoredObject]], list[str]]:
-    """The objects in landing that no ledger holds, by table, and the keys that belong to no table."""
-    by_name = {spec.id.name: spec for spec in tables}
-    new: dict[str, list[StoredObject]] = {}
-    strangers = []
-    ledgers = {name: read_ledger(lake, spec.id) for name, spec in by_name.items()}
-    for found in lake.objects(landing_prefix(workflow)):
-        name = found.key.removeprefix(landing_prefix(workflow)).partition("/")[0]
-        if name not in by_name or not is_expected(by_name[name], found):
-            strangers.append(found.key)
-        elif not ledgers[name].is_taken(found):
-            new.setdefault(name, []).append(found)
-    return new, sorted(strangers)
+def _why_wait(context: dg.SensorEvaluationContext, workflow: str, now: datetime) -> str | None:
+    """A reason to look at nothing: a run of this sensor is at work, or the last ones failed a moment ago."""
+    tags = {WORKFLOW_TAG: workflow}
+    runs = context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=_RUNS_REMEMBERED)
+    if any(not run.dagster_run.is_finished and now - run.create_timestamp < _ABANDONED_AFTER for run in runs):
+        return "A run for new files is under way."
+    failed = list(takewhile(lambda run: run.dagster_run.is_finished and not run.dagster_run.is_success, runs))
+    if not failed:
+        return None
+    pause = min(FIRST_PAUSE * 2 ** (len(failed) - 1), _LONGEST_PAUSE)
+    wait = failed[0].create_timestamp + pause - now
+    seconds = round(wait.total_seconds())
+    return f"The last {len(failed)} run(s) failed; looking again in {seconds} s." if wait > timedelta(0) else None
 
 
-def _nothing(workflow: str, strangers: Sequence[str]) -> str:
-    left = f" {len(strangers)} file(s) belong to no table: {', '.join(strangers[:5])}." if strangers else ""
-    return f"No new file under {landing_prefix(workflow)}.{left}"
+def _nothing(workflow: str, found: Found) -> str:
+    said = [f"No new file among {found.keys:,} under {landing_prefix(workflow)}."]
+    said += [f"{found.young} file(s) are too young or still being written."] if found.young else []
+    for names, what in ((found.strangers, "belong to no table"), (found.set_aside, "are set aside after they failed")):
+        said += [f"{len(names)} file(s) {what}: {', '.join(names[:5])}."] if names else []
+    return " ".join(said)
 
 
 def _request(
-    context: dg.SensorEvaluationContext, workflow: str, new: dict[str, list[StoredObject]], max_attempts: int
-) -> dg.SensorResult | dg.SkipReason:
-    files = sorted(f"{found.key} {found.etag}" for objects in new.values() for found in objects)
+    context: dg.SensorEvaluationContext, workflow: str, found: Found, max_attempts: int
+) -> dg.RunRequest | str:
+    """A run for what was found, or why there is none."""
+    if not found.new:
+        return _nothing(workflow, found)
+    files = sorted(f"{one.key} {one.etag}" for objects in found.new.values() for one in objects)
     digest = sha256("\n".join(files).encode()).hexdigest()[:16]
     runs = context.instance.get_run_records(dg.RunsFilter(tags={FILES_TAG: digest}))
-    if any(not run.dagster_run.is_finished for run in runs):
-        return dg.SkipReason("A run for these files is under way.")
     if len(runs) >= max_attempts:
-        return dg.SkipReason(
-            f"{len(runs)} runs for these files did not take them; see their errors. Landing them anew asks again."
-        )
-    if (wait := _pause([run.create_timestamp for run in runs])) > timedelta(0):
-        return dg.SkipReason(f"The last run did not take these files; asking again in {wait.seconds} s.")
-    keys = [dg.AssetKey(spec_key) for spec_key in ((workflow, f"bronze_{name}") for name in sorted(new))]
-    request = dg.RunRequest(
+        return f"{len(runs)} runs for these files did not take them; see their errors. Landing them anew asks again."
+    keys = [dg.AssetKey(spec_key) for spec_key in ((workflow, f"bronze_{name}") for name in sorted(found.new))]
+    return dg.RunRequest(
         run_key=f"{digest}-{len(runs) + 1}",
         asset_selection=_with_downstream(context, keys),
-        tags={FILES_TAG: digest, "flowforge/files": str(len(files))},
+        tags={FILES_TAG: digest, WORKFLOW_TAG: workflow, "flowforge/files": str(found.files)},
     )
-    return dg.SensorResult(run_requests=[request])
-
-
-def _pause(earlier: Sequence[datetime]) -> timedelta:
-    """How long to wait after failed runs: 30 s, then twice as long each time."""
-    if not earlier:
-        return timedelta(0)
-    return max(earlier) + timedelta(seconds=_FIRST_PAUSE_S * 2 ** (len(earlier) - 1)) - utc_now()
 
 
 def _with_downstream(context: dg.SensorEvaluationContext, keys: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:

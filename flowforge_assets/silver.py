@@ -15,12 +15,13 @@ import dagster as dg
 from flowforge_assets import column_notes
 from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_assets.transforms.cast import AUDIT_COLUMNS, create_views, quarantine_id, table_columns
+from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
+from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import SurrogateKeyCollisionError
 from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, object_metadata, silver_table
@@ -166,10 +167,9 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             if table is None:
                 raise AssertionError("a table without an earlier version is always written")
             books = _with_rows_after(merged.books, table)
-            _refuse_collisions(connection, spec, table)
+            _refuse_collisions(connection, spec, table, books.rows_after)
             outcomes = [*(of_count(count) for count in counts), *_table_rules(connection, spec, table), of_books(books)]
-            shown = [name for name in table_columns(spec) if name not in AUDIT_COLUMNS]
-            preview = preview_of(connection, table, shown, spec.pii)
+            preview = preview_of(connection, table, [column.name for column in spec.columns], spec.pii)
     return Staged(output, books, tuple(outcomes), preview)
 
 
@@ -235,12 +235,9 @@ def _with_rows_after(books: Books, table: Path) -> Books:
     return replace(books, rows_after=read_footer(table)[1])
 
 
-def _refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path) -> None:
-    key = quote(spec.surrogate_key)
-    double = int(
-        one_row(connection, f"SELECT count({key}) - count(DISTINCT {key}) FROM read_parquet({literal(str(table))})")[0]
-    )
-    if double:
+def _refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path, rows: int) -> None:
+    """Natural keys differ from row to row, so a surrogate key that does not has collided."""
+    if double := rows_sharing(connection, table, [spec.surrogate_key], rows):
         raise SurrogateKeyCollisionError(str(spec.id), spec.surrogate_key, double)
 
 
@@ -289,7 +286,7 @@ def _metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: 
         "bronze_files": dg.MetadataValue.md("\n".join(f"- `{entry.bronze_file}`" for entry in batch.entries)),
         **kept,
         "changed": changed,
-        "replayed": batch.replay,
+        **({"made_anew": "all of bronze, because the table's definition changed"} if batch.replay else {}),
         **watch.metadata(),
     }
 

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from flowforge_checks.results import Outcome
 from flowforge_resources.lake import Lake
@@ -84,16 +85,37 @@ def report(context: dg.AssetExecutionContext, lake: Lake, said: AssetReport) -> 
 
 
 def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Sequence[Outcome]) -> StepEvents:
-    """The selected checks' results, those that block last: a failed one ends the step where it is yielded."""
+    """The selected checks' results, those that block last: a failed one ends the step where it is yielded.
+
+    A check this run had nothing to say about keeps its last result; the UI would show it as not evaluated otherwise.
+    """
+    said = {outcome.check for outcome in outcomes}
+    for check in sorted(context.selected_asset_check_keys, key=lambda one: one.name):
+        if check.name not in said and (last := _last_result(context, check)):
+            yield last
     selected = {check.name for check in context.selected_asset_check_keys}
     for outcome in sorted(outcomes, key=lambda one: one.blocks):
         if outcome.check in selected:
             yield outcome.result(key)
 
 
-def in_order(*kinds: str) -> dict[str, str]:
-    """Kinds as the tags that they are: `kinds=` takes a set, whose order changes from one start to the next."""
-    return {f"dagster/kind/{kind}": "" for kind in kinds}
+def _last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
+    """What the check said when it last had something to say, as this instance remembers it."""
+    storage = context.instance.event_log_storage
+    judged = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    found = storage.get_asset_check_execution_history(check, limit=1, status=judged)
+    event = found[0].event if found else None
+    if event is None or event.dagster_event is None:
+        return None
+    last = event.dagster_event.asset_check_evaluation_data
+    return dg.AssetCheckResult(
+        passed=last.passed,
+        asset_key=check.asset_key,
+        check_name=check.name,
+        severity=last.severity,
+        description=last.description or "No new rows; as last judged.",
+        metadata=last.metadata,
+    )
 
 
 def check_spec(
@@ -126,7 +148,8 @@ def layer_asset(
         dagster_type=dg.Any,
         is_required=False,
         owners=list(face.owners),
-        tags={**in_order(layer, engine, "parquet"), **face.tags},
+        tags=face.tags,
+        kinds={layer, engine, "parquet"},
         group_name=key.path[0],
         freshness_policy=face.freshness,
         automation_condition=face.automation,

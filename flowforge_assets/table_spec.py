@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowforge_assets.column_types import ColumnType, Text, parse_type
+from flowforge_assets.formats.csv_options import CsvOptions  # noqa: TC001
+from flowforge_assets.landing_options import LandingOptions
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+Evolution = Literal["add_new_columns", "add_new_columns_with_type_widening", "rescue", "fail_on_new_columns", "none"]
 
 
 class Column(BaseModel):
@@ -34,6 +39,7 @@ class Column(BaseModel):
         examples=[["%Y-%m-%d", "%d.%m.%Y"]],
     )
     source: str | None = Field(default=None, description="Header of the column in the file, where it differs.")
+    aliases: tuple[str, ...] = Field(default=(), description="Other headers under which files may bring the column.")
     pii: bool = Field(
         default=False,
         description="Personal data: never shown in previews, examples or errors.",
@@ -56,16 +62,6 @@ class Column(BaseModel):
         return self.source or self.name
 
 
-class CsvOptions(BaseModel):
-    """How the table's CSV files are written, where that is not the usual way."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    delimiter: str = Field(default=",", min_length=1, max_length=1, description="Character between cells.")
-    quote: str | None = Field(default='"', description="Character around cells that hold delimiters; null for none.")
-    encoding: str = Field(default="utf-8", description="Encoding of the files.", examples=["utf-8", "windows-1252"])
-
-
 @dataclass(frozen=True)
 class TableSpec:
     """One table: where its rows come from and what its silver looks like."""
@@ -78,6 +74,8 @@ class TableSpec:
     sequence_by: tuple[str, ...]
     surrogate_key: str
     rules: tuple[Rule, ...] = field(default=())
+    schema_evolution: Evolution = "add_new_columns"
+    landing: LandingOptions = field(default_factory=LandingOptions)
 
     @cached_property
     def typed_columns(self) -> list[Column]:
@@ -88,6 +86,12 @@ class TableSpec:
     def pii(self) -> frozenset[str]:
         """Names of the columns that hold personal data."""
         return frozenset(column.name for column in self.columns if column.pii)
+
+    @cached_property
+    def read_as(self) -> str:
+        """Changes when a file may be read otherwise than before: one that could not be read deserves new attempts."""
+        headers = [(column.header, column.aliases) for column in self.columns]
+        return sha256(repr((headers, self.keys, self.csv, self.schema_evolution)).encode()).hexdigest()[:16]
 
     @cached_property
     def fingerprint(self) -> str:

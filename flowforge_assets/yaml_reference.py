@@ -9,8 +9,9 @@ from pydantic.fields import FieldInfo
 
 from flowforge_assets.components import Model, Table, Workflow
 from flowforge_assets.components.part import Freshness
+from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.model_spec import ForeignKey
-from flowforge_assets.table_spec import Column, CsvOptions
+from flowforge_assets.table_spec import Column
 from flowforge_checks.rules import RULE_KINDS, Rule
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowforge_resources.duck import literal, quote
+from flowforge_resources.duck import literal, one_row, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,32 +132,41 @@ class Gate:
         return f"list_filter([{', '.join(each)}], lambda reason: reason IS NOT NULL)"
 
     def counts(self, shown: Sequence[str]) -> list[CheckCount]:
-        """Per check the rows that break it, with a few examples made of the `shown` columns."""
-        checks = dict.fromkeys(one.check for one in self.told)
+        """Per check the rows that break it, with a few examples made of the `shown` columns.
+
+        One pass over the verdict and one over the shown columns, however many checks there are.
+        """
+        checks = {one.check: one for one in self.told}
         if not checks:
             return []
-        broken = {
-            check: " OR ".join(self._breaks(i) for i, one in enumerate(self.told) if one.check == check)
-            for check in checks
-        }
-        columns = ", ".join(f"count(*) FILTER ({condition})" for condition in broken.values())
-        found = self.connection.execute(f"SELECT {columns} FROM verdict WHERE {self._any(None)}").fetchall()[0]
-        return [self._count(check, int(rows), broken[check], shown) for check, rows in zip(checks, found, strict=True)]
+        broken = [f"FILTER ({self._breaks_check(check)})" for check in checks]
+        columns = ", ".join(f"count(*) {rows}, min(_rid, {EXAMPLES}) {rows}" for rows in broken)
+        found = one_row(self.connection, f"SELECT {columns} FROM verdict WHERE {self._any(None)}")
+        rids = {check: found[2 * index + 1] or [] for index, check in enumerate(checks)}
+        rows = self._rows({rid for some in rids.values() for rid in some}, shown)
+        return [
+            CheckCount(
+                check,
+                one.severity,
+                one.action,
+                self.read,
+                int(found[2 * index]),
+                tuple(rows[rid] for rid in rids[check]),
+            )
+            for index, (check, one) in enumerate(checks.items())
+        ]
 
-    def _count(self, check: str, rows: int, condition: str, shown: Sequence[str]) -> CheckCount:
-        told = [one for one in self.told if one.check == check]
-        examples = self._examples(condition, told, shown) if rows else ()
-        return CheckCount(check, told[0].severity, told[0].action, self.read, rows, examples)
+    def _breaks_check(self, check: str) -> str:
+        return " OR ".join(self._breaks(index) for index, one in enumerate(self.told) if one.check == check)
 
-    def _examples(
-        self, condition: str, told: Sequence[Statement], shown: Sequence[str]
-    ) -> tuple[Mapping[str, Any], ...]:
-        """The first rows that break a check: where they came from, and the values that may be shown."""
-        wanted = dict.fromkeys(name for name in [*shown, *(one.column for one in told if one.column)] if name in shown)
-        values = "".join(f", {quote(f'_raw_{name}')} AS {quote(name)}" for name in wanted)
-        rows = self.connection.execute(
-            f"SELECT _source_file AS file, _row_number AS row{values} FROM typed "
-            f"WHERE _rid IN (SELECT _rid FROM verdict WHERE {condition} ORDER BY _rid LIMIT {EXAMPLES}) ORDER BY _rid"
+    def _rows(self, rids: set[int], shown: Sequence[str]) -> dict[int, Mapping[str, Any]]:
+        """Where rows came from, and what of their text may be shown."""
+        if not rids:
+            return {}
+        values = "".join(f", {quote(f'_raw_{name}')} AS {quote(name)}" for name in shown)
+        result = self.connection.execute(
+            f"SELECT _rid, _source_file AS file, _row_number AS row{values} FROM typed "
+            f"WHERE _rid IN ({', '.join(map(str, sorted(rids)))})"
         )
-        names = [column[0] for column in rows.description or []]
-        return tuple(dict(zip(names, row, strict=True)) for row in rows.fetchall())
+        names = [column[0] for column in result.description or []][1:]
+        return {row[0]: dict(zip(names, row[1:], strict=True)) for row in result.fetchall()}

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.settings import memory_limit, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import duckdb
 
 _numbers = count(1)
+_SPILLED = "spilled-by-"
 
 
 @lru_cache(maxsize=4)
@@ -24,9 +26,10 @@ def _engine(pid: int, spill_to: str, limit: str, workers: int | None) -> duckdb.
     """The process's DuckDB: starting one costs 13 ms, a database inside it nothing. A fork starts its own."""
     import duckdb
 
+    _sweep_spilled(Path(spill_to))
     config: dict[str, Any] = {
         "memory_limit": limit,
-        "temp_directory": f"{spill_to}/task-{pid}-duckdb",
+        "temp_directory": f"{spill_to}/{_SPILLED}{pid}",
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "python_enable_replacements": False,
@@ -49,6 +52,13 @@ def connect(spill_to: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
         finally:
             connection.execute(f"USE memory; DETACH {name}")
+
+
+def _sweep_spilled(root: Path) -> None:
+    """Remove what killed processes of this machine had spilled; DuckDB removes its own at a regular end."""
+    for folder in root.glob(f"{_SPILLED}*"):
+        if not Path(f"/proc/{folder.name.removeprefix(_SPILLED)}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def quote(identifier: str) -> str:

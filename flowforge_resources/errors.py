@@ -5,6 +5,7 @@ FlowForgeError
 │   ├── DefinitionError       the YAML or SQL of a workflow is wrong; found before anything runs
 │   ├── SettingError          an environment variable or argument holds a value that cannot work
 │   ├── BadFileError          a landed file cannot be read as declared
+│   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
@@ -12,6 +13,7 @@ FlowForgeError
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
     ├── ScratchSpaceError     the local disk is full
+    ├── LandingMovedError     a landing file was written or removed while it was read
     └── ConcurrentPublishError  another run published the same table first
 
 Each class takes data and builds its own message: who, what was wrong with which value, what happened to the data,
@@ -77,6 +79,17 @@ class BadFileError(PermanentError):
         super().__init__(f"{file}: {problem} The file stays in landing and no table changed. {fix}")
 
 
+class ChangedFileError(PermanentError):
+    """A file was uploaded again with other content, and its table says `on_change: fail`."""
+
+    def __init__(self, file: str, table: str) -> None:
+        super().__init__(
+            f"{file}: it was ingested before and now holds other content, and {table} says `on_change: fail`. No file "
+            "of this run was taken and no table changed. Remove the file, upload it under a new name, or declare "
+            "`on_change: append` or `skip`."
+        )
+
+
 class LakeAccessError(PermanentError):
     """The store answered, and refused."""
 
@@ -137,6 +150,16 @@ class ScratchSpaceError(TransientError):
         super().__init__(
             f"No space left on the device of {path} when asked to {action}. No table changed. "
             "Free space, or point FLOWFORGE_SCRATCH_DIR at a larger disk, and repeat the run."
+        )
+
+
+class LandingMovedError(TransientError):
+    """A landing file was written or removed while it was read."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(
+            f"{file}: it was written or removed while this run read it. Nothing was taken and no table changed. "
+            "The run is repeated; where uploads take long, declare `min_age_s`."
         )
 
 

@@ -8,7 +8,10 @@ the private shapes this rests on. Chosen in `dagster.yaml`; nothing depends on i
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections import OrderedDict
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +28,18 @@ if TYPE_CHECKING:
 KEPT_OPEN = 8
 
 
+_TEMPORARY_HOME = "FLOWFORGE_TEMPORARY_DAGSTER_HOME"
+
+
+def _home() -> Path:
+    """DAGSTER_HOME; for a command run without one a folder that lives as long as the command and its children."""
+    given = os.environ.get("DAGSTER_HOME") or os.environ.get(_TEMPORARY_HOME)
+    if not given:
+        given = os.environ[_TEMPORARY_HOME] = tempfile.mkdtemp(prefix="flowforge-events-")
+        atexit.register(shutil.rmtree, given, ignore_errors=True)
+    return Path(given)
+
+
 class WarmSqliteEventLogStorage(SqliteEventLogStorage):
     """The event log of `DAGSTER_HOME`, for one machine."""
 
@@ -33,9 +48,15 @@ class WarmSqliteEventLogStorage(SqliteEventLogStorage):
         super().__init__(*args, **kwargs)
 
     @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Nothing to say: it lies in DAGSTER_HOME."""
+        return {}
+
+    @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> WarmSqliteEventLogStorage:
-        """As configured in `dagster.yaml`: `base_dir` is DAGSTER_HOME, and the files lie where Dagster's own would."""
-        return cls(inst_data=inst_data, base_dir=str(Path(config_value["base_dir"]) / "history" / "runs"))
+        """As named in `dagster.yaml`; the files lie where Dagster's own would put them."""
+        del config_value
+        return cls(inst_data=inst_data, base_dir=str(_home() / "history" / "runs"))
 
     def store_event(self, event: Any) -> None:
         """Write an event, and let the web UI's file watcher see it: the write-ahead log is not what it watches."""

@@ -7,7 +7,6 @@ of a user's gets the same table by annotating its input with `pl.LazyFrame`, `pl
 Dagster wants the type itself, not its name, on a resource's fields: no postponed annotations in this module.
 """
 
-import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import dagster as dg
 
 from flowforge_resources.errors import ConcurrentPublishError, MissingTableError
+from flowforge_resources.frames import scan
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId
-from flowforge_resources.ledger import LedgerEntry, TakenFile, commit, read_ledger
+from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
 from flowforge_resources.published import Published, read_footer, read_published
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.scratch import Scratch
@@ -43,7 +43,10 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
 @dataclass(frozen=True)
 class StagedBronze:
-    """A batch of landing files turned into one local Parquet file; `path` is None where there was no row."""
+    """A batch of landing files turned into one local Parquet file, and what was looked at and left.
+
+    `path` is None where there was no row. `fenced`: names that must not be used, because someone may still remove them.
+    """
 
     table: TableId
     run_id: str
@@ -52,7 +55,23 @@ class StagedBronze:
     path: Path | None
     rows: int
     files: tuple[TakenFile, ...]
+    left: tuple[LeftFile, ...] = ()
+    fenced: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+
+    def entry(self, bronze_file: str | None) -> LedgerEntry:
+        """The ledger entry that makes the batch true, its Parquet file stored under a key."""
+        return LedgerEntry(
+            version=self.after_version + 1,
+            committed_at=self.ingested_at.isoformat(),
+            run_id=self.run_id,
+            bronze_file=bronze_file,
+            rows=self.rows,
+            files=self.files,
+            left=self.left,
+            columns=self.columns if bronze_file else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -104,18 +123,8 @@ class StoredTable:
 
     def scan(self) -> "pl.LazyFrame":
         """A lazy frame over the store itself: only the columns and row groups that are used are read."""
-        import polars as pl
-
         self.require()
-        if self.lake.local_root is not None:
-            return pl.scan_parquet(self.lake.local_root / self.key, glob=False)
-        return pl.scan_parquet(self.lake.uri(self.key), storage_options=polars_options(), glob=False)
-
-
-def polars_options() -> dict[str, str]:
-    """What Polars must be told to reach the same store as the lake: it reads the standard variables, but refuses http."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    return {"aws_allow_http": "true"} if endpoint.startswith("http://") else {}
+        return scan(self.lake, self.key)
 
 
 def silver_table(lake: Lake, table: TableId) -> StoredTable:
@@ -186,7 +195,7 @@ class BronzeIOManager(LayerIOManager):
     def stored(self, lake: Lake, key: dg.AssetKey) -> StoredTable:
         """Bronze is many files; the newest one stands for the table."""
         table = table_of(key, self.prefix)
-        files = [entry.bronze_file for entry in read_ledger(lake, table).entries if entry.bronze_file]
+        files = [entry.bronze_file for entry in read_ledger(lake, table).data_after(0) if entry.bronze_file]
         if not files:
             raise MissingTableError(f"bronze of {table}", "/".join(key.path))
         return StoredTable(lake, files[-1], f"bronze of {table}", "/".join(key.path))
@@ -198,20 +207,12 @@ class BronzeIOManager(LayerIOManager):
             ConcurrentPublishError: another run committed first; nothing of this run is true.
         """
         lake = self.lake.open()
-        if not obj.files:
+        if not obj.files and not obj.left:
             return
         bronze_file = None
         if obj.path is not None:
             bronze_file = _put_new(lake, obj, obj.path, context)
-        entry = LedgerEntry(
-            version=obj.after_version + 1,
-            committed_at=obj.ingested_at.isoformat(),
-            run_id=obj.run_id,
-            bronze_file=bronze_file,
-            rows=obj.rows,
-            files=obj.files,
-        )
-        if not commit(lake, obj.table, entry):
+        if not commit(lake, obj.table, obj.entry(bronze_file)):
             if bronze_file is not None:
                 lake.delete(bronze_file)
             raise ConcurrentPublishError(f"bronze of {obj.table}")
@@ -223,7 +224,7 @@ def _put_new(lake: Lake, staged: StagedBronze, path: Path, context: dg.OutputCon
     size = path.stat().st_size
     for clash in range(FIRST_VERSION_CLASHES):
         key = staged.table.bronze_file(staged.ingested_at, clash)
-        if lake.publish_new(path, key) is not None:
+        if key not in staged.fenced and lake.publish_new(path, key) is not None:
             described = object_metadata(lake.uri(key), size, rows, columns, staged.notes)
             described.pop("dagster/row_count")  # of one file; the asset says how many rows the table has
             context.add_output_metadata(described)

@@ -112,6 +112,18 @@ class Lake:
             for page in obstore.list(self.store, prefix.rstrip("/"), offset=after, chunk_size=1000):
                 yield from (StoredObject.of(meta) for meta in page)
 
+    def pages(self, prefix: str, *, after: str | None = None, keys: int = 1000) -> Iterator[list[StoredObject]]:
+        """As `objects`, in lists of `keys`; the store is asked for a page only when it is wanted."""
+        with self.clear_errors(f"list {prefix}"):
+            for page in obstore.list(self.store, prefix.rstrip("/"), offset=after, chunk_size=keys):
+                yield [StoredObject.of(meta) for meta in page]
+
+    def files(self, prefix: str) -> list[StoredObject]:
+        """Objects directly under a prefix, without those of its folders."""
+        with self.clear_errors(f"list {prefix}"):
+            found = obstore.list_with_delimiter(self.store, prefix.rstrip("/"))["objects"]
+        return [StoredObject.of(meta) for meta in found]
+
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a prefix, sorted."""
         with self.clear_errors(f"list {prefix}"):

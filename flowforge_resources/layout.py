@@ -55,6 +55,15 @@ class TableId:
         """Key of one ledger entry; names sort in order of version."""
         return f"{self.ledger}{version:012d}.json"
 
+    @property
+    def ledger_checkpoints(self) -> str:
+        """Prefix of the ledger's checkpoints."""
+        return f"{self.ledger}checkpoints/"
+
+    def ledger_checkpoint(self, version: int) -> str:
+        """Key of all entries up to a version in one Parquet file; names sort in order of version."""
+        return f"{self.ledger_checkpoints}{version:012d}.parquet"
+
     def bronze_file(self, at: datetime, clash: int = 0) -> str:
         """Key of one run's bronze file; the n-th clash within a second takes the suffix `_n`."""
         suffix = f"_{clash + 1}" if clash else ""

@@ -6,7 +6,14 @@ race for one number: one creates it, the other is told, reads what it says and s
 whatever is killed, on every store that can create exclusively.
 
 A killed run's orphan is removed by the next run, which first writes an entry that fences it. A run that was slow, not
-dead, finds its file fenced when its own commit clashes, and starts again too.
+dead, finds its file fenced when its own commit clashes, and starts again too. A fenced name is never used again, so
+that whoever removes the file late, or twice, removes no other run's.
+
+An entry also says what a run looked at and left: a file that could not be read (and how often), one uploaded again with
+the same content, one uploaded again that the table skips. So a file that always fails is known wherever it is asked for.
+
+Entries have no gaps and are never removed: a number that could be created twice would not order anything. A reader
+takes the newest checkpoint and asks for entry after entry behind it, until one is not there.
 
 Losing the Dagster instance loses nothing of this.
 """
@@ -14,16 +21,28 @@ Losing the Dagster instance loses nothing of this.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from flowforge_resources.frames import as_frame
 from flowforge_resources.layout import utc_now
+from flowforge_resources.ledger_checkpoint import TAKEN, as_records, newest_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import polars as pl
+
     from flowforge_resources.lake import Lake, StoredObject
     from flowforge_resources.layout import TableId
+    from flowforge_resources.ledger_checkpoint import Checkpoint
+
+ENTRIES_BETWEEN_CHECKPOINTS = 64
+IDENTICAL, SKIPPED, FAILED = "identical", "skipped", "failed"
+_READERS = 16
+_OF_AN_ENTRY = ("version", "committed_at", "run_id", "bronze_file", "rows", "fenced")
 
 
 @dataclass(frozen=True)
@@ -39,8 +58,30 @@ class TakenFile:
 
 
 @dataclass(frozen=True)
+class LeftFile:
+    """One landing object that a run looked at and did not ingest, and why.
+
+    `outcome`: `identical` (its key was ingested with this content), `skipped` (with other content, and the table says
+    `on_change: skip`) or `failed` (for the `attempts`-th time, read the way `read_as` stands for).
+    """
+
+    key: str
+    etag: str
+    size_bytes: int
+    last_modified: str
+    outcome: str
+    sha256: str = ""
+    reason: str = ""
+    attempts: int = 0
+    read_as: str = ""
+
+
+@dataclass(frozen=True)
 class LedgerEntry:
-    """One commit: a bronze file with the landing objects it holds, or a fence around orphans."""
+    """One commit: a bronze file with the landing objects it holds, or what was left, or a fence around orphans.
+
+    `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data.
+    """
 
     version: int
     committed_at: str
@@ -49,58 +90,162 @@ class LedgerEntry:
     rows: int
     files: tuple[TakenFile, ...] = ()
     fenced: tuple[str, ...] = ()
+    left: tuple[LeftFile, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> LedgerEntry:
         """Read an entry as `to_json` wrote it."""
         raw = json.loads(content)
         files = tuple(TakenFile(**file) for file in raw.pop("files"))
-        return cls(**{**raw, "files": files, "fenced": tuple(raw["fenced"])})
+        left = tuple(LeftFile(**file) for file in raw.pop("left", ()))
+        lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns")}
+        return cls(**{**raw, "files": files, "left": left, **lists})
 
     def to_json(self) -> bytes:
         """The entry as it stands on the lake."""
         return json.dumps(asdict(self), indent=1).encode()
 
+    def own_facts(self) -> dict[str, Any]:
+        """What it says besides its number, its moment and its files."""
+        lists = {"fenced": list(self.fenced), "columns": list(self.columns)}
+        return {"run_id": self.run_id, "bronze_file": self.bronze_file, "rows": self.rows, **lists}
+
 
 @dataclass
 class Ledger:
-    """All entries of one table, in order, as read at one moment."""
+    """One table's ledger as read at one moment: a checkpoint, and the entries behind it in order."""
 
     table: TableId
     entries: list[LedgerEntry] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
 
     @property
     def version(self) -> int:
         """Number of the newest entry; 0 for a table that was never ingested."""
-        return self.entries[-1].version if self.entries else 0
+        if self.entries:
+            return self.entries[-1].version
+        return self.checkpoint.version if self.checkpoint else 0
 
     @property
-    def taken(self) -> dict[str, TakenFile]:
-        """The newest ingested content of every landing key."""
-        return {file.key: file for entry in self.entries for file in entry.files}
+    def rows(self) -> int:
+        """Rows of all bronze files."""
+        earlier = int(self.checkpoint.entries["rows"].sum()) if self.checkpoint else 0
+        return earlier + sum(entry.rows for entry in self.entries)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Every column bronze has had; empty for a table that never took a row."""
+        later = next((entry.columns for entry in reversed(self.entries) if entry.columns), None)
+        if later is not None or self.checkpoint is None:
+            return frozenset(later or ())
+        said = self.checkpoint.entries["columns"]
+        return frozenset(next((columns for columns in reversed(said.to_list()) if columns), ()))
+
+    @property
+    def fenced(self) -> set[str]:
+        """Every name of a bronze file that may be removed and never used again."""
+        earlier = self.checkpoint.entries["fenced"].explode(empty_as_null=False) if self.checkpoint else ()
+        return {*earlier, *(name for entry in self.entries for name in entry.fenced)}
 
     @property
     def known_files(self) -> set[str]:
         """Every bronze file that is committed or fenced."""
-        committed = {entry.bronze_file for entry in self.entries if entry.bronze_file}
-        return committed | {name for entry in self.entries for name in entry.fenced}
+        earlier = self.checkpoint.entries["bronze_file"].drop_nulls() if self.checkpoint else ()
+        return self.fenced | {*earlier, *(entry.bronze_file for entry in self.entries if entry.bronze_file)}
+
+    @cached_property
+    def _later(self) -> pl.DataFrame:
+        return as_records(self.entries)
+
+    def records(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """All that was ever said of some keys (a frame with a column `key`), oldest first."""
+        import polars as pl
+
+        wanted = keys.select("key").unique()
+        parts = [self._later.join(wanted, on="key", how="semi")]
+        parts += [self.checkpoint.about(wanted)] if self.checkpoint else []
+        return pl.concat(parts).sort("version")
+
+    def judge(self, found: pl.DataFrame) -> pl.DataFrame:
+        """A listing with what the ledger says of each object, in its order.
+
+        Adds `outcome` (null for an object that no entry names with this ETag and size), `attempts`, `reason`, `read_as`,
+        `committed_at` and `version` of that record, and `known`: whether the key was ever ingested or left.
+        """
+        import polars as pl
+
+        newest = self.records(found).unique("key", keep="last", maintain_order=True)
+        said = newest.select(
+            "key",
+            *(pl.col(name).alias(f"its_{name}") for name in ("etag", "size_bytes")),
+            *("outcome", "attempts", "reason", "read_as", "committed_at", "version"),
+        )
+        joined = found.join(said, on="key", how="left", maintain_order="left")
+        same = (pl.col("etag") == pl.col("its_etag")) & (pl.col("size_bytes") == pl.col("its_size_bytes"))
+        facts = ("outcome", "attempts", "reason", "read_as", "committed_at", "version")
+        return joined.select(
+            *found.columns,
+            *(pl.when(same).then(pl.col(name)).alias(name) for name in facts),
+            pl.col("its_etag").is_not_null().alias("known"),
+        )
+
+    def untaken(self, found: pl.DataFrame) -> pl.DataFrame:
+        """The objects of a listing that were not ingested: no entry names them, or they could not be read."""
+        import polars as pl
+
+        judged = self.judge(found)
+        return judged.filter(pl.col("outcome").is_null() | (pl.col("outcome") == FAILED)).select(found.columns)
 
     def is_taken(self, found: StoredObject) -> bool:
-        """Whether this very object was ingested; the same key with another ETag or size is a new object."""
-        taken = self.taken.get(found.key)
-        return taken is not None and (taken.etag, taken.size_bytes) == (found.etag, found.size_bytes)
+        """Whether this very object was ingested or left for good; the same key with another ETag or size is new."""
+        return self.untaken(as_frame([found])).is_empty()
+
+    def ingested_sha256(self, keys: pl.DataFrame) -> dict[str, str]:
+        """The hash of the newest ingested content of some keys."""
+        import polars as pl
+
+        taken = self.records(keys).filter(pl.col("outcome") == TAKEN)
+        return dict(taken.unique("key", keep="last", maintain_order=True).select("key", "sha256").iter_rows())
 
     def data_after(self, version: int) -> list[LedgerEntry]:
-        """Entries with bronze files that a reader who has seen `version` has not seen, in order."""
-        return [entry for entry in self.entries if entry.version > version and entry.bronze_file]
+        """Entries with bronze files that a reader who has seen `version` has not seen, in order.
+
+        Those of the checkpoint come without their landing files: nobody who asks for data needs them.
+        """
+        import polars as pl
+
+        earlier: list[LedgerEntry] = []
+        if self.checkpoint and self.checkpoint.version > version:
+            missed = self.checkpoint.entries.filter((pl.col("version") > version) & pl.col("bronze_file").is_not_null())
+            earlier = [
+                LedgerEntry(**{**row, "fenced": tuple(row["fenced"])})
+                for row in missed.select(_OF_AN_ENTRY).iter_rows(named=True)
+            ]
+        return [*earlier, *(entry for entry in self.entries if entry.version > version and entry.bronze_file)]
 
 
 def read_ledger(lake: Lake, table: TableId, *, after: int = 0) -> Ledger:
-    """Read the entries later than version `after`. One listing, and one small read an entry."""
-    offset = table.ledger_entry(after) if after else None
-    keys = sorted(found.key for found in lake.objects(table.ledger, after=offset))
-    contents = (lake.read(key) for key in keys)
-    return Ledger(table, [LedgerEntry.parse(content) for content in contents if content])
+    """Read what is later than version `after`: a short listing, and one small read for each entry behind the checkpoint."""
+    checkpoint = newest_checkpoint(lake, table)
+    if checkpoint is not None and checkpoint.version <= after:
+        checkpoint = None
+    return Ledger(table, _entries_after(lake, table, checkpoint.version if checkpoint else after), checkpoint)
+
+
+def _entries_after(lake: Lake, table: TableId, version: int) -> list[LedgerEntry]:
+    """The entries behind a version, asked for by number: first one, then two, four, … at once, until one is missing."""
+    found: list[LedgerEntry] = []
+    ahead = 1
+    with ThreadPoolExecutor(_READERS) as readers:
+        while True:
+            keys = [table.ledger_entry(version + len(found) + number + 1) for number in range(ahead)]
+            contents = list(readers.map(lake.read, keys)) if ahead > 1 else [lake.read(keys[0])]
+            whole = contents.index(None) if None in contents else ahead
+            found += [LedgerEntry.parse(content) for content in contents[:whole] if content is not None]
+            if whole < ahead:
+                return found
+            ahead = min(ahead * 2, 4 * _READERS)
 
 
 def commit(lake: Lake, table: TableId, entry: LedgerEntry) -> bool:
@@ -108,10 +253,16 @@ def commit(lake: Lake, table: TableId, entry: LedgerEntry) -> bool:
     return lake.create(table.ledger_entry(entry.version), entry.to_json())
 
 
+def keep_short(lake: Lake, ledger: Ledger) -> Ledger:
+    """Write a checkpoint where many entries lie behind the last one; what the ledger says stays the same."""
+    if len(ledger.entries) < ENTRIES_BETWEEN_CHECKPOINTS:
+        return ledger
+    return Ledger(ledger.table, [], write_checkpoint(lake, ledger.table, ledger.checkpoint, ledger.entries))
+
+
 def orphans(lake: Lake, ledger: Ledger) -> list[str]:
     """Bronze files that no entry knows: left by killed runs, or not yet committed by a living one."""
-    found = (stored.key for stored in lake.objects(ledger.table.bronze) if stored.key.endswith(".parquet"))
-    return sorted(set(found) - ledger.known_files)
+    return sorted(_bronze_files(lake, ledger) - ledger.known_files)
 
 
 def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
@@ -121,12 +272,20 @@ def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
 
 
 def fence_orphans(lake: Lake, ledger: Ledger, run_id: str) -> list[str]:
-    """Commit a fence around every orphan, so that it can be removed; returns the fenced names.
+    """Commit a fence around every orphan; returns what can be removed, with what an earlier fencer left.
 
-    Where another run takes the number first nothing is fenced: the orphan may just have become that run's.
+    Where another run takes the number first nothing new is fenced: the orphan may just have become that run's.
     """
-    found = orphans(lake, ledger)
-    if not found:
+    stored = _bronze_files(lake, ledger)
+    if not stored:
         return []
-    entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(found))
-    return found if commit(lake, ledger.table, entry) else []
+    left, found = stored & ledger.fenced, stored - ledger.known_files
+    if found:
+        entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(sorted(found)))
+        left |= found if commit(lake, ledger.table, entry) else set()
+    return sorted(left)
+
+
+def _bronze_files(lake: Lake, ledger: Ledger) -> set[str]:
+    """Those of the table's own folder: the ledger's checkpoints, in a folder of their own, are none."""
+    return {stored.key for stored in lake.files(ledger.table.bronze) if stored.key.endswith(".parquet")}

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowforge_resources.errors import FlowForgeError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -38,15 +40,28 @@ class Published:
 
 
 def read_published(lake: Lake, key: str) -> Published | None:
-    """What is published under a key, from its footer alone; None where nothing is."""
+    """What is published under a key, from its footer alone; None where nothing is.
+
+    An object that is replaced while it is read is read again.
+    """
+    while (stored := lake.head(key)) is not None:
+        try:
+            found = Published(stored, *_footer(_metadata(lake, stored)))
+        except (ValueError, OSError, FlowForgeError):
+            if lake.head(key) == stored:
+                raise
+        else:
+            # One more look costs a request on a remote store, and nothing is published there on a stale ETag.
+            if lake.local_root is None or lake.head(key) == stored:
+                return found
+    return None
+
+
+def _metadata(lake: Lake, stored: StoredObject) -> Any:
     from pyarrow import parquet
 
-    stored = lake.head(key)
-    if stored is None:
-        return None
-    if lake.local_root is not None:
-        return Published(stored, *_footer(parquet.read_metadata(lake.local_root / key)))
-    return Published(stored, *_footer(parquet.read_metadata(_Ranged(lake, stored))))
+    source = lake.local_root / stored.key if lake.local_root is not None else _Ranged(lake, stored)
+    return parquet.read_metadata(source)
 
 
 class _Ranged(io.RawIOBase):

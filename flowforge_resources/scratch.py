@@ -11,13 +11,13 @@ import fcntl
 import os
 import shutil
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from flowforge_resources.errors import ScratchSpaceError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 

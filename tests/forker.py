@@ -75,7 +75,7 @@ def serve() -> None:
     import duckdb  # noqa: F401  # so that children have it
     import obstore  # noqa: F401
     import polars as pl  # noqa: F401
-    import pyarrow.parquet
+
     from scenario import retail, shop
 
     folder = tempfile.TemporaryDirectory()
@@ -107,9 +107,8 @@ def _fork(request: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def _run(request: dict[str, Any], definitions: dict[str, Any], out: Path) -> None:
-    from scenario import failures, run
-
     from flowforge_resources import retries
+    from scenario import failures, run
 
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)

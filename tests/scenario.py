@@ -11,6 +11,7 @@ import json
 import sys
 import textwrap
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,11 @@ import duckdb
 
 from flowforge_assets.loading import load_workflows
 from flowforge_resources.duck import literal
-from flowforge_resources.lake import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from flowforge_resources.lake import Lake
 
 SAMPLE = Path(__file__).parent.parent / "sample-data"
 EXPECTED = json.loads((SAMPLE / "expected.json").read_text(encoding="utf-8"))
@@ -123,8 +125,8 @@ def land_day(lake: Lake, day: str) -> None:
 
 
 @contextmanager
-def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterator[Path]:
-    """A project folder with workflows of its own, importable for the length of the block.
+def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterator[dg.Definitions]:
+    """The definitions of a project folder with workflows of its own, importable for the length of the block.
 
     Args:
         folder: an empty folder.
@@ -138,13 +140,14 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
         (beside / "defs.yaml").write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
         for name, sql in files.items():
             (beside / f"{name}.sql").write_text(sql, encoding="utf-8")
-    (folder / package / "__init__.py").touch()
+    for inside in (folder / package, folder / package / "defs"):
+        (inside / "__init__.py").touch()
     (folder / "pyproject.toml").write_text(
         f'[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{package}"\n', encoding="utf-8"
     )
     sys.path.insert(0, str(folder))
     try:
-        yield folder / package
+        yield load_workflows(import_module(f"{package}.defs"), folder)
     finally:
         sys.path.remove(str(folder))
         for name in [name for name in sys.modules if name.split(".")[0] == package]:
@@ -153,8 +156,7 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
 
 def load(folder: Path, yaml: str, workflow: str = "shop", **files: str) -> dg.Definitions:
     """The definitions of a project with one workflow; whatever is wrong with it is raised here."""
-    with project(folder, {workflow: yaml}, **files) as inside:
-        defs = load_workflows(inside)
+    with project(folder, {workflow: yaml}, **files) as defs:
         defs.get_repository_def()
         return defs
 
@@ -258,10 +260,12 @@ def state(lake: Lake) -> dict[str, str]:
 def leftovers(lake: Lake) -> list[str]:
     """What a clean run must not leave: bronze files no ledger knows, task folders, temporary files."""
     from flowforge_resources.layout import TableId
-    from flowforge_resources.ledger import orphans, read_ledger
+    from flowforge_resources.ledger import read_ledger
 
-    tables = {tuple(found.key.split("/")[1:3]) for found in lake.objects("bronze/")}
-    lost = [name for workflow, table in tables for name in orphans(lake, read_ledger(lake, TableId(workflow, table)))]
+    stored = [found.key for found in lake.objects("bronze/")]  # with the ledgers of all tables
+    tables = {TableId(*key.split("/")[1:3]) for key in stored}
+    known = {entry.bronze_file for table in tables for entry in read_ledger(lake, table).data_after(0)}
+    lost = [key for key in stored if key.endswith(".parquet") and "/_ledger/" not in key and key not in known]
     left = [path for path in lake.scratch_root.rglob("*") if path.is_file() and "locks" not in path.parts]
     tasks = list(lake.scratch_root.glob("task-*"))
     return [*lost, *(str(path) for path in (*left, *tasks))]

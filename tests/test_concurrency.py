@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forker import Forker
-from scenario import SHOP_DAY1, SHOP_DAY2, land, land_day, leftovers, objects, run_well, shop, state
 
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
+from forker import Forker
+from scenario import SHOP_DAY1, SHOP_DAY2, land, land_day, leftovers, objects, run_well, shop, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

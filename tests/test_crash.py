@@ -14,10 +14,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forker import KILLED, Forker
-from scenario import SHOP_DAY1, SHOP_DAY2, land, land_day, leftovers, state
 
 from flowforge_resources.lake import Lake
+from forker import KILLED, Forker
+from scenario import SHOP_DAY1, SHOP_DAY2, land, land_day, leftovers, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,12 +16,16 @@ from hypothesis import strategies as st
 
 from benchmarks.csv_corpus.generate import generate
 from benchmarks.csv_robustness import attempt, flowforge
-from flowforge_assets.formats import RESCUED, ROW_NUMBER, CsvOptions, detect, is_another, read_any, read_csv_robust
+from flowforge_assets.formats.csv_detect import detect
+from flowforge_assets.formats.csv_fast import is_another
+from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvOptions
+from flowforge_assets.formats.csv_read import read_any
+from flowforge_assets.formats.csv_robust import read_csv_robust
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flowforge_assets.formats import RobustRead
+    from flowforge_assets.formats.csv_robust import RobustRead
 
 QUIET = settings(
     max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
@@ -254,7 +258,7 @@ def _joined_names(read: RobustRead, character: str) -> int:
 
 @pytest.mark.parametrize("block", [40, 200, 4 << 20])
 def test_blocks_of_any_size_give_the_same(block: int):
-    r = random.Random(5)  # noqa: S311 -- a test's dice
+    r = random.Random(5)
     lines = ["id,name,text,x"]
     for i in range(120):
         line = f'{i},name {i},"text, with\nline {i}",{i}.5'

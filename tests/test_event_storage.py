@@ -20,7 +20,6 @@ def instance(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     (tmp_path / "dagster.yaml").write_text(
         "event_log_storage:\n  module: flowforge_resources.event_storage\n  class: WarmSqliteEventLogStorage\n"
-        "  config:\n    base_dir: {env: DAGSTER_HOME}\n"
     )
     with dg.DagsterInstance.get() as found:
         yield found

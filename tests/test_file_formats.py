@@ -20,7 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flowforge_assets.formats import FileOptions, Limits, opened, read_file
+from flowforge_assets.formats.compression import Limits, opened
+from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.formats.read_file import read_file
 from flowforge_resources.errors import BadFileError
 from workbooks import Cell, write_workbook
 

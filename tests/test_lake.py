@@ -14,6 +14,7 @@ import pytest
 
 from flowforge_resources.errors import LakeAccessError
 from flowforge_resources.lake import Lake
+from flowforge_resources.published import read_published
 from flowforge_resources.scratch import Scratch
 from scenario import SHOP_DAY1, land, leftovers, objects, run_well, shop
 
@@ -291,6 +292,7 @@ FILL_LAKE = """
 from pathlib import Path
 from flowforge_resources.errors import ScratchSpaceError
 from flowforge_resources.lake import Lake
+from flowforge_resources.published import read_published
 lake = Lake()
 lake.write("t", b"old")
 big = Path("big")
@@ -332,3 +334,30 @@ def in_small_disk(mount: Path, size: str, environment: dict[str, str], script: s
         check=False,
     )
     return done.stdout + done.stderr
+
+
+def test_what_is_published_is_read_whole_while_another_version_is_published(
+    any_lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between finding an object and reading its footer, the object is replaced by a longer one."""
+    import polars as pl
+
+    with any_lake.scratch() as scratch:
+        for name, rows in (("short", 10), ("long", 5_000)):
+            frame = pl.DataFrame({"n": range(rows), "text": [f"{number:x}" * 3 for number in range(rows)]})
+            frame.write_parquet(scratch.folder / name)
+        any_lake.publish(scratch.folder / "short", "t.parquet")
+        real_head, waiting = Lake.head, [scratch.folder / "long"]
+
+        def head_then_another_version(lake: Lake, key: str) -> object:
+            found = real_head(lake, key)
+            if waiting:
+                lake._transfer.put(waiting.pop(), key)
+            return found
+
+        monkeypatch.setattr(Lake, "head", head_then_another_version)
+        published = read_published(any_lake, "t.parquet")
+
+    assert published is not None
+    assert published.rows == 5_000
+    assert published.object == any_lake.head("t.parquet")

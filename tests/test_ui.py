@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from processes import wait_until
 from web_ui import CHROMEDRIVER, CHROMIUM, ROOT, Page, Stack, browser
 
@@ -81,7 +82,7 @@ def test_a_silver_tables_page_shows_rows_columns_account_and_preview(stack: Stac
     assert stack.materialized("silver_customers")["run"] == pressed
     page.open(f"{CUSTOMERS_PAGE}?view=overview")
     page.see("Row count", str(expected["rows_in_silver"]), "Latest check results")
-    page.see("customers_key", "signup_date", "date", "six digits, leading zeros matter", "Personal data")
+    page.see("customers_key", "signup_date", "date", "Six digits, leading zeros matter.", "Personal data")
     page.see("People who registered, as they are known today.", "retail_landing", "quarantined", "preview", "•••")
 
 

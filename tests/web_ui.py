@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from processes import free_port, stop, wait_until
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+
+from processes import free_port, stop, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -139,7 +139,7 @@ def _bronze(lake: Lake, table: TableId) -> Callable[[], pl.LazyFrame]:
     def scan() -> pl.LazyFrame:
         import polars as pl
 
-        files = [entry.bronze_file for entry in read_ledger(lake, table).entries if entry.bronze_file]
+        files = [entry.bronze_file for entry in read_ledger(lake, table).data_after(0) if entry.bronze_file]
         frames = [_published(lake, file, str(table), table.bronze_key)() for file in files]
         return pl.concat(frames, how="diagonal")
 

@@ -76,10 +76,7 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         """Build from YAML, remembering the folder (which names the workflow) and the line."""
         part = super().load(attributes, context)
-        position = getattr(attributes, "_source_position_and_key_path", None)
-        part._stand_at(  # noqa: SLF001  # an alternative constructor of this class
-            context.path, position.source_position.start.line if position else None
-        )
+        part._stand_at(context.path, _line_of(context))  # noqa: SLF001  # an alternative constructor of this class
         return part
 
     def _stand_at(self, folder: Path, line: int | None) -> None:
@@ -104,6 +101,12 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
     def wrong(self, problem: str, fix: str) -> DefinitionError:
         """An error of this document."""
         return DefinitionError(self.where, problem, fix)
+
+
+def _line_of(context: dg.ComponentLoadContext) -> int | None:
+    """The first line of the document that is being loaded; None where it is no YAML."""
+    source = getattr(context.component_decl, "source_tree", None)
+    return source.source_position_tree.position.start.line if source else None
 
 
 class AssetPart(Part):

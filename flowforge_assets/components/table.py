@@ -8,10 +8,12 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
-from flowforge_assets.components.part import AssetPart, AsWritten, all_parts, as_written
+from flowforge_assets.components.landed import LandedPart
+from flowforge_assets.components.part import AsWritten, all_parts, as_written
+from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
-from flowforge_assets.table_spec import Column, CsvOptions, TableSpec
+from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.gate import KEYS_PRESENT, TYPES
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Rule
 
 
-class Table(AssetPart):
+class Table(LandedPart):
     """A table that arrives as files and is kept as a bronze and a silver asset."""
 
-    files: str = Field(default="*.csv", description="Which files of the landing folder belong to it (`*`, `?`, `[…]`).")
     csv: Annotated[AsWritten[CsvOptions] | None, as_written(CsvOptions | None)] = Field(
         default=None, description="How the CSV files are written, where that is not the usual way."
     )
@@ -56,6 +57,8 @@ class Table(AssetPart):
             sequence_by=tuple(self.sequence_by),
             surrogate_key=self.surrogate_key or f"{self.name}_key",
             rules=tuple(self.rules),
+            landing=self.landing_options(),
+            schema_evolution=self.schema_evolution,
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

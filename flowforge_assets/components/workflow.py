@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field
 
-from flowforge_assets.components.model import Model
+from flowforge_assets.components.model import Model, known_tables
 from flowforge_assets.components.part import Part, all_parts, require_unique
 from flowforge_assets.components.table import Table
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
+from flowforge_resources.layout import ModelId
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    from flowforge_resources.layout import TableId
 
 
 class Workflow(Part):
@@ -31,6 +35,11 @@ class Workflow(Part):
         default=3,
         ge=1,
         description="Runs the sensor requests for the same new files before it leaves them to a person.",
+    )
+    max_keys_per_tick: int = Field(
+        default=100_000,
+        ge=1,
+        description="Landing objects one look goes through; the next look goes on behind them, round after round. 1,000 cost one request.",
     )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process",
@@ -55,11 +64,13 @@ class Workflow(Part):
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
+                max_keys_per_tick=self.max_keys_per_tick,
                 status=status,
             )
         ]
         automated = any(part.automation == "eager" for part in (*tables, *models))
         sensors += [build_automation_sensor(self.workflow, status)] if automated else []
+        self._refuse_circle(models, known_tables(all_parts(context, Table), all_parts(context, Model), self.workflow))
         return dg.Definitions(jobs=[job], sensors=sensors, schedules=self._schedules(job))
 
     def _schedules(self, job: UnresolvedAssetJobDefinition) -> list[dg.ScheduleDefinition]:
@@ -68,7 +79,9 @@ class Workflow(Part):
         try:
             return [build_schedule(job, self.schedule, self.timezone, autostart=self.autostart)]
         except dg.DagsterInvalidDefinitionError as error:
-            problem = f"`schedule: {self.schedule}` with `timezone: {self.timezone}` is refused: {error}"
+            problem = (
+                f"`schedule: {self.schedule}` with `timezone: {self.timezone}` is refused: {str(error).rstrip('.')}."
+            )
             raise self.wrong(
                 problem, "Write five cron fields, e.g. '0 6 * * *', and a zone such as Europe/Berlin."
             ) from None
@@ -79,3 +92,17 @@ class Workflow(Part):
         if not tables:
             raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
         require_unique([*tables, *models])
+
+    def _refuse_circle(self, models: list[Model], known: dict[str, TableId | ModelId]) -> None:
+        graph = {
+            model.name: [read.name for read in model.spec(known).reads.values() if isinstance(read, ModelId)]
+            for model in models
+        }
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            way = " → ".join(reversed(error.args[1]))
+            raise self.wrong(
+                f"the models {way} read each other in a circle, so none of them can be first.",
+                "Take one of these reads out of its SQL.",
+            ) from None

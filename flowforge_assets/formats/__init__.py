@@ -1,32 +1,7 @@
-"""Files of any format as text columns: pure transforms that know neither Dagster nor the lake."""
+"""Files of any format as text columns: pure transforms that know neither Dagster nor the lake.
 
-from flowforge_assets.formats.compression import Limits, opened, opened_parts
-from flowforge_assets.formats.csv_account import CsvAccount
-from flowforge_assets.formats.csv_detect import detect
-from flowforge_assets.formats.csv_fast import is_another
-from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
-from flowforge_assets.formats.csv_read import CsvRead, read_any
-from flowforge_assets.formats.csv_robust import RobustRead, read_csv_robust
-from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.formats.file_read import FileRead
-from flowforge_assets.formats.read_file import read_file
-
-__all__ = [
-    "RESCUED",
-    "ROW_NUMBER",
-    "CsvAccount",
-    "CsvDialect",
-    "CsvOptions",
-    "CsvRead",
-    "FileOptions",
-    "FileRead",
-    "Limits",
-    "RobustRead",
-    "detect",
-    "is_another",
-    "opened",
-    "opened_parts",
-    "read_any",
-    "read_csv_robust",
-    "read_file",
-]
+Import from the modules: `read_file.read_file` reads a landed file of any kind, `file_options` says what can be pinned,
+`file_read` what every format offers. For CSV alone: `csv_read.read_any` reads, `csv_options` says what can be pinned and
+what was decided, `csv_detect.detect` decides, `csv_robust` and `csv_fast` are the two ways to read. Nothing is imported
+here, because the YAML needs the options and a code location must load without Polars.
+"""

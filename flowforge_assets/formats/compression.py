@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
-import pyarrow as pa
-
 from flowforge_resources.errors import BadFileError, ScratchSpaceError
 
 if TYPE_CHECKING:
@@ -211,6 +209,8 @@ def _stream(packed: IO[bytes], kind: str) -> IO[bytes]:
         return cast("IO[bytes]", gzip.GzipFile(fileobj=packed))
     if kind == "bzip2":
         return cast("IO[bytes]", bz2.BZ2File(packed))
+    import pyarrow as pa
+
     return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd"))
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, ColumnProfile, kind_of, profiles
+from flowforge_assets.formats.csv_options import OWN_COLUMNS
 from flowforge_assets.formats.csv_sample import SampleRecord, sample_records, usual_width
 from flowforge_assets.formats.csv_split import LineSplitter
 
@@ -313,8 +314,11 @@ def _index_column(body: Sequence[SampleRecord], width: int) -> bool:
 
 
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Make names unique: a repeated one gets `_2`, `_3`, an empty third one is `column_3`."""
-    taken: set[str] = set()
+    """Make names unique: a repeated one gets `_2`, `_3`, an empty third one is `column_3`.
+
+    A column that is called like one of bronze's own counts as repeated.
+    """
+    taken: set[str] = set(OWN_COLUMNS)
     given = {name for name in names if name}
     unique: list[str] = []
     for position, name in enumerate(names, 1):

@@ -21,6 +21,8 @@ Role = Literal["header", "preamble", "comment", "blank"]
 
 ROW_NUMBER = "_row_number"
 RESCUED = "_rescued"
+# Bronze has these of every row; a file's column of that name gets another.
+OWN_COLUMNS = (ROW_NUMBER, RESCUED, "_source_file", "_ingested_at")
 
 
 class CsvOptions(BaseModel):

@@ -9,10 +9,10 @@ python-calamine was measured 14 times as fast as openpyxl (100,000 rows of 8 cel
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowforge_assets.formats.cell_range import parse_range, range_name
 from flowforge_assets.formats.csv_detect import NO_PINS
 from flowforge_assets.formats.excel_errors import error_cells
 from flowforge_assets.formats.table_rows import Line, TableRead, find_table, padded
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Value = int | float | str | bool | dt.time | dt.date | dt.datetime | dt.timedelta
 EXACT = 2**53
 MAX_SHOWN = 20
-CELL_RANGE = re.compile(r"([A-Z]{1,3})([1-9]\d*):([A-Z]{1,3})([1-9]\d*)", re.IGNORECASE)
 
 
 def read_excel(
@@ -54,7 +53,7 @@ def read_excel(
     window = _window(found, cell_range)
     lines = _Sheet(found, window, error_cells(path, found.name))
     pins = pinned if header_row is None else pinned.model_copy(update=_header(header_row, window.top))
-    merged = [_range_name(*first, *last) for first, last in found.merged_cell_ranges or []]
+    merged = [range_name(*first, *last) for first, last in found.merged_cell_ranges or []]
     others = [other for other in book.sheet_names if other != found.name]
     decided: Decided = {
         "format": "excel",
@@ -78,7 +77,7 @@ class _Window:
 
     @property
     def name(self) -> str:
-        return _range_name(self.top, self.left, self.bottom, self.right)
+        return range_name(self.top, self.left, self.bottom, self.right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,41 +178,6 @@ def _window(sheet: CalamineSheet, cell_range: str | None) -> _Window:
         return _Window(*parse_range(cell_range))
     first, last = sheet.start or (0, 0), sheet.end or (-1, -1)
     return _Window(first[0], first[1], last[0], last[1])
-
-
-def parse_range(cell_range: str) -> tuple[int, int, int, int]:
-    """Return top, left, bottom and right of `B3:F200`, from 0.
-
-    Raises:
-        ValueError: it is no range.
-    """
-    found = CELL_RANGE.fullmatch(cell_range.strip())
-    if not found:
-        raise ValueError(f"'{cell_range}' is no range of cells; write it like 'B3:F200'")
-    left, top, right, bottom = found.groups()
-    edges = int(top) - 1, _column(left), int(bottom) - 1, _column(right)
-    if edges[0] > edges[2] or edges[1] > edges[3]:
-        raise ValueError(f"'{cell_range}' ends before it begins; write first the upper left cell")
-    return edges
-
-
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters.upper():
-        number = number * 26 + ord(letter) - ord("A") + 1
-    return number - 1
-
-
-def _range_name(top: int, left: int, bottom: int, right: int) -> str:
-    return f"{_letters(left)}{top + 1}:{_letters(right)}{bottom + 1}" if bottom >= top else ""
-
-
-def _letters(column: int) -> str:
-    name, number = "", column + 1
-    while number:
-        number, digit = divmod(number - 1, 26)
-        name = chr(ord("A") + digit) + name
-    return name
 
 
 def _header(header_row: int, top: int) -> dict[str, object]:

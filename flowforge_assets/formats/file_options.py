@@ -1,7 +1,7 @@
 """What a user may pin about how landed files are written, whatever their format: the YAML face of `read_file`.
 
 Flat, every field optional; what is not pinned is decided by content. A field of another format than the pinned one is
-an error at definition time.
+an error at definition time. Imports neither Polars nor Arrow: a code location loads it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from flowforge_assets.formats.cell_range import parse_range
 from flowforge_assets.formats.compression import DEFAULT_LIMITS, Limits
 from flowforge_assets.formats.csv_options import CsvOptions
-from flowforge_assets.formats.excel import parse_range
-from flowforge_assets.formats.fixed_width import fields_of
-from flowforge_assets.formats.text_parts import MAX_COLUMNS
+from flowforge_assets.formats.positions import fields_of
 
 Format = Literal["csv", "ndjson", "json", "parquet", "excel", "fixed_width"]
 
+MAX_COLUMNS = 5000
 _OWNERS: dict[str, tuple[str, ...]] = {
     "json_path": ("json",),
     "max_columns": ("json", "ndjson"),

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
+from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
 from flowforge_assets.formats.json_cells import NotJsonError, cells_at, scan
 from flowforge_assets.formats.ndjson import BLANK, text_encoding
-from flowforge_assets.formats.text_parts import MAX_COLUMNS, PartsRead, PartWriter
+from flowforge_assets.formats.text_parts import PartsRead, PartWriter
 from flowforge_resources.errors import BadFileError, did_you_mean
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source, sniff_encoding
+from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
 from flowforge_assets.formats.json_cells import NotJsonError, cells_at
-from flowforge_assets.formats.text_parts import MAX_COLUMNS, PartsRead, PartWriter
+from flowforge_assets.formats.text_parts import PartsRead, PartWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

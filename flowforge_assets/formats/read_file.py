@@ -18,10 +18,11 @@ from flowforge_assets.formats.csv_read import CsvRead, read_any
 from flowforge_assets.formats.excel import read_excel
 from flowforge_assets.formats.file_kind import binary_kind, text_kind
 from flowforge_assets.formats.file_read import lazy_frame
-from flowforge_assets.formats.fixed_width import fields_of, read_fixed_width
+from flowforge_assets.formats.fixed_width import read_fixed_width
 from flowforge_assets.formats.json_array import read_json
 from flowforge_assets.formats.ndjson import read_ndjson
 from flowforge_assets.formats.parquet_file import read_parquet
+from flowforge_assets.formats.positions import fields_of
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:

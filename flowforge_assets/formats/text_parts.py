@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
+from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Decided, Note, arrow_schema, lazy_frame, notes_json, own_names
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_BYTES, BATCH_ROWS, BATCH_CELLS = 4 << 20, 32_768, 2 << 20
-MAX_COLUMNS = 5000
 Row = dict[str, str | bool | None]
 
 

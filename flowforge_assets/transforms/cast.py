@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import Column, TableSpec
 
 AUDIT_COLUMNS = ("_source_file", "_row_number", "_ingested_at")
+RESCUED = "_rescued"
 # One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
 _ROW_BITS = 40
 
@@ -23,7 +24,8 @@ _ROW_BITS = 40
 def create_views(connection: duckdb.DuckDBPyConnection, spec: TableSpec, bronze: Sequence[Path]) -> list[str]:
     """Create `landed` and `typed` over bronze files given in order of arrival; return the landed headers.
 
-    `landed`: `_rid` (BIGINT, order of arrival), every bronze column, and NULL for a declared column no file has.
+    `landed`: `_rid` (BIGINT, order of arrival), every bronze column, and NULL for a declared column no file has. Lines
+    that are no record (titles, comments, footers: `_row_number` is null) stay in bronze.
     `typed`: `_rid`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
@@ -33,11 +35,13 @@ def create_views(connection: duckdb.DuckDBPyConnection, spec: TableSpec, bronze:
     absent = [column.header for column in spec.columns if column.header not in headers]
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
     rid = f"(file_index::BIGINT << {_ROW_BITS}) + file_row_number"
-    connection.execute(f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan}")
+    connection.execute(
+        f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL"
+    )
     connection.execute(
         f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
     )
-    return [name for name in headers if name not in AUDIT_COLUMNS]
+    return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
 
 
 def _typed(spec: TableSpec) -> str:
@@ -57,14 +61,16 @@ def _broken(column: Column) -> str:
 
 
 def surrogate_key(keys: Sequence[str]) -> str:
-    """SQL for a BIGINT above zero made of the natural key: the first 63 bits of MD5 over its parts, each with its length.
+    """SQL for a BIGINT above zero made of the natural key: 63 bits of the MD5 over its parts, each with its length.
 
-    The same key gives the same number in every run, order and machine. The length before each part keeps ('a', 'bc')
-    and ('ab', 'c') apart. Two of n keys collide with probability n² / 2^64: one in 10,000 at 43 million rows; a
-    collision is found before a table is published.
+    The bits are the digest's last eight bytes as a little-endian number, without the lowest bit. The same key gives the
+    same number in every run, order and machine. The length before each part keeps ('a', 'bc') and ('ab', 'c') apart.
+    Two of n keys collide with probability n² / 2^64: one in 10,000 at 43 million rows; a collision is found before a
+    table is published.
     """
     parts = " || ".join(f"length({quote(key)}::VARCHAR) || ':' || {quote(key)}::VARCHAR" for key in keys)
-    return f"(md5_number_upper({parts}) >> 1)::BIGINT"
+    # `md5_number_upper` would be shorter, and costs four times as much (DuckDB 2.0).
+    return f"((md5_number({parts}) >> 65)::BIGINT)"
 
 
 def table_columns(spec: TableSpec) -> list[str]:

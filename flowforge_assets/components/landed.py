@@ -1,0 +1,66 @@
+"""The part of a table's YAML that says how its landing files are taken."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from flowforge_assets.components.part import AssetPart
+from flowforge_assets.landing_options import IGNORED, LandingOptions
+from flowforge_assets.table_spec import Evolution
+
+
+class LandedPart(AssetPart):
+    """A table whose rows arrive as files."""
+
+    files: str = Field(default="*.csv", description="Which files of the landing folder belong to it (`*`, `?`, `[…]`).")
+    ignore: list[str] = Field(
+        default=list(IGNORED),
+        description="Files (and folders) nobody asks about: left alone without a word. Matched against each part of the path.",
+    )
+    min_age_s: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds a file must have been unchanged before it is taken. Default: 0 on object stores, where an upload is there whole or not at all; in a local folder 0 for a file that no process has open for writing, and 2 where the system cannot tell.",
+    )
+    max_files_per_run: int = Field(
+        default=10_000, ge=1, description="Files one run takes, the oldest first; the rest come with the next runs."
+    )
+    max_bytes_per_run: int | None = Field(
+        default=None, ge=1, description="Bytes of files one run takes, the oldest first; a larger file goes alone."
+    )
+    max_file_attempts: int = Field(
+        default=3,
+        ge=1,
+        description="Runs that try a file which cannot be read. Then it is set aside: named by the check `landing`, in nobody's way, and tried again when it is uploaded anew or the way files are read is declared otherwise.",
+    )
+    on_change: Literal["append", "skip", "fail"] = Field(
+        default="append",
+        description="What a file uploaded again under its name with other content is: `append`, a new file whose rows are added to the earlier ones; `skip`, left alone; `fail`, an error that stops the table until the file is removed. With the same content it is never taken again.",
+    )
+    clean_source: Literal["keep", "move", "delete"] = Field(
+        default="keep",
+        description="What becomes of landing files whose rows are published in silver: `move` puts them under `landing_archive/<workflow>/<table>/`.",
+    )
+    clean_source_after_days: float = Field(
+        default=0.0, ge=0, description="Days after it was taken before `clean_source` touches a file."
+    )
+
+    schema_evolution: Evolution = Field(
+        default="add_new_columns",
+        description="What becomes of a column the table never had: `add_new_columns` (and `…_with_type_widening`, the same, because bronze holds text) adds it to bronze; `rescue` puts its cells into `_rescued`; `fail_on_new_columns` takes no such file; `none` leaves it out.",
+    )
+
+    def landing_options(self) -> LandingOptions:
+        """As factories and transforms take them."""
+        return LandingOptions(
+            ignore=tuple(self.ignore),
+            min_age_s=self.min_age_s,
+            max_files_per_run=self.max_files_per_run,
+            max_bytes_per_run=self.max_bytes_per_run,
+            max_file_attempts=self.max_file_attempts,
+            on_change=self.on_change,
+            clean_source=self.clean_source,
+            clean_source_after_days=self.clean_source_after_days,
+        )

@@ -1,0 +1,236 @@
+"""What is wrong in a workflow's YAML or SQL is said when it is loaded: file, line, what, and the fix."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+
+from scenario import load, project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """
+type: flowforge_assets.components.Workflow
+attributes:
+  schedule: "0 6 * * *"
+---
+type: flowforge_assets.components.Table
+attributes:
+  name: items
+  columns:
+    - {name: item_id}
+    - {name: price, type: "decimal(10,2)"}
+  keys: [item_id]
+  rules:
+    - {rule: range, column: price, min: 0}
+---
+type: flowforge_assets.components.Table
+attributes:
+  name: sales
+  columns:
+    - {name: number, type: integer}
+    - {name: item_id}
+  keys: [number]
+  rules:
+    - {rule: references, column: item_id, table: items, action: keep}
+---
+type: flowforge_assets.components.Model
+attributes:
+  name: dim_item
+  keys: [item_key]
+"""
+SQL = "SELECT items_key AS item_key, item_id FROM items"
+
+
+def everything_said(error: BaseException) -> str:
+    said, one = [], error
+    while one is not None:
+        said.append(str(one))
+        one = one.__cause__ or one.__context__
+    return "\n".join(said)
+
+
+def refusal(folder: Path, yaml: str, **files: str) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # Dagster wraps ours in several of its own
+        load(folder, yaml, **files)
+    return everything_said(caught.value)
+
+
+def test_the_good_workflow_loads(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD, dim_item=SQL).resolve_job_def("shop").name == "shop"
+
+
+# What is replaced in GOOD, by what, and what must be said. The line is the document's, or the value's where known.
+WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "a typo in a table's field": ("  keys: [number]", "  keyz: [number]", ("defs.yaml:21", "keyz")),
+    "a typo in the workflow's field": ("  schedule:", "  shedule:", ("defs.yaml:3", "shedule")),
+    "a component that is none": (
+        "components.Model",
+        "components.Modell",
+        ("`flowforge_assets.components` has no attribute `Modell`",),  # Dagster's own words, before we are asked
+    ),
+    "a typo in a column": (
+        "{name: item_id}\n    - {name: price",
+        "{nam: item_id}\n    - {name: price",
+        ("defs.yaml", "nam"),
+    ),
+    "a typo in a rule's field": ("column: price, min: 0", "colum: price, min: 0", ("defs.yaml", "colum")),
+    "a rule that is none": ("rule: range", "rule: rang", ("defs.yaml", "rang")),
+    "a range without bounds": (", min: 0}", "}", ("defs.yaml", "needs `min`, `max` or both")),
+    "an unknown column in keys": (
+        "  keys: [number]",
+        "  keys: [numbr]",
+        ("defs/shop/defs.yaml:15", "names the column 'numbr'", "Did you mean 'number'?"),
+    ),
+    "an unknown column in a rule": (
+        "column: price, min",
+        "column: prise, min",
+        ("defs/shop/defs.yaml:5", "rule range_prise of table 'items'", "Did you mean 'price'?"),
+    ),
+    "an unknown column in sequence_by": (
+        "  keys: [number]",
+        "  keys: [number]\n  sequence_by: [updated]",
+        ("defs/shop/defs.yaml:15", "sequence_by of table 'sales'", "'updated'"),
+    ),
+    "an unknown table in references": (
+        "table: items, action",
+        "table: item, action",
+        ("defs/shop/defs.yaml:15", "refers to the table 'item'", "Did you mean 'items'?"),
+    ),
+    "an unknown column in references": (
+        "table: items, action",
+        "table: items, to: id, action",
+        ("defs/shop/defs.yaml:15", "column 'id' of 'items'", "Say which column with `to:`."),
+    ),
+    "a circle of references": (
+        "    - {rule: range, column: price, min: 0}",
+        "    - {rule: references, column: item_id, table: sales}",
+        ("defs/shop/defs.yaml", "items → sales → items", "Take one of these references out."),
+    ),
+    "a table twice": ("  name: sales", "  name: items", ("defs/shop/defs.yaml:15", "'items' is declared twice")),
+    "a model named like a table": (
+        "  name: dim_item",
+        "  name: items\n  sql: dim_item.sql",
+        ("defs/shop/defs.yaml", "'items' is declared twice"),
+    ),
+    "a column twice": (
+        "{name: price, type:",
+        "{name: item_id, type:",
+        ("defs/shop/defs.yaml:5", "two columns named 'item_id'"),
+    ),
+    "a rule twice": (
+        "    - {rule: range, column: price, min: 0}",
+        "    - {rule: range, column: price, min: 0}\n    - {rule: range, column: price, max: 9}",
+        ("defs/shop/defs.yaml:5", "two rules named 'range_price'", "`name:`"),
+    ),
+    "a type that is none": (
+        "decimal(10,2)",
+        "decimel(10,2)",
+        ("defs.yaml", "'decimel(10,2)' is not a type", "Did you mean 'decimal(10,2)'?"),
+    ),
+    "a decimal that cannot be": ("decimal(10,2)", "decimal(2,10)", ("defs.yaml", "decimal(2,10) cannot be")),
+    "a bad cron": ('"0 6 * * *"', '"0 25 * * *"', ("defs/shop/defs.yaml:1", "0 25 * * *", "five cron fields")),
+    "a bad time zone": (
+        'schedule: "0 6 * * *"',
+        'schedule: "0 6 * * *"\n  timezone: Europe/Berlinn',
+        ("defs/shop/defs.yaml:1", "Europe/Berlinn", "such as Europe/Berlin"),
+    ),
+    "a name with a capital": ("  name: sales", "  name: Sales", ("defs.yaml", "name")),
+    "no column": (
+        "  columns:\n    - {name: number, type: integer}\n    - {name: item_id}",
+        "  columns: []",
+        ("defs.yaml", "columns"),
+    ),
+    "no key": ("  keys: [number]", "  keys: []", ("defs.yaml", "keys")),
+    "an action that is none": ("action: keep", "action: drop", ("defs.yaml", "action")),
+    "two workflows": (
+        "---\ntype: flowforge_assets.components.Model",
+        "---\ntype: flowforge_assets.components.Workflow\n---\ntype: flowforge_assets.components.Model",
+        ("defs/shop/defs.yaml", "two Workflow documents"),
+    ),
+    "no such sql file": (
+        "  name: dim_item",
+        "  name: dim_itm",
+        ("defs/shop/defs.yaml", "no file 'dim_itm.sql'", "Did you mean 'dim_item.sql'?"),
+    ),
+    "a bare yes among allowed values": (
+        "{rule: range, column: price, min: 0}",
+        "{rule: allowed_values, column: item_id, values: [yes, no]}",
+        ("defs.yaml", "Write such values in quotes"),
+    ),
+    "an unknown model in a foreign key": (
+        "  keys: [item_key]",
+        "  keys: [item_key]\n  foreign_keys: [{column: item_key, model: dim_itm}]",
+        ("defs/shop/defs.yaml", "'dim_itm'", "no document makes"),
+    ),
+    "text that is not YAML": ("  name: items\n", "  name: [items\n", ("defs.yaml",)),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_in_the_yaml_is_named_with_its_place_and_the_fix(tmp_path: Path, case: str) -> None:
+    old, new, wanted = WRONG[case]
+    assert old in GOOD
+    said = refusal(tmp_path, GOOD.replace(old, new, 1), dim_item=SQL)
+    for part in wanted:
+        assert part in said, said
+
+
+WRONG_SQL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "does not parse": (
+        "SELECT items_key AS item_key\nFROM items WHERE WHERE",
+        ("defs/shop/dim_item.sql:2", "does not parse"),
+    ),
+    "an unknown table": ("SELECT 1 AS item_key FROM itms", ("reads 'itms'", "dim_item.sql", "Did you mean 'items'?")),
+    "reads itself": ("SELECT item_key FROM dim_item", ("reads itself",)),
+    "two statements": ("SELECT 1 AS item_key; SELECT 2 AS item_key", ("dim_item.sql", "one SELECT statement")),
+    "no SELECT": ("DROP TABLE items", ("dim_item.sql", "one SELECT statement")),
+    "nothing": ("-- nothing here", ("dim_item.sql", "one SELECT statement")),
+    "an unfinished text": ("SELECT 'a AS item_key FROM items", ("defs/shop/dim_item.sql: ", "Missing ' from 1:7")),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SQL)
+def test_a_mistake_in_the_sql_is_named_with_its_place(tmp_path: Path, case: str) -> None:
+    sql, wanted = WRONG_SQL[case]
+    said = refusal(tmp_path, GOOD, dim_item=sql)
+    assert "DefinitionError" in said or "defs/shop/" in said
+    for part in wanted:
+        assert part in said, said
+
+
+def test_models_that_read_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
+    yaml = GOOD + "---\ntype: flowforge_assets.components.Model\nattributes:\n  name: dim_other\n"
+    said = refusal(
+        tmp_path, yaml, dim_item="SELECT 1 AS item_key FROM dim_other", dim_other="SELECT item_key FROM dim_item"
+    )
+    assert "defs/shop/defs.yaml" in said, said
+    assert re.search(r"dim_(item|other) → dim_(item|other) → dim_(item|other)", said), said
+
+
+def test_a_folder_without_a_workflow_document_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, GOOD.split("---", 1)[1], dim_item=SQL)
+    assert "no Workflow document" in said
+    assert "Add a document" in said
+
+
+def test_a_model_may_read_a_table_of_another_workflow_by_its_full_name(tmp_path: Path) -> None:
+    other = GOOD.split("---\ntype: flowforge_assets.components.Model", maxsplit=1)[0]
+    yaml = """
+        type: flowforge_assets.components.Workflow
+        ---
+        type: flowforge_assets.components.Table
+        attributes: {name: own, columns: [{name: a}], keys: [a]}
+        ---
+        type: flowforge_assets.components.Model
+        attributes: {name: both}
+    """
+    sql = "SELECT a, item_id FROM own, shop.items WITH_CTE"
+    with project(tmp_path, {"shop": other, "report": yaml}, both=sql, dim_item=SQL) as defs:
+        graph = defs.resolve_asset_graph()
+    parents = graph.get(dg.AssetKey(["report", "both"])).parent_keys
+    assert parents == {dg.AssetKey(["report", "silver_own"]), dg.AssetKey(["shop", "silver_items"])}
