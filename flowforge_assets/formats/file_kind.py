@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.formats.compression import ZIP, workbook
 from flowforge_assets.formats.csv_detect import detect
 from flowforge_assets.formats.csv_source import Source, decode, sniff_encoding
-from flowforge_assets.formats.fixed_width import looks_fixed
+from flowforge_assets.formats.fixed_width import looks_fixed, usual_line
 from flowforge_assets.formats.json_array import wrapper_key
 from flowforge_assets.formats.json_cells import NotJsonError, scan
 from flowforge_resources.errors import BadFileError
@@ -63,7 +63,9 @@ def text_kind(path: Path, pinned: CsvOptions, name: str) -> tuple[Format, CsvDia
     if found:
         return found, None
     dialect = detect(path, pinned=pinned)
-    undecided = pinned.delimiter is None and (dialect.width <= 1 or not dialect.delimiter.strip(" "))
+    undecided = pinned.delimiter is None and (
+        dialect.width <= 1 or not dialect.delimiter.strip(" :") or dialect.delimiter not in usual_line(path)
+    )
     return ("fixed_width", None) if undecided and looks_fixed(path) else ("csv", dialect)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
 from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
-from flowforge_assets.formats.json_cells import NotJsonError, cells_at, scan
+from flowforge_assets.formats.json_cells import NotJsonError, cells_at, rows_of_elements, scan
 from flowforge_assets.formats.ndjson import BLANK, text_encoding
 from flowforge_assets.formats.text_parts import PartsRead, PartWriter
 from flowforge_resources.errors import BadFileError, did_you_mean
@@ -65,6 +65,7 @@ class _Text:
     at: int = 0
     line: int = 1
     last: str = "\n"
+    blocks_read: int = 0
 
     @property
     def lines(self) -> int:
@@ -76,6 +77,7 @@ class _Text:
         block = next((block for block in self.blocks if block), "")
         self.text, self.at = self.text[self.at :] + block, 0
         self.last = block[-1:] or self.last
+        self.blocks_read += 1
         return bool(block)
 
     def move(self, end: int) -> None:
@@ -147,6 +149,7 @@ class _Document:
     writer: PartWriter
     file: str
     seen: list[str] = field(default_factory=list)
+    tried: int = 0
 
     def read(self, path: tuple[str, ...] | None) -> str:
         """Read all; return where the rows were found."""
@@ -169,11 +172,26 @@ class _Document:
         if self.text.skip("]"):
             return
         while True:
-            self._element("an element that is no object")
+            if not self._bulk():
+                self._element("an element that is no object")
             if self.text.skip("]"):
                 return
             if not self.text.skip(","):
                 raise NotJsonError("a comma or ] is missing", self.text.at, open_ended=False)
+
+    def _bulk(self) -> bool:
+        """Take all elements that lie whole in the buffer, if they are plain; tried once a block."""
+        text = self.text
+        if self.tried == text.blocks_read:
+            return False
+        self.tried = text.blocks_read
+        text.peek()
+        cut = text.text.rfind("}", text.at) + 1
+        rows = rows_of_elements(text.text[text.at : cut]) if cut else None
+        if not rows or not self.writer.rows(rows, cut - text.at):
+            return False
+        text.move(cut)
+        return True
 
     def _element(self, why_not: str) -> None:
         self.text.peek()
