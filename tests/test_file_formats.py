@@ -232,6 +232,11 @@ def test_a_line_that_is_no_object_is_rescued_with_its_number(folder):
     assert (found.account.blank, found.account.rescued, found.account.rows) == (1, 3, 2)
 
 
+def test_a_broken_first_line_and_commas_between_lines_do_no_harm(folder):
+    _, rows = read(folder, '{broken\n{"a":1},\n{"a":2}\n')
+    assert [row["a"] for row in rows] == [None, "1", "2"]
+
+
 def test_of_a_key_that_comes_twice_the_last_value_stands(folder):
     _, rows = read(folder, '{"a" :1,"b":"x:y","a":2}\n{"a":3}\n')
     assert [row["a"] for row in rows] == ["2", "3"]
@@ -482,7 +487,7 @@ def test_declared_widths_and_positions_are_obeyed(folder):
     text = "".join(f"{i:04}{'AB':<5}X{i:>5}\n" for i in range(3))
     _, rows = read(folder, text, widths=[4, 5, 1, 5], csv={"header": False})
     assert list(cells(rows)[2].values()) == ["0002", "AB", "X", "2"]
-    _, rows = read(folder, text, positions=["id:1-4", "n:11-15"], csv={"header": False})
+    _, rows = read(folder, text, positions=["id:1-4", "n:11-15"])
     assert cells(rows)[2] == {"id": "0002", "n": "2"}
     assert "between the columns" in str(rescued(rows)[0]["why"])
 

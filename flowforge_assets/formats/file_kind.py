@@ -87,11 +87,12 @@ def _json_kind(head: str) -> Format | None:
     first = text.split("\n", 1)[0].rstrip()
     if text.startswith("["):
         return "json" if _begins_objects(text[1:]) else None
-    if not text.startswith("{") or not re.match(r'\{\s*(?:"|\}|$)', text):
+    if not text.startswith("{"):
         return None
     whole = _ends_at(first)
     if whole is None:
-        return "json" if _open_object(text) else "ndjson" if _later_line(text) else None
+        document = re.match(r'\{\s*["}]', text) and _open_object(text)
+        return "json" if document else "ndjson" if _later_line(text) else None
     alone = not text[len(first) :].strip()
     return "json" if whole and alone and wrapper_key(text) else "ndjson"
 

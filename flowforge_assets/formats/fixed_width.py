@@ -46,10 +46,10 @@ def read_fixed_width(
     found = tuple(fields) or detect_fields(sample)
     if len(found) < 2 and not fields:  # noqa: PLR2004 -- one column is what any text has
         raise BadFileError(
-            name or path.name, "no columns of blanks run down its lines.", "Declare `widths` or `columns`."
+            name or path.name, "no columns of blanks run down its lines.", "Declare `widths` or `positions`."
         )
     lines = _Lines(source, encoding, bom, found, 0 if fields else _usual_length(sample))
-    table = _renamed(find_table(lines.sampled(), pinned), found)
+    table = _renamed(find_table(lines.sampled(), _pins(pinned, lines)), found)
     positions = [f"{field.start + 1}-{field.end or ''}" for field in found]
     return TableRead(table, lines.lines, {"format": "fixed_width", "encoding": encoding, "positions": positions})
 
@@ -63,6 +63,16 @@ def looks_fixed(path: Path) -> bool:
     if any(RULER.fullmatch(line) for line in sample[:20]):
         return len(detect_fields(sample)) > 1
     return bool(_usual_length(sample)) and any(_wide_gap(sample, field.start) for field in detect_fields(sample)[1:])
+
+
+def _pins(pinned: CsvOptions, lines: _Lines) -> CsvOptions:
+    """Expect no header where the names are declared, unless the first line has them too."""
+    names = [field.name.casefold() for field in lines.fields]
+    if not all(names) or pinned.header is not None:
+        return pinned
+    first = next((line.cells for line in lines.lines() if any(line.cells)), [])
+    there = names == [(cell or "").casefold() for cell in first]
+    return pinned.model_copy(update={"header": there})
 
 
 def usual_line(path: Path) -> str:

@@ -1,6 +1,6 @@
 """NDJSON (JSON Lines): one object a line. A line that is none goes to `_rescued` verbatim, with its number and why.
 
-The whole file is read once, into scratch: a key may come first in the last line.
+A comma after the object is passed over. The whole file is read once, into scratch: a key may come first in the last line.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _take(writer: PartWriter, line: str, number: int) -> None:
     except NotJsonError as error:
         _aside(writer, line, number, f"not JSON: {error.why}")
         return
-    if cells is None or end < len(text):
+    if cells is None or text[end:].strip(BLANK) not in {"", ","}:
         _aside(writer, line, number, "not a JSON object" if cells is None else "more than one JSON value in a line")
         return
     writer.row(cells, len(text), number, notes)
