@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.clean_source import clean
 from flowforge_assets.discovery import look, within_limits
 from flowforge_assets.intake import take_in
 from flowforge_assets.landing_check import landing_outcome
@@ -97,6 +98,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             waiting = len(landed.new) - len(batch)
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
+            clean(lake, spec, landed.done)
         report(context, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
@@ -114,6 +116,7 @@ def _staged(
         files=intake.taken,
         left=intake.left,
         fenced=frozenset(ledger.fenced),
+        supersedes=intake.supersedes,
         columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
         notes=column_notes.of_bronze(spec),
     )

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from flowforge_assets.clean_source import covered_version, done_with
 from flowforge_resources.frames import objects_schema, windows
 from flowforge_resources.lake import StoredObject
 from flowforge_resources.ledger import FAILED
@@ -52,12 +53,13 @@ class Candidate:
 
 @dataclass
 class Landed:
-    """A table's landing objects that were not ingested, by what becomes of them."""
+    """A table's landing objects that were not ingested, by what becomes of them; and the `done`, which may go."""
 
     new: list[Candidate] = field(default_factory=list)
     young: list[str] = field(default_factory=list)
     set_aside: list[Candidate] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    done: list[StoredObject] = field(default_factory=list)
 
     def add(self, more: Landed) -> None:
         """Take in what another window holds."""
@@ -67,9 +69,11 @@ class Landed:
 
 def look(lake: Lake, spec: TableSpec, ledger: Ledger, now: datetime) -> Landed:
     """Everything in a table's landing folder that was not ingested. Memory goes with what is new, not with what is known."""
-    landed = Landed()
+    landed, covered = Landed(), covered_version(lake, spec)
     for found in windows(lake, spec.id.landing, limit=KEYS_AT_ONCE):
-        landed.add(sort_out(lake, spec, ledger.judge(found), now))
+        judged = ledger.judge(found)
+        landed.add(sort_out(lake, spec, judged, now))
+        landed.done += done_with(spec, judged, covered, now)
     return landed
 
 

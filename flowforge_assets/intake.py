@@ -7,7 +7,7 @@ Belongs here: fetching, telling new content from old, isolating bad files. Does 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from flowforge_assets.transforms.ingest import Ingested, LandedFile, hash_of, ingest
 from flowforge_resources.errors import (
@@ -22,9 +22,8 @@ from flowforge_resources.ledger import FAILED, IDENTICAL, SKIPPED, LeftFile, Tak
 from flowforge_resources.scratch import disk_is_full
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from flowforge_assets.discovery import Candidate
     from flowforge_assets.table_spec import TableSpec
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from flowforge_resources.ledger import Ledger
     from flowforge_resources.scratch import Scratch
 
+_Reader: TypeAlias = "Callable[[Sequence[LandedFile]], Ingested]"
 # Each costs another look at the files before it; with more of them it is cheaper to try every file by itself.
 _FEW_BAD_FILES = 4
 
@@ -52,6 +52,7 @@ class Intake:
     taken: tuple[TakenFile, ...] = ()
     left: tuple[LeftFile, ...] = ()
     errors: dict[str, BadFileError] = field(default_factory=dict)
+    supersedes: tuple[str, ...] = ()
 
     @property
     def nothing_but_errors(self) -> bool:
@@ -71,11 +72,14 @@ def take_in(
     fetched = [_Fetched(one, file) for one in batch if (file := _fetch(lake, one.object, scratch)) is not None]
     old = _old_content(spec, ledger, fetched)
     fresh = [one for one in fetched if one.candidate.object.key not in old]
-    done, errors = _ingest_readable(lake, spec, fresh, at, scratch, known=ledger.columns)
+    known = ledger.columns
+    done, errors = _ingest_readable(lake, fresh, lambda files: ingest(files, spec, at, scratch.path(".parquet"), known))
     _require_unmoved(lake, fresh)
     taken = [one.candidate.object for one in fresh if one.file.key not in errors]
     failed = [_failed(one.candidate, errors[one.file.key], spec) for one in fresh if one.file.key in errors]
-    return Intake(done, tuple(_taken(one, done) for one in taken), (*old.values(), *failed), errors)
+    anew = {one.file.key for one in fresh if one.candidate.known} if spec.landing.on_change == "supersede" else set()
+    supersedes = tuple(one.key for one in taken if one.key in anew)
+    return Intake(done, tuple(_taken(one, done) for one in taken), (*old.values(), *failed), errors, supersedes)
 
 
 def _fetch(lake: Lake, found: StoredObject, scratch: Scratch) -> LandedFile | None:
@@ -112,37 +116,35 @@ def _old_content(spec: TableSpec, ledger: Ledger, fetched: Sequence[_Fetched]) -
 
 
 def _ingest_readable(
-    lake: Lake, spec: TableSpec, fetched: Sequence[_Fetched], at: datetime, scratch: Scratch, *, known: frozenset[str]
+    lake: Lake, fetched: Sequence[_Fetched], read: _Reader
 ) -> tuple[Ingested, dict[str, BadFileError]]:
     """Ingest all files that can be read; the others by key, with their error."""
     bad: dict[str, BadFileError] = {}
     while True:
         files = [one.file for one in fetched if one.file.key not in bad]
         try:
-            return ingest(files, spec, at, scratch.path(".parquet"), known), bad
+            return read(files), bad
         except Exception as error:
             _require_unmoved(lake, fetched, error)
-            found = _blame(error, files, spec, at, scratch, alone=len(bad) >= _FEW_BAD_FILES)
+            found = _blame(error, files, read, alone=len(bad) >= _FEW_BAD_FILES)
             if not found:
                 raise
             bad |= found
 
 
-def _blame(
-    error: Exception, files: Sequence[LandedFile], spec: TableSpec, at: datetime, scratch: Scratch, *, alone: bool
-) -> dict[str, BadFileError]:
+def _blame(error: Exception, files: Sequence[LandedFile], read: _Reader, *, alone: bool) -> dict[str, BadFileError]:
     """Which files made a batch fail: the one the error names, or those that fail when tried alone."""
     if not _is_of_a_file(error):
         return {}
     if isinstance(error, BadFileError) and not alone and any(file.key == error.file for file in files):
         return {error.file: error}
-    tried = {file.key: _try_alone(file, spec, at, scratch.path(".parquet")) for file in files}
+    tried = {file.key: _try_alone(file, read) for file in files}
     return {key: said for key, said in tried.items() if said is not None}
 
 
-def _try_alone(file: LandedFile, spec: TableSpec, at: datetime, target: Path) -> BadFileError | None:
+def _try_alone(file: LandedFile, read: _Reader) -> BadFileError | None:
     try:
-        ingest([file], spec, at, target)
+        done = read([file])
     except BadFileError as error:
         return error
     except Exception as error:
@@ -150,8 +152,8 @@ def _try_alone(file: LandedFile, spec: TableSpec, at: datetime, target: Path) ->
             raise
         # Only its kind: the text of a parser's error may hold values.
         return BadFileError(file.key, f"reading it ended with {type(error).__name__}.", "Check that the file is whole.")
-    finally:
-        target.unlink(missing_ok=True)
+    if done.path is not None:
+        done.path.unlink(missing_ok=True)
     return None
 
 

@@ -4,19 +4,20 @@ Belongs here: the round through landing that ticks share out among themselves. D
 
 Names are gone through in order, `max_keys` a tick, round after round. The cursor is nothing but a place to go on from:
 no file counts as seen because of it, so losing it, or deleting the key it names, costs nothing, and a name that sorts
-before it is found in the next round.
+before it is found in the next round. Messages of a notification queue shorten the wait, and change nothing else.
 """
 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flowforge_assets.discovery import sort_out
-from flowforge_resources.frames import window
-from flowforge_resources.layout import landing_prefix
+from flowforge_resources.frames import as_frame, window
+from flowforge_resources.layout import LANDING, landing_prefix
 from flowforge_resources.ledger import read_ledger
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake, StoredObject
+    from flowforge_resources.notifications import Message, NotificationQueue
+
+_LOOKERS = 16
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,15 @@ class Cursor:
 
 @dataclass
 class Found:
-    """What a tick found: objects to ask a run for, by table; names of no table; how much it looked at."""
+    """What a tick found: objects to ask a run for, by table; names of no table; how much it looked at.
+
+    `open_keys`: what no ledger holds yet and some run is going to take, now or later.
+    """
 
     new: dict[str, list[StoredObject]] = field(default_factory=dict)
     strangers: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
+    open_keys: set[str] = field(default_factory=set)
     young: int = 0
     keys: int = 0
 
@@ -85,13 +93,58 @@ def go_round(
     return [rest, again.filter(again["key"] <= cursor.after)], Cursor(None if whole else reached, ended)
 
 
+@dataclass
+class Heard:
+    """The messages a tick received, and what they name of the workflow's landing as it lies there now."""
+
+    messages: list[Message] = field(default_factory=list)
+    objects: list[StoredObject] = field(default_factory=list)
+
+    @property
+    def poison(self) -> list[Message]:
+        """Messages nobody understands."""
+        return [message for message in self.messages if message.created is None]
+
+
+def listen(lake: Lake, workflow: str, queue: NotificationQueue) -> Heard:
+    """Receive messages and look up what they name; an object that is gone again is left out."""
+    messages = queue.receive()
+    keys = {key for message in messages for key in _own_keys(lake, workflow, message)}
+    with ThreadPoolExecutor(_LOOKERS) as lookers:
+        objects = [found for found in lookers.map(lake.head, sorted(keys)) if found is not None]
+    return Heard(messages, objects)
+
+
+def acknowledge(lake: Lake, workflow: str, queue: NotificationQueue, heard: Heard, found: Found) -> None:
+    """Delete the messages that have nothing left to say; bury the poison.
+
+    One about another workflow's landing, or another bucket, is left to its owner or the redrive policy. One about the
+    lake's own tables says what we wrote ourselves: the notification was set up for the whole bucket.
+    """
+    queue.delete([message for message in heard.messages if _is_done(lake, workflow, message, found.open_keys)])
+    queue.bury(heard.poison)
+
+
+def _is_done(lake: Lake, workflow: str, message: Message, open_keys: set[str]) -> bool:
+    if message.created is None:
+        return False
+    keys = [created.lake_key(lake.url) for created in message.created]
+    known = all(key and (key.startswith(landing_prefix(workflow)) or not key.startswith(LANDING)) for key in keys)
+    return known and not open_keys.intersection(keys)
+
+
+def _own_keys(lake: Lake, workflow: str, message: Message) -> list[str]:
+    keys = [created.lake_key(lake.url) for created in message.created or ()]
+    return [key for key in keys if key is not None and key.startswith(landing_prefix(workflow))]
+
+
 def sort_out_tables(
     lake: Lake, workflow: str, tables: Sequence[TableSpec], listed: Sequence[pl.DataFrame], now: datetime
 ) -> Found:
     """What of some listings is new, by table."""
     import polars as pl
 
-    objects = pl.concat(listed)
+    objects = pl.concat([as_frame(()), *listed]).unique("key", keep="last", maintain_order=True)
     found = Found(keys=objects.height)
     for spec in tables:
         mine = pl.col("key").str.starts_with(spec.id.landing)
@@ -111,6 +164,7 @@ def _add(found: Found, lake: Lake, spec: TableSpec, own: pl.DataFrame, now: date
     found.strangers += landed.strangers
     found.set_aside += [one.object.key for one in landed.set_aside]
     found.young += len(landed.young)
+    found.open_keys |= {*(one.object.key for one in landed.new), *landed.young}
 
 
 def _is_ignored(name: str, tables: Sequence[TableSpec]) -> bool:

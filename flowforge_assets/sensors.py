@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from flowforge_assets.discovery import FIRST_PAUSE
-from flowforge_assets.landing_tick import Cursor, Found, go_round, sort_out_tables
+from flowforge_assets.landing_tick import Cursor, Found, Heard, acknowledge, go_round, listen, sort_out_tables
+from flowforge_resources.errors import QueueError
+from flowforge_resources.frames import as_frame
 from flowforge_resources.layout import landing_prefix, utc_now
+from flowforge_resources.notifications import NotificationQueue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake
+    from flowforge_resources.notifications import Notifications
 
 FILES_TAG = "flowforge/new_files"
 WORKFLOW_TAG = "flowforge/landing"
@@ -43,6 +47,7 @@ def build_landing_sensor(
     interval_s: int,
     max_attempts: int,
     max_keys_per_tick: int,
+    notifications: Notifications | None = None,
     status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
     """The sensor `<workflow>_landing`: one run for all new files, of the tables they belong to and what hangs on those."""
@@ -60,8 +65,15 @@ def build_landing_sensor(
         now = utc_now()
         if busy := _why_wait(context, workflow, now):
             return dg.SkipReason(busy)  # the cursor stays: what this tick would have found is found by the next
-        listed, cursor = go_round(lake, workflow, Cursor.parse(context.cursor), max_keys=max_keys_per_tick, now=now)
+        cursor = Cursor.parse(context.cursor)
+        queue, heard = _hear(context, lake, workflow, notifications)
+        listed = [as_frame(heard.objects)]
+        if queue is None or cursor.is_due(now, timedelta(seconds=queue.settings.listing_every_s)):
+            more, cursor = go_round(lake, workflow, cursor, max_keys=max_keys_per_tick, now=now)
+            listed += more
         found = sort_out_tables(lake, workflow, tables, listed, now)
+        if queue is not None:
+            acknowledge(lake, workflow, queue, heard, found)
         for key in found.strangers:
             context.log.warning("%s belongs to no table of %s and was left alone.", key, workflow)
         request = _request(context, workflow, found, max_attempts)
@@ -70,6 +82,23 @@ def build_landing_sensor(
         return dg.SensorResult(run_requests=[request], cursor=str(cursor))
 
     return landing
+
+
+def _hear(
+    context: dg.SensorEvaluationContext, lake: Lake, workflow: str, settings: Notifications | None
+) -> tuple[NotificationQueue | None, Heard]:
+    """What the queue says; without a queue, or with one that does not answer, landing is listed instead."""
+    if settings is None:
+        return None, Heard()
+    queue = NotificationQueue(settings)
+    try:
+        heard = listen(lake, workflow, queue)
+    except QueueError as error:
+        context.log.warning("%s", error)
+        return None, Heard()
+    for message in heard.poison:
+        context.log.warning("Message %s is no S3 event; received %d time(s).", message.id, message.receives)
+    return queue, heard
 
 
 def _why_wait(context: dg.SensorEvaluationContext, workflow: str, now: datetime) -> str | None:

@@ -12,6 +12,7 @@ FlowForgeError
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
+    ├── QueueError            a notification queue does not answer, or refuses
     ├── ScratchSpaceError     the local disk is full
     ├── LandingMovedError     a landing file was written or removed while it was read
     └── ConcurrentPublishError  another run published the same table first
@@ -140,6 +141,16 @@ class LakeUnreachableError(TransientError):
         super().__init__(
             f"The lake {url} did not answer when asked to {action}: {reason} No table changed. "
             "Check that the address is right and the server is up (AWS_ENDPOINT_URL for MinIO); the run can be repeated."
+        )
+
+
+class QueueError(TransientError):
+    """A notification queue does not answer, or refuses."""
+
+    def __init__(self, url: str, action: str, reason: str) -> None:
+        super().__init__(
+            f"The queue {url} did not {action}: {reason} No message was lost, and landing is listed instead. Check "
+            "`queue_url`, the credentials in the standard variables and that they may receive, delete and send messages."
         )
 
 

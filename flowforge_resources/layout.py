@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 RUN_REPORTS = "_flowforge/runs"
+LANDING = "landing/"
 
 
 def utc_now() -> datetime:
@@ -40,6 +41,11 @@ class TableId:
     def landing(self) -> str:
         """Prefix of the raw uploads."""
         return f"{landing_prefix(self.workflow)}{self.name}/"
+
+    @property
+    def landing_archive(self) -> str:
+        """Prefix of the raw uploads that `clean_source: move` put away."""
+        return f"landing_archive/{self.workflow}/{self.name}/"
 
     @property
     def bronze(self) -> str:
@@ -122,7 +128,7 @@ class ModelId:
 
 def landing_prefix(workflow: str) -> str:
     """Prefix of all raw uploads of a workflow."""
-    return f"landing/{workflow}/"
+    return f"{LANDING}{workflow}/"
 
 
 def run_reports(workflow: str) -> str:

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.frames import as_frame
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger_checkpoint import TAKEN, as_records, newest_checkpoint, write_checkpoint
+from flowforge_resources.ledger_checkpoint import ENTRY_KEY, TAKEN, as_records, newest_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import polars as pl
 
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from flowforge_resources.layout import TableId
     from flowforge_resources.ledger_checkpoint import Checkpoint
 
+# What a reader parses one by one: some hundred milliseconds and megabytes at most.
 ENTRIES_BETWEEN_CHECKPOINTS = 64
+FILES_BETWEEN_CHECKPOINTS = 25_000
 IDENTICAL, SKIPPED, FAILED = "identical", "skipped", "failed"
 _READERS = 16
 _OF_AN_ENTRY = ("version", "committed_at", "run_id", "bronze_file", "rows", "fenced")
@@ -81,6 +83,7 @@ class LedgerEntry:
     """One commit: a bronze file with the landing objects it holds, or what was left, or a fence around orphans.
 
     `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data.
+    `supersedes`: landing keys whose earlier content no longer counts from this entry on.
     """
 
     version: int
@@ -92,6 +95,7 @@ class LedgerEntry:
     fenced: tuple[str, ...] = ()
     left: tuple[LeftFile, ...] = ()
     columns: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> LedgerEntry:
@@ -99,7 +103,7 @@ class LedgerEntry:
         raw = json.loads(content)
         files = tuple(TakenFile(**file) for file in raw.pop("files"))
         left = tuple(LeftFile(**file) for file in raw.pop("left", ()))
-        lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns")}
+        lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns", "supersedes")}
         return cls(**{**raw, "files": files, "left": left, **lists})
 
     def to_json(self) -> bytes:
@@ -108,7 +112,7 @@ class LedgerEntry:
 
     def own_facts(self) -> dict[str, Any]:
         """What it says besides its number, its moment and its files."""
-        lists = {"fenced": list(self.fenced), "columns": list(self.columns)}
+        lists = {name: list(getattr(self, name)) for name in ("fenced", "columns", "supersedes")}
         return {"run_id": self.run_id, "bronze_file": self.bronze_file, "rows": self.rows, **lists}
 
 
@@ -142,6 +146,30 @@ class Ledger:
         said = self.checkpoint.entries["columns"]
         return frozenset(next((columns for columns in reversed(said.to_list()) if columns), ()))
 
+    def superseded(self) -> frozenset[tuple[int, str]]:
+        """The content that no longer counts: number of the entry that took it, and its landing key."""
+        import polars as pl
+
+        newer = self._supersedes
+        if newer.is_empty():
+            return frozenset()
+        older = self.records(newer, ("outcome",)).filter(pl.col("outcome") == TAKEN).join(newer, on="key")
+        return frozenset(older.filter(pl.col("version") < pl.col("since")).select("version", "key").iter_rows())
+
+    def supersedes_after(self, version: int) -> bool:
+        """Whether an entry later than `version` takes the place of earlier content."""
+        return bool((self._supersedes["since"] > version).any())
+
+    @cached_property
+    def _supersedes(self) -> pl.DataFrame:
+        """Keys whose earlier content no longer counts, and the entry since which."""
+        import polars as pl
+
+        facts = [as_records(self.entries).filter(pl.col("key") == ENTRY_KEY)]
+        facts += [self.checkpoint.entries] if self.checkpoint else []
+        said = pl.concat(facts).select(pl.col("version").alias("since"), pl.col("supersedes").alias("key"))
+        return said.explode("key").drop_nulls("key")
+
     @property
     def fenced(self) -> set[str]:
         """Every name of a bronze file that may be removed and never used again."""
@@ -158,13 +186,13 @@ class Ledger:
     def _later(self) -> pl.DataFrame:
         return as_records(self.entries)
 
-    def records(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """All that was ever said of some keys (a frame with a column `key`), oldest first."""
+    def records(self, keys: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """What was ever said of some keys (a frame with a column `key`), oldest first: `key`, `version` and `columns`."""
         import polars as pl
 
-        wanted = keys.select("key").unique()
-        parts = [self._later.join(wanted, on="key", how="semi")]
-        parts += [self.checkpoint.about(wanted)] if self.checkpoint else []
+        wanted, read = keys.select("key").unique(), ("key", "version", *columns)
+        parts = [self._later.select(read).join(wanted, on="key", how="semi")]
+        parts += [self.checkpoint.about(wanted, read)] if self.checkpoint else []
         return pl.concat(parts).sort("version")
 
     def judge(self, found: pl.DataFrame) -> pl.DataFrame:
@@ -175,18 +203,15 @@ class Ledger:
         """
         import polars as pl
 
-        newest = self.records(found).unique("key", keep="last", maintain_order=True)
-        said = newest.select(
-            "key",
-            *(pl.col(name).alias(f"its_{name}") for name in ("etag", "size_bytes")),
-            *("outcome", "attempts", "reason", "read_as", "committed_at", "version"),
-        )
+        facts = ("outcome", "attempts", "reason", "read_as", "committed_at")
+        records = self.records(found, ("etag", "size_bytes", *facts))
+        newest = records.unique("key", keep="last", maintain_order=True)
+        said = newest.rename({"etag": "its_etag", "size_bytes": "its_size_bytes"})
         joined = found.join(said, on="key", how="left", maintain_order="left")
         same = (pl.col("etag") == pl.col("its_etag")) & (pl.col("size_bytes") == pl.col("its_size_bytes"))
-        facts = ("outcome", "attempts", "reason", "read_as", "committed_at", "version")
         return joined.select(
             *found.columns,
-            *(pl.when(same).then(pl.col(name)).alias(name) for name in facts),
+            *(pl.when(same).then(pl.col(name)).alias(name) for name in (*facts, "version")),
             pl.col("its_etag").is_not_null().alias("known"),
         )
 
@@ -205,7 +230,7 @@ class Ledger:
         """The hash of the newest ingested content of some keys."""
         import polars as pl
 
-        taken = self.records(keys).filter(pl.col("outcome") == TAKEN)
+        taken = self.records(keys, ("outcome", "sha256")).filter(pl.col("outcome") == TAKEN)
         return dict(taken.unique("key", keep="last", maintain_order=True).select("key", "sha256").iter_rows())
 
     def data_after(self, version: int) -> list[LedgerEntry]:
@@ -254,8 +279,9 @@ def commit(lake: Lake, table: TableId, entry: LedgerEntry) -> bool:
 
 
 def keep_short(lake: Lake, ledger: Ledger) -> Ledger:
-    """Write a checkpoint where many entries lie behind the last one; what the ledger says stays the same."""
-    if len(ledger.entries) < ENTRIES_BETWEEN_CHECKPOINTS:
+    """Write a checkpoint where many entries or files lie behind the last one; what the ledger says stays the same."""
+    files = sum(len(entry.files) + len(entry.left) for entry in ledger.entries)
+    if len(ledger.entries) < ENTRIES_BETWEEN_CHECKPOINTS and files < FILES_BETWEEN_CHECKPOINTS:
         return ledger
     return Ledger(ledger.table, [], write_checkpoint(lake, ledger.table, ledger.checkpoint, ledger.entries))
 

@@ -43,7 +43,7 @@ def records_schema() -> dict[str, Any]:
     kinds: dict[str, Any] = {"key": pl.String, "version": pl.Int64, "outcome": pl.String}
     kinds |= dict.fromkeys(text, pl.String)
     kinds |= dict.fromkeys(("size_bytes", "rows", "attempts"), pl.Int64)
-    return {**kinds, "fenced": pl.List(pl.String), "columns": pl.List(pl.String)}
+    return {**kinds, "fenced": pl.List(pl.String), "columns": pl.List(pl.String), "supersedes": pl.List(pl.String)}
 
 
 def as_records(entries: Sequence[LedgerEntry]) -> pl.DataFrame:
@@ -84,15 +84,16 @@ class Checkpoint:
                 raise
             return False
 
-    def about(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """The records of some keys (a frame with a column `key`)."""
+    def about(self, keys: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns of the records of some keys (a frame with a column `key`)."""
         import polars as pl
 
         if not keys.height:
-            return pl.DataFrame(schema=records_schema())
+            return pl.DataFrame(schema=records_schema()).select(columns)
         between = pl.col("key").is_between(pl.lit(keys["key"].min()), pl.lit(keys["key"].max()))
         # Streamed: what is held is the answer, not the checkpoint.
-        return self.records.filter(between).join(keys.lazy(), on="key", how="semi").collect(engine="streaming")
+        wanted = self.records.select(columns).filter(between).join(keys.lazy(), on="key", how="semi")
+        return wanted.collect(engine="streaming")
 
     @cached_property
     def entries(self) -> pl.DataFrame:

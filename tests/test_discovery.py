@@ -492,3 +492,93 @@ def test_a_tick_asks_the_store_for_no_more_pages_than_its_limit_needs(
     go_round(s3_lake, "shop", cursor, max_keys=2, now=utc_now())
     assert asked == [None, "landing/shop/items/1.csv"]
     assert landing_tick.window(s3_lake, "landing/shop/", after=None, limit=5).height == 5
+
+
+# -- cleaning up ----------------------------------------------------------------------------------------------------
+
+
+def names(lake: Lake, prefix: str) -> set[str]:
+    return {found.key.removeprefix(prefix) for found in lake.objects(prefix)}
+
+
+@pytest.mark.parametrize("clean_source", ["keep", "move", "delete"])
+def test_files_whose_rows_are_published_stay_move_or_go_as_declared(
+    any_lake: Lake, tmp_path: Path, clean_source: str
+) -> None:
+    defs = items(tmp_path, clean_source=clean_source)
+    land(any_lake, "shop", files("a.csv", "deep/er/b.csv"))
+    content = any_lake.read(f"{TABLE.landing}a.csv")
+    run_well(defs, "shop")
+    assert names(any_lake, TABLE.landing) == {"a.csv", "deep/er/b.csv"}, "silver was not published yet"
+    land(any_lake, "shop", files("c.csv"))
+
+    run_well(defs, "shop")
+
+    kept = {"keep": {"a.csv", "deep/er/b.csv", "c.csv"}}.get(clean_source, {"c.csv"})
+    assert names(any_lake, TABLE.landing) == kept
+    moved = {"move": {"a.csv", "deep/er/b.csv"}}.get(clean_source, set())
+    assert names(any_lake, TABLE.landing_archive) == moved
+    if moved:
+        assert any_lake.read(f"{TABLE.landing_archive}a.csv") == content
+    run_well(defs, "shop")
+    assert set(in_silver(any_lake)) == {"a.csv", "deep/er/b.csv", "c.csv"}
+
+
+def test_a_file_stays_until_silver_holds_its_rows(lake: Lake, tmp_path: Path) -> None:
+    defs = items(tmp_path, clean_source="delete")
+    land(lake, "shop", files("a.csv"))
+    for _ in range(2):
+        run_well(defs, "shop", asset_selection=[dg.AssetKey(TABLE.bronze_key)])
+    assert names(lake, TABLE.landing) == {"a.csv"}
+    for _ in range(2):
+        run_well(defs, "shop")
+    assert names(lake, TABLE.landing) == set()
+
+
+def test_a_young_file_one_that_failed_and_one_uploaded_anew_stay(lake: Lake, tmp_path: Path) -> None:
+    land(lake, "shop", {**files("a.csv"), "items/bad.csv": "colour\n1\n", "items/readme.md": "x"})
+    run_well(items(tmp_path / "late", clean_source="delete", clean_source_after_days=1), "shop")
+    for _ in range(3):
+        run(items(tmp_path / str(utc_now().timestamp()), clean_source="delete", clean_source_after_days=1), "shop")
+    assert "a.csv" in names(lake, TABLE.landing)
+    land(lake, "shop", files("a.csv", label="new"))
+    defs = items(tmp_path / "now", clean_source="delete", on_change="skip")
+    for _ in range(3):
+        run_well(defs, "shop")
+    assert names(lake, TABLE.landing) == {"a.csv", "bad.csv", "readme.md"}
+
+
+def test_two_contents_of_one_name_are_both_kept_in_the_archive(any_lake: Lake, tmp_path: Path) -> None:
+    defs = items(tmp_path, clean_source="move")
+    for label in ("one", "two"):
+        land(any_lake, "shop", files("a.csv", label=label))
+        for _ in range(2):
+            run_well(defs, "shop")
+        assert names(any_lake, TABLE.landing) == set()
+    kept = {any_lake.read(found.key) for found in any_lake.objects(TABLE.landing_archive)}
+    assert kept == {files("a.csv", label=label)["items/a.csv"].encode() for label in ("one", "two")}
+
+
+def test_a_run_killed_between_copy_and_delete_is_followed_by_one_that_goes_on(any_lake: Lake, tmp_path: Path) -> None:
+    defs = items(tmp_path, clean_source="move")
+    land(any_lake, "shop", files("a.csv"))
+    run_well(defs, "shop")
+    any_lake.copy(f"{TABLE.landing}a.csv", f"{TABLE.landing_archive}a.csv")
+    run_well(defs, "shop")
+    assert names(any_lake, TABLE.landing) == set()
+    assert names(any_lake, TABLE.landing_archive) == {"a.csv"}
+    run_well(defs, "shop")
+    assert in_silver(any_lake) == {"a.csv": "x"}
+
+
+def test_many_files_with_new_columns_are_left_out_where_that_is_declared(lake: Lake, tmp_path: Path) -> None:
+    defs = items(tmp_path, schema_evolution="fail_on_new_columns")
+    land(lake, "shop", files("a.csv"))
+    run_well(defs, "shop")
+    wider = {f"items/wide{number}.csv": f"item_id,label,colour\n{number},x,red\n" for number in range(7)}
+    land(lake, "shop", {**wider, **files("b.csv")})
+    result = run_well(defs, "shop")
+    assert set(in_silver(lake)) == {"a.csv", "b.csv"}
+    assert metadata(result, "bronze_items")["files_failed"] == 7
+    run_well(items(tmp_path / "open"), "shop")
+    assert len(in_silver(lake)) == 9

@@ -11,7 +11,8 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowforge_assets.table_spec import Column, CsvOptions, TableSpec
+from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, create_views, quarantine_id, surrogate_key
 from flowforge_assets.transforms.merge import merge
 from flowforge_checks.books import Books
@@ -36,7 +37,7 @@ QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 SPEC = TableSpec(
     id=TableId("w", "t"),
     files="*.csv",
-    csv=CsvOptions(),
+    file=FileOptions(),
     columns=(
         Column(name="k1"),
         Column(name="k2"),

@@ -27,6 +27,15 @@ def as_written(kind: Any) -> dg.Resolver:
     return dg.Resolver(lambda _context, value: value, model_field_type=kind)
 
 
+def rendered(kind: type[BaseModel]) -> dg.Resolver:
+    """Take a nested value with the templates in its texts rendered; None where it is not given."""
+
+    def render(context: dg.ResolutionContext, value: BaseModel | None) -> BaseModel | None:
+        return None if value is None else kind(**context.resolve_value(value.model_dump()))
+
+    return dg.Resolver(render, model_field_type=kind | None)
+
+
 class Freshness(BaseModel):
     """When a table is late: `fail_after_hours` since its last materialization, or a deadline by cron."""
 

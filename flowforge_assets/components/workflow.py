@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.components.model import Model, known_tables
-from flowforge_assets.components.part import Part, all_parts, require_unique
+from flowforge_assets.components.part import AsWritten, Part, all_parts, rendered, require_unique
 from flowforge_assets.components.table import Table
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_resources.layout import ModelId
+from flowforge_resources.notifications import Notifications
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -41,6 +42,10 @@ class Workflow(Part):
         ge=1,
         description="Landing objects one look goes through; the next look goes on behind them, round after round. 1,000 cost one request.",
     )
+    notifications: Annotated[AsWritten[Notifications] | None, rendered(Notifications)] = Field(
+        default=None,
+        description="A queue that tells of new files, so that landing is listed now and then only. Default: landing is listed at each look.",
+    )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process",
         description="`in_process` runs small workflows in seconds; `multiprocess` runs steps side by side, at a second or so each.",
@@ -65,6 +70,7 @@ class Workflow(Part):
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
                 max_keys_per_tick=self.max_keys_per_tick,
+                notifications=self.notifications,
                 status=status,
             )
         ]
