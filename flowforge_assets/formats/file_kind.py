@@ -9,8 +9,8 @@ from flowforge_assets.formats.compression import ZIP, workbook
 from flowforge_assets.formats.csv_detect import detect
 from flowforge_assets.formats.csv_source import Source, decode, sniff_encoding
 from flowforge_assets.formats.fixed_width import looks_fixed, usual_line
-from flowforge_assets.formats.json_array import wrapper_key
 from flowforge_assets.formats.json_cells import NotJsonError, scan
+from flowforge_assets.formats.json_wrapper import wrapper_key
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:
