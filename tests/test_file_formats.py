@@ -178,7 +178,12 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=6
 )
-objects = st.dictionaries(st.text(min_size=1).filter(lambda key: not key.startswith("_")), values, max_size=4)
+keys = st.text(min_size=1).filter(lambda key: not key.startswith("_"))
+records_of_any_kind = st.one_of(
+    st.lists(st.dictionaries(keys, values, max_size=4), min_size=1, max_size=5),
+    st.lists(st.dictionaries(keys, scalars, max_size=4), min_size=1, max_size=5),
+    st.lists(st.fixed_dictionaries({"a": st.integers(), "b": st.text(), "c": st.booleans()}), min_size=1, max_size=5),
+)
 
 
 def as_text(value: object, raw: str) -> str | None:
@@ -191,16 +196,16 @@ def dumped(value: object, ascii_only: bool) -> str:
     return json.dumps(value, ensure_ascii=ascii_only).replace("\u2028", "\\u2028")
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(objects, min_size=1, max_size=5), st.booleans(), st.sampled_from(["ndjson", "json"]))
+@settings(max_examples=100, deadline=None)
+@given(records_of_any_kind, st.booleans(), st.sampled_from(["ndjson", "json"]))
 def test_any_json_value_comes_back_as_the_text_that_stood(folder, records, ascii_only, kind):
     lines = [dumped(record, ascii_only) for record in records]
     text = "\n".join(lines) if kind == "ndjson" else "[" + ",\n".join(lines) + "]"
     found, rows = read(folder, text.encode("utf-8", "surrogatepass"), format=kind)
     expected = [{key: as_text(value, dumped(value, ascii_only)) for key, value in record.items()} for record in records]
-    keys = list(dict.fromkeys(key for record in records for key in record))
-    assert len(found.columns) == len(keys)
-    assert [list(row.values()) for row in cells(rows)] == [[record.get(key) for key in keys] for record in expected]
+    names = list(dict.fromkeys(key for record in records for key in record))
+    assert len(found.columns) == len(names)
+    assert [list(row.values()) for row in cells(rows)] == [[record.get(key) for key in names] for record in expected]
     assert found.account.balanced
 
 
@@ -225,6 +230,11 @@ def test_a_line_that_is_no_object_is_rescued_with_its_number(folder):
     assert [(n["line"], n["raw"]) for n in rescued(rows)] == [(3, '{"a":'), (4, "[1]"), (5, '{"a":2} x')]
     assert found.account.balanced
     assert (found.account.blank, found.account.rescued, found.account.rows) == (1, 3, 2)
+
+
+def test_a_broken_first_line_and_commas_between_lines_do_no_harm(folder):
+    _, rows = read(folder, '{broken\n{"a":1},\n{"a":2}\n')
+    assert [row["a"] for row in rows] == [None, "1", "2"]
 
 
 def test_of_a_key_that_comes_twice_the_last_value_stands(folder):
@@ -477,7 +487,7 @@ def test_declared_widths_and_positions_are_obeyed(folder):
     text = "".join(f"{i:04}{'AB':<5}X{i:>5}\n" for i in range(3))
     _, rows = read(folder, text, widths=[4, 5, 1, 5], csv={"header": False})
     assert list(cells(rows)[2].values()) == ["0002", "AB", "X", "2"]
-    _, rows = read(folder, text, positions=["id:1-4", "n:11-15"], csv={"header": False})
+    _, rows = read(folder, text, positions=["id:1-4", "n:11-15"])
     assert cells(rows)[2] == {"id": "0002", "n": "2"}
     assert "between the columns" in str(rescued(rows)[0]["why"])
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.formats.cell_range import parse_range, range_name
 from flowforge_assets.formats.csv_detect import NO_PINS
 from flowforge_assets.formats.excel_errors import error_cells
-from flowforge_assets.formats.table_rows import Line, TableRead, find_table, padded
+from flowforge_assets.formats.table_rows import HEAD_LINES, TAIL_LINES, Line, TableRead, find_table, padded
 from flowforge_resources.errors import BadFileError, did_you_mean
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_excel(
         "merged_cells": len(merged),
         "merged_ranges": merged[:MAX_SHOWN],
     }
-    return TableRead(find_table(lines.lines(), pins), lines.lines, decided)
+    return TableRead(find_table(lines.sampled(), pins), lines.lines, decided)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,20 @@ class _Sheet:
     window: _Window
     errors: Mapping[tuple[int, int], str]
 
+    def sampled(self) -> Iterator[Line]:
+        """Yield the first and the last rows."""
+        return self._rows(range(self.window.top + HEAD_LINES, self.window.bottom - TAIL_LINES))
+
     def lines(self) -> Iterator[Line]:
         """Yield the rows of the window."""
+        return self._rows(range(0))
+
+    def _rows(self, left_out: range) -> Iterator[Line]:
         window = self.window
         for row, values in enumerate(self.sheet.iter_rows()):
             if row > window.bottom:
                 return
-            if row >= window.top:
+            if row >= window.top and row not in left_out:
                 cells = self._cells(row, values)
                 yield Line(row + 1, cells, "\t".join(cell or "" for cell in cells).strip("\t"))
 

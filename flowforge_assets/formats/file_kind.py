@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from flowforge_assets.formats.compression import ZIP, workbook
 from flowforge_assets.formats.csv_detect import detect
 from flowforge_assets.formats.csv_source import Source, decode, sniff_encoding
-from flowforge_assets.formats.fixed_width import looks_fixed
-from flowforge_assets.formats.json_array import wrapper_key
+from flowforge_assets.formats.fixed_width import looks_fixed, usual_line
 from flowforge_assets.formats.json_cells import NotJsonError, scan
+from flowforge_assets.formats.json_wrapper import wrapper_key
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def text_kind(path: Path, pinned: CsvOptions, name: str) -> tuple[Format, CsvDia
     if found:
         return found, None
     dialect = detect(path, pinned=pinned)
-    undecided = pinned.delimiter is None and (dialect.width <= 1 or not dialect.delimiter.strip(" "))
+    undecided = pinned.delimiter is None and (
+        dialect.width <= 1 or not dialect.delimiter.strip(" :") or dialect.delimiter not in usual_line(path)
+    )
     return ("fixed_width", None) if undecided and looks_fixed(path) else ("csv", dialect)
 
 
@@ -85,11 +87,12 @@ def _json_kind(head: str) -> Format | None:
     first = text.split("\n", 1)[0].rstrip()
     if text.startswith("["):
         return "json" if _begins_objects(text[1:]) else None
-    if not text.startswith("{") or not re.match(r'\{\s*(?:"|\}|$)', text):
+    if not text.startswith("{"):
         return None
     whole = _ends_at(first)
     if whole is None:
-        return "json" if _open_object(text) else "ndjson" if _later_line(text) else None
+        document = re.match(r'\{\s*["}]', text) and _open_object(text)
+        return "json" if document else "ndjson" if _later_line(text) else None
     alone = not text[len(first) :].strip()
     return "json" if whole and alone and wrapper_key(text) else "ndjson"
 

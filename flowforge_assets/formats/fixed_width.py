@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_detect import NO_PINS
@@ -17,7 +17,7 @@ from flowforge_assets.formats.csv_source import Source, decode
 from flowforge_assets.formats.file_read import own_names
 from flowforge_assets.formats.ndjson import text_encoding
 from flowforge_assets.formats.positions import Field
-from flowforge_assets.formats.table_rows import Line, Table, TableRead, find_table
+from flowforge_assets.formats.table_rows import HEAD_LINES, Line, Table, TableRead, find_table
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.formats.csv_options import CsvOptions
 
-HEAD_BYTES = 256 << 10
+HEAD_BYTES, TAIL_BYTES = 256 << 10, 32 << 10
 SAMPLE_LINES = 1000
 MIN_LINES = 3
 RULER = re.compile(r"[-=+| ]*(?:-{2,}|={2,})[ +|][-=+| ]*")
@@ -46,11 +46,10 @@ def read_fixed_width(
     found = tuple(fields) or detect_fields(sample)
     if len(found) < 2 and not fields:  # noqa: PLR2004 -- one column is what any text has
         raise BadFileError(
-            name or path.name, "no columns of blanks run down its lines.", "Declare `widths` or `columns`."
+            name or path.name, "no columns of blanks run down its lines.", "Declare `widths` or `positions`."
         )
     lines = _Lines(source, encoding, bom, found, 0 if fields else _usual_length(sample))
-    table = find_table(lines.lines(), pinned)
-    table = _renamed(table, found)
+    table = _renamed(find_table(lines.sampled(), _pins(pinned, lines)), found)
     positions = [f"{field.start + 1}-{field.end or ''}" for field in found]
     return TableRead(table, lines.lines, {"format": "fixed_width", "encoding": encoding, "positions": positions})
 
@@ -64,6 +63,23 @@ def looks_fixed(path: Path) -> bool:
     if any(RULER.fullmatch(line) for line in sample[:20]):
         return len(detect_fields(sample)) > 1
     return bool(_usual_length(sample)) and any(_wide_gap(sample, field.start) for field in detect_fields(sample)[1:])
+
+
+def _pins(pinned: CsvOptions, lines: _Lines) -> CsvOptions:
+    """Expect no header where the names are declared, unless the first line has them too."""
+    names = [field.name.casefold() for field in lines.fields]
+    if not all(names) or pinned.header is not None:
+        return pinned
+    first = next((line.cells for line in lines.lines() if any(line.cells)), [])
+    there = names == [(cell or "").casefold() for cell in first]
+    return pinned.model_copy(update={"header": there})
+
+
+def usual_line(path: Path) -> str:
+    """Return the first line that is as long as most are: the header, or a row."""
+    source = Source(path)
+    sample = _sample(source, *text_encoding(source))
+    return next(iter(_usual(sample)), "")
 
 
 def _wide_gap(sample: Sequence[str], start: int) -> bool:
@@ -84,18 +100,21 @@ def detect_fields(sample: Sequence[str]) -> tuple[Field, ...]:
         starts = _after_blanks([ruler.replace("+", " ").replace("|", " ")])
     else:
         lines = _usual(sample)
-        starts = [start for start in _after_blanks(lines) if _is_edge(lines, start)]
+        found = _after_blanks(lines)
+        starts = [
+            start for start, stop in pairwise([*found, None]) if start is not None and _is_edge(lines, start, stop)
+        ]
     return tuple(Field("", start, end) for start, end in pairwise([0, *starts[1:], None]) if start is not None)
 
 
-def _is_edge(lines: Sequence[str], start: int) -> bool:
-    """Tell a column's edge from a blank that two words happen to share: it is wide, under a name, or often touched."""
+def _is_edge(lines: Sequence[str], start: int, stop: int | None) -> bool:
+    """Tell a column's edge from a blank that two words happen to share: wide, or under a name and often touched."""
     if all(not line[max(start - 2, 0) : start].strip(" ") for line in lines):
         return True
-    if lines[0][start : start + 1].isalpha():
-        return True
+    if not lines[0][start:stop].strip(" "):
+        return False
     touched = sum(1 for line in lines if line[start - 2 : start - 1].strip(" ") or line[start : start + 1].strip(" "))
-    return touched >= len(lines) * 0.6
+    return lines[0][start : start + 1].isalpha() or touched >= len(lines) * 0.6
 
 
 def _usual(sample: Sequence[str]) -> list[str]:
@@ -131,7 +150,7 @@ def _renamed(table: Table, fields: Sequence[Field]) -> Table:
 class _Lines:
     source: Source
     encoding: str
-    bom: int
+    start: int
     fields: tuple[Field, ...]
     usual_length: int = 0
 
@@ -151,6 +170,14 @@ class _Lines:
                 odd = "there is text between the columns"
             yield Line(number, cells, text, odd, "a ruler" if RULER.fullmatch(text) else "")
 
+    def sampled(self) -> Iterator[Line]:
+        """Yield the first and the last lines."""
+        yield from islice(self.lines(), HEAD_LINES)
+        start = self.source.size - TAIL_BYTES & ~3
+        if start > HEAD_BYTES:
+            tail = _Lines(self.source, self.encoding, start, self.fields, self.usual_length)
+            yield from islice(tail.lines(), 1, None)
+
     def _gaps(self) -> list[slice]:
         """Return what lies before and between the columns."""
         edges = [(0, self.fields[0].start), *((a.end or 0, b.start) for a, b in pairwise(self.fields))]
@@ -158,7 +185,7 @@ class _Lines:
 
     def _texts(self) -> Iterator[str]:
         carry = ""
-        for block in self.source.utf8_blocks(self.encoding, self.bom, self.source.size):
+        for block in self.source.utf8_blocks(self.encoding, self.start, self.source.size):
             *whole, carry = (carry + block.decode("utf-8", "surrogatepass")).split("\n")
             yield from (line.removesuffix("\r") for line in whole)
         if carry:

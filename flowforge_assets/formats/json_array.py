@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
 from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
-from flowforge_assets.formats.json_cells import NotJsonError, cells_at, scan
+from flowforge_assets.formats.json_cells import NotJsonError, cells_at, rows_of_elements, scan
+from flowforge_assets.formats.json_wrapper import wrapper_key
 from flowforge_assets.formats.ndjson import BLANK, text_encoding
 from flowforge_assets.formats.text_parts import PartsRead, PartWriter
 from flowforge_resources.errors import BadFileError, did_you_mean
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 MAX_VALUE_CHARS = 64 << 20
 PIECE_CHARS = 1 << 20
-WRAPPERS = frozenset({"data", "results", "records", "rows", "value", "features"})
 _SPACE = re.compile(f"[{BLANK}]*").match
 
 
@@ -65,6 +65,7 @@ class _Text:
     at: int = 0
     line: int = 1
     last: str = "\n"
+    blocks_read: int = 0
 
     @property
     def lines(self) -> int:
@@ -76,6 +77,7 @@ class _Text:
         block = next((block for block in self.blocks if block), "")
         self.text, self.at = self.text[self.at :] + block, 0
         self.last = block[-1:] or self.last
+        self.blocks_read += 1
         return bool(block)
 
     def move(self, end: int) -> None:
@@ -147,6 +149,7 @@ class _Document:
     writer: PartWriter
     file: str
     seen: list[str] = field(default_factory=list)
+    tried: int = 0
 
     def read(self, path: tuple[str, ...] | None) -> str:
         """Read all; return where the rows were found."""
@@ -169,11 +172,26 @@ class _Document:
         if self.text.skip("]"):
             return
         while True:
-            self._element("an element that is no object")
+            if not self._bulk():
+                self._element("an element that is no object")
             if self.text.skip("]"):
                 return
             if not self.text.skip(","):
                 raise NotJsonError("a comma or ] is missing", self.text.at, open_ended=False)
+
+    def _bulk(self) -> bool:
+        """Take all elements that lie whole in the buffer, if they are plain; tried once a block."""
+        text = self.text
+        if self.tried == text.blocks_read:
+            return False
+        self.tried = text.blocks_read
+        text.peek()
+        cut = text.text.rfind("}", text.at) + 1
+        rows = rows_of_elements(text.text[text.at : cut]) if cut else None
+        if not rows or not self.writer.rows(rows, cut - text.at):
+            return False
+        text.move(cut)
+        return True
 
     def _element(self, why_not: str) -> None:
         self.text.peek()
@@ -261,31 +279,3 @@ class _Document:
             if raw.strip(BLANK):
                 self.writer.account.rescued += raw.rstrip("\n").count("\n")
                 self._aside(line, raw, why)
-
-
-def wrapper_key(head: str) -> str | None:
-    """Return the key of an object whose array of objects is the table, by the beginning of the document.
-
-    It is the object's only key, or one that by custom holds the rows, and the object is all of the document.
-    """
-    arrays = [key for key, opening in re.findall(r'"([^"\\]*)"\s*:\s*(\[\s*\{)', head[: 64 << 10]) if opening]
-    first = re.match(r'\s*\{\s*"([^"\\]*)"\s*:\s*\[\s*\{', head)
-    named = next((key for key in arrays if key.lower() in WRAPPERS and _top_level(head, key)), None)
-    return named or (first.group(1) if first and _only_key(head) else None)
-
-
-def _top_level(head: str, key: str) -> bool:
-    """Tell whether a key is one of the outermost object's."""
-    before = head[: head.index(f'"{key}"')]
-    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", before)
-    return sum(map(bare.count, "{[")) - sum(map(bare.count, "}]")) == 1
-
-
-def _only_key(head: str) -> bool:
-    """Tell whether the first key's value runs to the end of the object, as far as the head shows."""
-    start = head.index("[")
-    try:
-        end = scan(head, start)[1]
-    except NotJsonError as error:
-        return error.open_ended
-    return bool(re.match(r"\s*\}\s*$", head[end:]))

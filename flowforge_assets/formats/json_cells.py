@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str, strict=False)
 _SCAN = _DECODER.scan_once  # type: ignore[attr-defined]
-_SPACE = re.compile(r"[ \t\n\r]*").match
+_BLANK = r"[ \t\n\r]*"
+_PAIR = re.compile(
+    rf'[ \t\n\r,]*"([^"\\]*(?:\\.[^"\\]*)*)"{_BLANK}:{_BLANK}(?:"([^"\\]*)"|([^"{{\[ \t\n\r,}}]+))?', re.DOTALL
+).match
+_SPACED = re.compile(r'"[ \t\r]+:').search
 _KEYS = re.compile(r'"\s*:').findall
 _HALF_PAIR = re.compile("[\ud800-\udfff]").search
 
@@ -71,25 +75,57 @@ def _plain(text: str, start: int, end: int, keys: int) -> bool:
     return text.count(":", start, end) == keys or len(_KEYS(text[start:end])) == keys
 
 
+def rows_of_lines(text: str) -> list[Row] | None:
+    """Return the rows of whole lines at once, three times as fast as one by one; None unless that is surely right.
+
+    Each line begins and ends with a brace of its own, and there are no others, so no value runs over two lines.
+    """
+    text = text.strip()
+    lines = text.count("}\n{") + text.count("}\r\n{") + 1
+    if text.count("\n") + 1 != lines or not (text.startswith("{") and text.endswith("}")):
+        return None
+    rows = rows_of_elements(text.replace("\n", ","))
+    return rows if rows is not None and len(rows) == lines else None
+
+
+def rows_of_elements(text: str) -> list[Row] | None:
+    """Return the rows of objects joined by commas; None unless all are flat and none has a key twice.
+
+    There are as many braces as objects, so none is nested; and as many key ends as keys, so none came twice.
+    """
+    if "[" in text or "\\ud" in text or "\\uD" in text:
+        return None
+    try:
+        rows, end = scan(f"[{text}]", 0)
+    except NotJsonError:
+        return None
+    if not isinstance(rows, list) or end != len(text) + 2 or len(rows) != text.count("{"):
+        return None
+    once = text.count('":') == sum(map(len, rows)) and not _SPACED(text)
+    return rows if once and all(type(row) is dict for row in rows) else None
+
+
 def _exact(text: str, start: int, line: int) -> tuple[Row, int, list[Note]]:
     """Walk the pairs of an object that is known to be valid."""
     cells: Row = {}
     notes: list[Note] = []
-    pairs: dict[str, tuple[int, int]] = {}
-    at = _SPACE(text, start + 1).end()  # type: ignore[union-attr]
-    while text[at] != "}":
-        begin = at
-        key, at = _string(text, at)
-        at = _SPACE(text, _SPACE(text, at).end() + 1).end()  # type: ignore[union-attr]
-        value, end = _value(text, at)
-        if key in pairs:
-            notes.append(_note(text, *pairs[key], start, line, "the key comes again, its last value stands"))
-        if isinstance(value, _Escaped):
-            notes.append(_note(text, begin, end, start, line, "half of a surrogate pair, kept escaped"))
-        cells[key], pairs[key] = value, (begin, end)
-        at = _SPACE(text, end).end()  # type: ignore[union-attr]
-        at = _SPACE(text, at + 1).end() if text[at] == "," else at  # type: ignore[union-attr]
-    return cells, at + 1, notes
+    begun: dict[str, int] = {}
+    at = start + 1
+    while found := _PAIR(text, at):
+        begin, at = at, found.end()
+        key, value, word = found.groups()
+        if "\\" in key:
+            key = _string(text, text.index('"', begin))[0]
+        if word is not None:
+            value = None if word == "null" else word
+        elif value is None:
+            value, at = _value(text, at)
+            if isinstance(value, _Escaped):
+                notes.append(_note(text, begin, start, line, "half of a surrogate pair, kept escaped"))
+        if key in cells:
+            notes.append(_note(text, begun[key], start, line, "the key comes again, its last value stands"))
+        cells[key], begun[key] = value, begin
+    return cells, text.index("}", at) + 1, notes
 
 
 class _Escaped(str):
@@ -98,8 +134,13 @@ class _Escaped(str):
     __slots__ = ()
 
 
-def _note(text: str, begin: int, end: int, start: int, line: int, why: str) -> Note:  # noqa: PLR0917
-    return Note(line + text.count("\n", start, begin), text[begin:end], why)
+def _note(text: str, begin: int, start: int, line: int, why: str) -> Note:
+    """Return the pair that begins after a comma or blank, verbatim."""
+    found = _PAIR(text, begin)
+    end = found.end() if found else begin
+    end = _value(text, end)[1] if text[end - 1] in ": \t\n\r" else end
+    first = text.index('"', begin)
+    return Note(line + text.count("\n", start, first), text[first:end], why)
 
 
 def _string(text: str, at: int) -> tuple[str, int]:
@@ -107,8 +148,9 @@ def _string(text: str, at: int) -> tuple[str, int]:
     return (_Escaped(text[at + 1 : end - 1]) if _HALF_PAIR(value) else value), end
 
 
-def _value(text: str, at: int) -> tuple[str | None, int]:
+def _value(text: str, at: int) -> tuple[str, int]:
+    """Return a string with escapes, or a nested value's text."""
     if text[at] == '"':
         return _string(text, at)
     end = _SCAN(text, at)[1]
-    return (None if text[at] == "n" else text[at:end]), end
+    return text[at:end], end

@@ -1,6 +1,6 @@
 """NDJSON (JSON Lines): one object a line. A line that is none goes to `_rescued` verbatim, with its number and why.
 
-The whole file is read once, into scratch: a key may come first in the last line.
+A comma after the object is passed over. The whole file is read once, into scratch: a key may come first in the last line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source, sniff_encoding
 from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
-from flowforge_assets.formats.json_cells import NotJsonError, cells_at
+from flowforge_assets.formats.json_cells import NotJsonError, cells_at, rows_of_lines
 from flowforge_assets.formats.text_parts import PartsRead, PartWriter
 
 if TYPE_CHECKING:
@@ -29,11 +29,18 @@ def read_ndjson(
     source, writer = Source(path), PartWriter(scratch_folder, "ndjson", max_columns)
     name, bom = text_encoding(source, encoding)
     number = 0
-    for text, ends in _lines(source, name, bom):
-        number += ends
-        _take(writer, text, number if ends else number + 1)
-    writer.account.lines = number
-    writer.account.redecoded = source.redecoded
+    for block in _blocks(source, name, bom):
+        rows = rows_of_lines(block)
+        if rows is not None and writer.rows(rows, len(block)):
+            number += len(rows)
+            continue
+        *lines, piece = block.split("\n")
+        for number, line in enumerate(lines, number + 1):  # noqa: B020 -- the count goes on
+            _take(writer, line, number)
+        if piece:
+            _take(writer, piece, number + 1)
+    account = writer.account
+    account.lines, account.redecoded = number, source.redecoded
     return writer.finished({"format": "ndjson", "encoding": name})
 
 
@@ -44,18 +51,20 @@ def text_encoding(source: Source, pinned: str | None = None) -> tuple[str, int]:
     return pinned or found, bom
 
 
-def _lines(source: Source, encoding: str, bom: int) -> Iterator[tuple[str, bool]]:
-    """Yield lines, and whether each is the end of its line: one longer than memory allows comes in pieces."""
+def _blocks(source: Source, encoding: str, bom: int) -> Iterator[str]:
+    """Yield whole lines, each with its end; one that is longer than memory allows comes in pieces without."""
     carry = ""
     for block in source.utf8_blocks(encoding, bom, source.size, BLOCK_BYTES):
-        *whole, carry = (carry + block.decode("utf-8", errors="surrogatepass")).split("\n")
-        for line in whole:
-            yield line, True
+        text = carry + block.decode("utf-8", errors="surrogatepass")
+        cut = text.rfind("\n") + 1
+        carry = text[cut:]
+        if cut:
+            yield text[:cut]
         if len(carry) > MAX_LINE_CHARS:
-            yield carry, False
+            yield carry
             carry = ""
     if carry:
-        yield carry, True
+        yield f"{carry}\n"
 
 
 def _take(writer: PartWriter, line: str, number: int) -> None:
@@ -69,7 +78,7 @@ def _take(writer: PartWriter, line: str, number: int) -> None:
     except NotJsonError as error:
         _aside(writer, line, number, f"not JSON: {error.why}")
         return
-    if cells is None or end < len(text):
+    if cells is None or text[end:].strip(BLANK) not in {"", ","}:
         _aside(writer, line, number, "not a JSON object" if cells is None else "more than one JSON value in a line")
         return
     writer.row(cells, len(text), number, notes)

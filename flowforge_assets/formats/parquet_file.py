@@ -72,7 +72,7 @@ def read_parquet(path: Path, *, name: str | None = None) -> ParquetRead:
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         raise BadFileError(
             name or path.name,
-            f"it begins as a Parquet file and cannot be read as one: {str(error).splitlines()[0].rstrip('.')}.",
+            f"it cannot be read as a Parquet file: {str(error).splitlines()[0].rstrip('.')}.",
             "Upload it again, whole and not encrypted.",
         ) from error
     return ParquetRead(path, pl.Schema(schema), footer.num_rows, footer.num_row_groups)

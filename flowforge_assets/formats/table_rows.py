@@ -66,7 +66,10 @@ class Table:
 
 
 def find_table(lines: Iterable[Line], pinned: CsvOptions) -> Table:
-    """Decide which of the lines are the table; what is pinned (header, skip_lines, footer_lines, comment) is obeyed."""
+    """Decide which of the lines (the first and last will do) are the table; what is pinned is obeyed.
+
+    Of what can be pinned for CSV that is header, skip_lines, footer_lines and comment.
+    """
     source = iter(lines)
     head = list(islice(source, HEAD_LINES))
     tail = deque(source, maxlen=TAIL_LINES)

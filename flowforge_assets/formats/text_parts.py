@@ -7,6 +7,7 @@ A row is a mapping of texts. A new column starts a new part; the frame gives ear
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH_BYTES, BATCH_ROWS, BATCH_CELLS = 4 << 20, 32_768, 2 << 20
 Row = dict[str, str | bool | None]
+_WORDS: dict[str | bool | None, str] = {True: "true", False: "false"}
 
 
 @dataclass(slots=True)
@@ -89,6 +91,18 @@ class PartWriter:
             self.account.repaired += 1
         self._append(cells, self.account.rows, size_bytes, notes)
 
+    def rows(self, rows: list[Row], size_bytes: int) -> bool:
+        """Take rows at once; False, and nothing taken, if they have more keys than may be."""
+        keys = self._keys | dict.fromkeys(chain.from_iterable(rows))
+        if len(keys) > self.max_columns or len(keys) * len(rows) > BATCH_CELLS:
+            return False
+        self._flush()
+        self._keys, self._rows, self._bytes = keys, rows, size_bytes
+        self._numbers = list(range(self.account.rows + 1, self.account.rows + len(rows) + 1))
+        self.account.rows += len(rows)
+        self._flush()
+        return True
+
     def aside(self, note: Note) -> None:
         """Take a line, or a part of one, that is no row."""
         self._append({}, None, len(note.raw), [note])
@@ -151,7 +165,7 @@ class PartWriter:
 
 def _text(value: str | bool | None) -> str | None:
     """Return a scalar's JSON text; strings and numbers are texts already."""
-    return "true" if value is True else "false" if value is False else value
+    return _WORDS.get(value, value)  # type: ignore[arg-type]
 
 
 def _column(rows: list[Row], key: str) -> pa.Array:
@@ -163,4 +177,4 @@ def _column(rows: list[Row], key: str) -> pa.Array:
     try:
         return pa.array(values, pa.string())
     except pa.ArrowTypeError:
-        return pa.array([_text(value) for value in values], pa.string())
+        return pa.array(list(map(_WORDS.get, values, values)), pa.string())
