@@ -86,3 +86,10 @@ def test_files_of_every_kind_end_up_in_one_table(lake: Lake, tmp_path: Path) -> 
     assert found == expected
     assert checks(result)["bronze_items", "lossless"].passed
     assert metadata(result, "bronze_items")["files_ingested"] == 8
+
+
+def test_a_json_file_of_which_nothing_can_be_read_is_not_lost_in_silence(lake: Lake, tmp_path: Path) -> None:
+    land(lake, "shop", {"items/1.csv": _csv(1), "items/2.ndjson": '{"item_id": \n{"label": \n'})
+    result = run_well(load(tmp_path, YAML), "shop")
+    landing = checks(result)["bronze_items", "landing"]
+    assert "items/2.ndjson was not taken" in (landing.description or "")

@@ -122,7 +122,7 @@ def hash_of(path: Path) -> str:
 
 
 def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str], scratch: Path) -> list[_Source]:
-    """Decide how each file is read; one without any byte or column is left out."""
+    """Decide how each file is read; one without any byte, column or rescued text is left out."""
     from flowforge_assets.formats.read_file import read_another, read_file
 
     found: list[_Source] = []
@@ -131,7 +131,7 @@ def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str], s
             continue
         read = read_another(file.path, found[-1].read) if found else None
         read = read or read_file(file.path, spec.file, scratch / f"unpacked-{number}", name=file.key)
-        if read.columns:
+        if read.columns or read.account.rescued:
             found.append(_Source(file, read, columns_of(file.key, read, spec, known)))
     return found
 
