@@ -116,6 +116,7 @@ def _staged(
         files=intake.taken,
         left=intake.left,
         fenced=frozenset(ledger.fenced),
+        supersedes=intake.supersedes,
         columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
         notes=column_notes.of_bronze(spec),
     )

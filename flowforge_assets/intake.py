@@ -55,6 +55,7 @@ class Intake:
     taken: tuple[TakenFile, ...] = ()
     left: tuple[LeftFile, ...] = ()
     errors: dict[str, BadFileError] = field(default_factory=dict)
+    supersedes: tuple[str, ...] = ()
 
     @property
     def nothing_but_errors(self) -> bool:
@@ -81,7 +82,9 @@ def take_in(
     _require_unmoved(lake, fresh)
     taken = [one.candidate.object for one in fresh if one.file.key not in errors]
     failed = [_failed(one.candidate, errors[one.file.key], spec) for one in fresh if one.file.key in errors]
-    return Intake(done, tuple(_taken(one, done) for one in taken), (*old.values(), *failed), errors)
+    anew = {one.file.key for one in fresh if one.candidate.known} if spec.landing.on_change == "supersede" else set()
+    supersedes = tuple(one.key for one in taken if one.key in anew)
+    return Intake(done, tuple(_taken(one, done) for one in taken), (*old.values(), *failed), errors, supersedes)
 
 
 def _fetch(lake: Lake, found: StoredObject, scratch: Scratch) -> LandedFile | None:

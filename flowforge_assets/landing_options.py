@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-OnChange = Literal["append", "skip", "fail"]
+OnChange = Literal["append", "supersede", "skip", "fail"]
 CleanSource = Literal["keep", "move", "delete"]
 # Spark, Hadoop and most tools write `_SUCCESS`, `_temporary/…` and `.part` files beside data.
 IGNORED = ("*.tmp", "_*", ".*")

@@ -51,7 +51,19 @@ class Batch:
     entries: tuple[LedgerEntry, ...]
     published: Published | None
     upto_version: int
-    replay: bool
+    anew: str = ""
+    superseded: frozenset[tuple[int, str]] = frozenset()
+
+    @property
+    def replay(self) -> bool:
+        """Whether the table is made anew from all of bronze; `anew` says why."""
+        return bool(self.anew)
+
+    @property
+    def retracted(self) -> list[tuple[int, str]]:
+        """The content of the batch that no longer counts: position of its bronze file, and landing key."""
+        places = {entry.version: place for place, entry in enumerate(self.entries)}
+        return sorted((places[version], key) for version, key in self.superseded if version in places)
 
     @property
     def merges_into(self) -> Published | None:
@@ -134,12 +146,19 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
 
 
 def next_batch(lake: Lake, spec: TableSpec) -> Batch:
-    """The bronze that the published version does not hold yet; all of it where the table's definition changed."""
+    """The bronze that the published version does not hold yet; all of it where the table has to be made anew."""
     published = read_published(lake, spec.id.current)
-    replay = published is not None and published.facts.get("definition") != spec.fingerprint
-    covered = 0 if published is None or replay else covered_bronze_version(lake, spec.id, published)
-    ledger = read_ledger(lake, spec.id, after=covered)
-    return Batch(tuple(ledger.data_after(covered)), published, ledger.version or covered, replay)
+    covered = covered_bronze_version(lake, spec.id, published) if published else 0
+    later = read_ledger(lake, spec.id, after=covered)
+    anew = ""
+    if published is not None and published.facts.get("definition") != spec.fingerprint:
+        anew = "the table's definition changed"
+    elif covered and later.supersedes_after(covered):
+        anew = "a file was uploaded again and superseded its earlier version"
+    if anew or not covered:
+        whole = later if not covered else read_ledger(lake, spec.id)
+        return Batch(tuple(whole.data_after(0)), published, whole.version, anew, whole.superseded())
+    return Batch(tuple(later.data_after(covered)), published, later.version or covered)
 
 
 def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:
@@ -152,7 +171,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
-            headers = create_views(connection, spec, bronze)
+            headers = create_views(connection, spec, bronze, batch.retracted)
             types = {column.name: column.type for column in spec.typed_columns}
             gate = Gate(connection, statements(spec.keys, types, spec.rules, reads), spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
@@ -286,7 +305,7 @@ def _metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: 
         "bronze_files": dg.MetadataValue.md("\n".join(f"- `{entry.bronze_file}`" for entry in batch.entries)),
         **kept,
         "changed": changed,
-        **({"made_anew": "all of bronze, because the table's definition changed"} if batch.replay else {}),
+        **({"made_anew": f"all of bronze, because {batch.anew}"} if batch.replay else {}),
         **watch.metadata(),
     }
 

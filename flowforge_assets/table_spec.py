@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# Raised when `transforms.cast.surrogate_key` changes: a table must not hold keys of two formulas.
+SURROGATE_KEY_FORMULA = 1
 Evolution = Literal["add_new_columns", "add_new_columns_with_type_widening", "rescue", "fail_on_new_columns", "none"]
 
 
@@ -100,7 +102,7 @@ class TableSpec:
             [column.model_dump(exclude={"description", "pii"}) for column in self.columns],
             self.keys,
             self.sequence_by,
-            self.surrogate_key,
+            (self.surrogate_key, SURROGATE_KEY_FORMULA),
             [rule.model_dump(exclude={"description", "severity"}) for rule in self.rules],
         ]
         return sha256(repr(shape).encode()).hexdigest()[:16]

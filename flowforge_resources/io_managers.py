@@ -58,6 +58,7 @@ class StagedBronze:
     left: tuple[LeftFile, ...] = ()
     fenced: frozenset[str] = frozenset()
     columns: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self, bronze_file: str | None) -> LedgerEntry:
@@ -71,6 +72,7 @@ class StagedBronze:
             files=self.files,
             left=self.left,
             columns=self.columns if bronze_file else (),
+            supersedes=self.supersedes,
         )
 
 

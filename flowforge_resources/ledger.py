@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.frames import as_frame
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger_checkpoint import TAKEN, as_records, newest_checkpoint, write_checkpoint
+from flowforge_resources.ledger_checkpoint import ENTRY_KEY, TAKEN, as_records, newest_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,6 +83,7 @@ class LedgerEntry:
     """One commit: a bronze file with the landing objects it holds, or what was left, or a fence around orphans.
 
     `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data.
+    `supersedes`: landing keys whose earlier content no longer counts from this entry on.
     """
 
     version: int
@@ -94,6 +95,7 @@ class LedgerEntry:
     fenced: tuple[str, ...] = ()
     left: tuple[LeftFile, ...] = ()
     columns: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> LedgerEntry:
@@ -101,7 +103,7 @@ class LedgerEntry:
         raw = json.loads(content)
         files = tuple(TakenFile(**file) for file in raw.pop("files"))
         left = tuple(LeftFile(**file) for file in raw.pop("left", ()))
-        lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns")}
+        lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns", "supersedes")}
         return cls(**{**raw, "files": files, "left": left, **lists})
 
     def to_json(self) -> bytes:
@@ -110,7 +112,7 @@ class LedgerEntry:
 
     def own_facts(self) -> dict[str, Any]:
         """What it says besides its number, its moment and its files."""
-        lists = {"fenced": list(self.fenced), "columns": list(self.columns)}
+        lists = {name: list(getattr(self, name)) for name in ("fenced", "columns", "supersedes")}
         return {"run_id": self.run_id, "bronze_file": self.bronze_file, "rows": self.rows, **lists}
 
 
@@ -143,6 +145,30 @@ class Ledger:
             return frozenset(later or ())
         said = self.checkpoint.entries["columns"]
         return frozenset(next((columns for columns in reversed(said.to_list()) if columns), ()))
+
+    def superseded(self) -> frozenset[tuple[int, str]]:
+        """The content that no longer counts: number of the entry that took it, and its landing key."""
+        import polars as pl
+
+        newer = self._supersedes
+        if newer.is_empty():
+            return frozenset()
+        older = self.records(newer).filter(pl.col("outcome") == TAKEN).join(newer, on="key")
+        return frozenset(older.filter(pl.col("version") < pl.col("since")).select("version", "key").iter_rows())
+
+    def supersedes_after(self, version: int) -> bool:
+        """Whether an entry later than `version` takes the place of earlier content."""
+        return bool((self._supersedes["since"] > version).any())
+
+    @cached_property
+    def _supersedes(self) -> pl.DataFrame:
+        """Keys whose earlier content no longer counts, and the entry since which."""
+        import polars as pl
+
+        facts = [as_records(self.entries).filter(pl.col("key") == ENTRY_KEY)]
+        facts += [self.checkpoint.entries] if self.checkpoint else []
+        said = pl.concat(facts).select(pl.col("version").alias("since"), pl.col("supersedes").alias("key"))
+        return said.explode("key").drop_nulls("key")
 
     @property
     def fenced(self) -> set[str]:

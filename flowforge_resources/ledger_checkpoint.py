@@ -43,7 +43,7 @@ def records_schema() -> dict[str, Any]:
     kinds: dict[str, Any] = {"key": pl.String, "version": pl.Int64, "outcome": pl.String}
     kinds |= dict.fromkeys(text, pl.String)
     kinds |= dict.fromkeys(("size_bytes", "rows", "attempts"), pl.Int64)
-    return {**kinds, "fenced": pl.List(pl.String), "columns": pl.List(pl.String)}
+    return {**kinds, "fenced": pl.List(pl.String), "columns": pl.List(pl.String), "supersedes": pl.List(pl.String)}
 
 
 def as_records(entries: Sequence[LedgerEntry]) -> pl.DataFrame:

@@ -1,17 +1,17 @@
-"""The landing sensor asks for one run for all that is new, and not again while that is being done."""
+"""The landing sensor asks for one run for all that is new, and not again while that is being done.
+
+What it does after failures, and how it goes through large folders in bounded ticks, is in `test_discovery`.
+"""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
-from flowforge_assets import sensors
 from flowforge_resources.io_managers import LakeResource
-from flowforge_resources.layout import utc_now
 from scenario import QUIET, SHOP_DAY1, land, shop
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def names(request: dg.RunRequest) -> set[str]:
 
 
 def test_one_run_is_requested_for_all_new_files_and_none_once_they_are_taken(watched: Watched) -> None:
-    assert "No new file under landing/shop/" in watched.skipped()
+    assert "No new file among 0 under landing/shop/" in watched.skipped()
     land(watched.lake, "shop", SHOP_DAY1)
 
     request = watched.request()
@@ -100,14 +100,19 @@ def test_nothing_is_requested_again_while_a_run_for_these_files_is_under_way(wat
     land(watched.lake, "shop", SHOP_DAY1)
     request = watched.request()
     watched.instance.create_run_for_job(watched.job, tags=request.tags, status=dg.DagsterRunStatus.STARTED)
-    assert watched.skipped() == "A run for these files is under way."
+    assert watched.skipped() == "A run for new files is under way."
 
 
-def test_a_file_that_lands_while_others_are_taken_is_requested_too(watched: Watched) -> None:
+def test_a_file_that_lands_while_a_run_is_under_way_is_requested_when_that_run_has_ended(watched: Watched) -> None:
     land(watched.lake, "shop", SHOP_DAY1)
     first = watched.request()
-    watched.instance.create_run_for_job(watched.job, tags=first.tags, status=dg.DagsterRunStatus.STARTED)
+    living = watched.instance.create_run_for_job(watched.job, tags=first.tags, status=dg.DagsterRunStatus.STARTED)
     land(watched.lake, "shop", {"items/items_9.csv": "item_id,label,price,seen_at\n1,x,1,2026-03-01\n"})
+    assert watched.skipped() == "A run for new files is under way."
+    assert watched.run(first)
+    watched.instance.delete_run(living.run_id)
+    assert "No new file" in watched.skipped(), "the run took what had landed by then"
+    land(watched.lake, "shop", {"items/items_8.csv": "item_id,label,price,seen_at\n2,x,1,2026-03-01\n"})
     assert watched.request().run_key != first.run_key
 
 
@@ -116,27 +121,6 @@ def test_a_file_that_is_uploaded_again_with_other_content_is_new(watched: Watche
     assert watched.run(watched.request())
     land(watched.lake, "shop", {"items/items_1.csv": "item_id,label,price,seen_at\n007,Better Spade,14,2026-03-01\n"})
     assert "bronze_items" in names(watched.request())
-
-
-def test_after_a_failed_run_it_asks_again_later_each_time_and_then_leaves_it_to_a_person(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    land(watched.lake, "shop", {"items/items_1.csv": "nothing,of,this\n1,2,3\n"})
-    keys = []
-    for pause_s in (30, 60):
-        request = watched.request()
-        keys.append(request.run_key)
-        assert not watched.run(request)
-        assert "asking again in" in watched.skipped()
-        with monkeypatch.context() as patch:
-            patch.setattr(sensors, "utc_now", lambda seconds=pause_s: utc_now() + timedelta(seconds=seconds - 5))
-            assert "asking again in" in watched.skipped()
-        monkeypatch.setattr(sensors, "utc_now", lambda seconds=pause_s: utc_now() + timedelta(seconds=seconds + 1))
-    request = watched.request()
-    assert len({*keys, request.run_key}) == 3, "each request is a run of its own to the daemon"
-    assert not watched.run(request)
-    monkeypatch.setattr(sensors, "utc_now", lambda: utc_now() + timedelta(days=1))
-    assert "3 runs for these files did not take them" in watched.skipped()
 
 
 def test_strangers_are_left_alone_with_a_warning(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:

@@ -136,11 +136,18 @@ def _published(lake: Lake, key: str, name: str, asset: tuple[str, str]) -> Calla
 
 
 def _bronze(lake: Lake, table: TableId) -> Callable[[], pl.LazyFrame]:
+    """All bronze of a table that counts: what a file's newer version superseded is left out."""
+
     def scan() -> pl.LazyFrame:
         import polars as pl
 
-        files = [entry.bronze_file for entry in read_ledger(lake, table).data_after(0) if entry.bronze_file]
-        frames = [_published(lake, file, str(table), table.bronze_key)() for file in files]
+        ledger = read_ledger(lake, table)
+        superseded = ledger.superseded()
+        frames = []
+        for entry in ledger.data_after(0):
+            rows = _published(lake, entry.bronze_file or "", str(table), table.bronze_key)()
+            retracted = [key for version, key in superseded if version == entry.version]
+            frames.append(rows.filter(~pl.col("_source_file").is_in(retracted)) if retracted else rows)
         return pl.concat(frames, how="diagonal")
 
     return scan

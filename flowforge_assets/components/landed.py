@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from flowforge_assets.components.part import AssetPart
-from flowforge_assets.landing_options import IGNORED, LandingOptions
+from flowforge_assets.landing_options import IGNORED, LandingOptions, OnChange
 from flowforge_assets.table_spec import Evolution
 
 
@@ -35,9 +35,9 @@ class LandedPart(AssetPart):
         ge=1,
         description="Runs that try a file which cannot be read. Then it is set aside: named by the check `landing`, in nobody's way, and tried again when it is uploaded anew or the way files are read is declared otherwise.",
     )
-    on_change: Literal["append", "skip", "fail"] = Field(
+    on_change: OnChange = Field(
         default="append",
-        description="What a file uploaded again under its name with other content is: `append`, a new file whose rows are added to the earlier ones; `skip`, left alone; `fail`, an error that stops the table until the file is removed. With the same content it is never taken again.",
+        description="What a file uploaded again under its name with other content is: `append`, a new file whose rows are added to the earlier ones; `supersede`, the file's new version: the earlier one's rows are taken back, as if it had never come, and silver is made anew from what is left; `skip`, left alone; `fail`, an error that stops the table until the file is removed. With the same content it is never taken again.",
     )
     clean_source: Literal["keep", "move", "delete"] = Field(
         default="keep",

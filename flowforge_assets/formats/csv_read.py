@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_detect import NO_PINS, detect
 from flowforge_assets.formats.csv_fast import scan_fast
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
 from flowforge_assets.formats.csv_robust import BATCH_ROWS, read_csv_robust
+from flowforge_assets.formats.file_read import lazy_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
+
+    from flowforge_assets.formats.file_read import Decided
 
 
 @dataclass(slots=True)
@@ -45,33 +47,20 @@ class CsvRead:
     def frame(self) -> pl.LazyFrame:
         """Return the rows lazily: `_row_number`, the columns as text, `_rescued`; streamed, by the fastest right way."""
         if not self.clean:
-            return register_io_source(self._frames, schema=self._schema(), is_pure=True)
+            return lazy_frame(self.batches, self.columns)
         return scan_fast(self.path, self.dialect).with_columns(
             pl.col(ROW_NUMBER).cast(pl.Int64), pl.lit(None, pl.String).alias(RESCUED)
         )
-
-    def _schema(self) -> pl.Schema:
-        return pl.Schema({ROW_NUMBER: pl.Int64(), **dict.fromkeys(self.columns, pl.String()), RESCUED: pl.String()})
-
-    def _frames(
-        self, with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None
-    ) -> Iterator[pl.DataFrame]:
-        """Yield batches as Polars asks for them."""
-        left = n_rows
-        for batch in self.batches():
-            frame = pl.DataFrame(batch)
-            if left is not None:
-                frame, left = frame.head(left), left - min(left, frame.height)
-            frame = frame if predicate is None else frame.filter(predicate)
-            yield frame if with_columns is None else frame.select(with_columns)
-            if left == 0:
-                return
 
     def batches(self, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield any file's rows in bounded memory, the careful way."""
         read = read_csv_robust(self.path, self.dialect, batch_rows=batch_rows)
         yield from read
         self.account = read.account
+
+    def as_dict(self) -> Decided:
+        """Return what was decided."""
+        return {"format": "csv", **self.dialect.as_dict()}
 
     def counted(self, rows: int, continuation: int = 0) -> CsvAccount:
         """Fill the account of a fast read by the rows that were read."""

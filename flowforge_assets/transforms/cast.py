@@ -21,8 +21,15 @@ RESCUED = "_rescued"
 _ROW_BITS = 40
 
 
-def create_views(connection: duckdb.DuckDBPyConnection, spec: TableSpec, bronze: Sequence[Path]) -> list[str]:
+def create_views(
+    connection: duckdb.DuckDBPyConnection,
+    spec: TableSpec,
+    bronze: Sequence[Path],
+    retracted: Sequence[tuple[int, str]] = (),
+) -> list[str]:
     """Create `landed` and `typed` over bronze files given in order of arrival; return the landed headers.
+
+    `retracted`: landing files that no longer count, by the position of their bronze file and their key.
 
     `landed`: `_rid` (BIGINT, order of arrival), every bronze column, and NULL for a declared column no file has. Lines
     that are no record (titles, comments, footers: `_row_number` is null) stay in bronze.
@@ -36,12 +43,17 @@ def create_views(connection: duckdb.DuckDBPyConnection, spec: TableSpec, bronze:
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
     rid = f"(file_index::BIGINT << {_ROW_BITS}) + file_row_number"
     connection.execute(
-        f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL"
+        f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
     )
     connection.execute(
         f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
     )
     return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
+
+
+def _but(retracted: Sequence[tuple[int, str]]) -> str:
+    pairs = ", ".join(f"({place}, {literal(key)})" for place, key in retracted)
+    return f" AND (file_index::BIGINT, _source_file) NOT IN ({pairs})" if pairs else ""
 
 
 def _typed(spec: TableSpec) -> str:
