@@ -153,7 +153,7 @@ class Ledger:
         newer = self._supersedes
         if newer.is_empty():
             return frozenset()
-        older = self.records(newer).filter(pl.col("outcome") == TAKEN).join(newer, on="key")
+        older = self.records(newer, ("outcome",)).filter(pl.col("outcome") == TAKEN).join(newer, on="key")
         return frozenset(older.filter(pl.col("version") < pl.col("since")).select("version", "key").iter_rows())
 
     def supersedes_after(self, version: int) -> bool:
