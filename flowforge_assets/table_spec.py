@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowforge_assets.column_types import ColumnType, Text, parse_type
-from flowforge_assets.formats.csv_options import CsvOptions  # noqa: TC001
+from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
@@ -70,7 +70,7 @@ class TableSpec:
 
     id: TableId
     files: str
-    csv: CsvOptions
+    file: FileOptions
     columns: tuple[Column, ...]
     keys: tuple[str, ...]
     sequence_by: tuple[str, ...]
@@ -93,7 +93,7 @@ class TableSpec:
     def read_as(self) -> str:
         """Changes when a file may be read otherwise than before: one that could not be read deserves new attempts."""
         headers = [(column.header, column.aliases) for column in self.columns]
-        return sha256(repr((headers, self.keys, self.csv, self.schema_evolution)).encode()).hexdigest()[:16]
+        return sha256(repr((headers, self.keys, self.file, self.schema_evolution)).encode()).hexdigest()[:16]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
-from flowforge_assets.formats.csv_options import CsvOptions
+from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.table_spec import Column, TableSpec
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 class Table(LandedPart):
     """A table that arrives as files and is kept as a bronze and a silver asset."""
 
-    csv: Annotated[AsWritten[CsvOptions] | None, as_written(CsvOptions | None)] = Field(
-        default=None, description="How the CSV files are written, where that is not the usual way."
+    file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
+        default=None,
+        description="How the files are written, of what is not to be found from their content: format, delimiter, sheet, …",
     )
     columns: Annotated[list[AsWritten[Column]], as_written(list[Column])] = Field(
         min_length=1, description="The columns of silver, in order."
@@ -51,7 +52,7 @@ class Table(LandedPart):
         return TableSpec(
             id=TableId(self.workflow, self.name),
             files=self.files,
-            csv=self.csv or CsvOptions(),
+            file=self.file or FileOptions(),
             columns=tuple(self.columns),
             keys=tuple(self.keys),
             sequence_by=tuple(self.sequence_by),

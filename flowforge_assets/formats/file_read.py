@@ -61,7 +61,7 @@ def notes_json(notes: Sequence[Note]) -> str | None:
 def own_names(names: Sequence[str]) -> tuple[str, ...]:
     """Make a file's names usable as columns: unique, none empty, none ours, without NUL (Arrow's names end there)."""
     filled = [name.replace("\0", "\\u0000") or f"column_{position}" for position, name in enumerate(names, 1)]
-    return unique_names([ROW_NUMBER, RESCUED, *filled])[2:]
+    return unique_names(filled)
 
 
 def text_schema(columns: Sequence[str]) -> pl.Schema:

@@ -13,6 +13,7 @@ import polars as pl
 
 from flowforge_assets.formats.compression import Part, opened_parts
 from flowforge_assets.formats.csv_account import CsvAccount
+from flowforge_assets.formats.csv_fast import is_another
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_read import CsvRead, read_any
 from flowforge_assets.formats.excel import read_excel
@@ -48,6 +49,20 @@ def read_file(path: Path, options: FileOptions, scratch_folder: Path, *, name: s
         return _Unpacked(reads[0], compression)
     _check_alike(parts, reads, shown)
     return PartsOfOne(tuple(reads), compression)
+
+
+def read_another(path: Path, before: FileRead) -> FileRead | None:
+    """Return what reads a clean CSV that is written like the one before it, without deciding anew; None for others."""
+    inner = before.read if isinstance(before, _Unpacked) and before.compression == "none" else None
+    if isinstance(inner, CsvRead) and is_another(path, inner.dialect):
+        return _Unpacked(CsvRead(path, inner.dialect), "none")
+    return None
+
+
+def clean_csv(read: FileRead) -> CsvRead | None:
+    """Return the CSV that Polars reads by itself, if the file is one."""
+    inner = read.read if isinstance(read, _Unpacked) else read
+    return inner if isinstance(inner, CsvRead) and inner.clean else None
 
 
 def _read_part(part: Part, options: FileOptions, scratch: Path, shown: str) -> FileRead:

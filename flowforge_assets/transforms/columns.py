@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from flowforge_assets.formats.csv_read import CsvRead
+    from flowforge_assets.formats.file_read import FileRead
     from flowforge_assets.table_spec import TableSpec
 
 NOT_IN_THE_SCHEMA = "the table has no such column"
@@ -39,7 +39,7 @@ class FileColumns:
         return frame.drop(gone).rename({written: name for written, name in self.names.items() if written != name})
 
 
-def columns_of(file: str, read: CsvRead, spec: TableSpec, known: frozenset[str]) -> FileColumns:
+def columns_of(file: str, read: FileRead, spec: TableSpec, known: frozenset[str]) -> FileColumns:
     """Decide what each column of a file is.
 
     Args:
@@ -68,9 +68,9 @@ def columns_of(file: str, read: CsvRead, spec: TableSpec, known: frozenset[str])
     return FileColumns(kept, rescued=tuple(new) if rescues else (), ignored=() if rescues else tuple(new))
 
 
-def _named(read: CsvRead, spec: TableSpec) -> dict[str, str]:
+def _named(read: FileRead, spec: TableSpec) -> dict[str, str]:
     written = read.columns
-    if not read.dialect.header_lines and len(written) == len(spec.columns):
+    if not read.as_dict().get("header_lines", 1) and len(written) == len(spec.columns):
         return dict(zip(written, (column.header for column in spec.columns), strict=True))
     declared = {_plain(name): column.header for column in spec.columns for name in (*column.aliases, column.header)}
     taken = {column.header for column in spec.columns} & set(written)
@@ -90,7 +90,7 @@ def _plain(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _require_keys(file: str, read: CsvRead, spec: TableSpec, names: Mapping[str, str]) -> None:
+def _require_keys(file: str, read: FileRead, spec: TableSpec, names: Mapping[str, str]) -> None:
     keys = (column.header for column in spec.columns if column.name in spec.keys)
     missing = next((header for header in keys if header not in names.values()), None)
     if missing is None:
@@ -99,8 +99,13 @@ def _require_keys(file: str, read: CsvRead, spec: TableSpec, names: Mapping[str,
     raise BadFileError(
         file,
         f"the header has no column '{missing}', which is (part of) the key of {spec.id}; it has {some(read.columns)}.{near}",
-        f"If the file belongs to another table, move it there. If the column has another name in the file, declare it under `aliases`. It was read with {read.dialect.delimiter!r} between cells; declare `delimiter` if that is wrong.",
+        f"If the file belongs to another table, move it there. If the column has another name in the file, declare it under `aliases`.{_read_with(read)}",
     )
+
+
+def _read_with(read: FileRead) -> str:
+    delimiter = read.as_dict().get("delimiter")
+    return f" It was read with {delimiter!r} between cells; declare `delimiter` if that is wrong." if delimiter else ""
 
 
 def _with_cells(columns: Sequence[str]) -> pl.Expr:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from flowforge_assets.formats.csv_account import CsvAccount
-    from flowforge_assets.formats.csv_read import CsvRead
+    from flowforge_assets.formats.file_read import FileRead
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.columns import FileColumns
 
@@ -67,7 +67,7 @@ class _Source:
     """One file, how it is read, and what its columns are called in bronze."""
 
     file: LandedFile
-    read: CsvRead
+    read: FileRead
     columns: FileColumns
 
     def frame(self, ingested_at: datetime) -> pl.LazyFrame:
@@ -88,7 +88,7 @@ def ingest(
 ) -> Ingested:
     """Write the rows of all files, in the given order, to one ZSTD Parquet file.
 
-    How each file is written is found from its content, except what the table's `csv` pins; clean files are read by
+    How each file is written is found from its content, except what the table's `file` pins; clean files are read by
     Polars alone, others by the careful reader. Files may differ in columns, their order and dialect; `known` are the columns bronze has had so far.
 
     Columns: the union of the files' headers as VARCHAR (the text that stood there; null where a row has no such cell),
@@ -100,7 +100,7 @@ def ingest(
     """
     with ThreadPoolExecutor(max_workers=1) as aside:
         hashes = {file.key: aside.submit(hash_of, file.path) for file in files}
-        sources = _open(files, spec, known)
+        sources = _open(files, spec, known, target.parent)
         rows = _sink(sources, ingested_at, target) if sources else {}
         done = Ingested(target if sources and target.exists() else None)
         done.sha256 = {key: future.result() for key, future in hashes.items()}
@@ -109,7 +109,7 @@ def ingest(
         key = source.file.key
         done.headers[key] = list(source.columns.names.values())
         done.unknown[key] = (*source.columns.rescued, *source.columns.ignored)
-        done.decided[key] = source.read.dialect.as_dict()
+        done.decided[key] = source.read.as_dict()
         done.accounts[key] = _account(source, done.rows[key])
     done.columns = list(dict.fromkeys(name for header in done.headers.values() for name in header))
     return done
@@ -121,21 +121,18 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str]) -> list[_Source]:
-    """Decide how each file is read; one without any byte is left out."""
-    from flowforge_assets.formats.csv_fast import is_another
-    from flowforge_assets.formats.csv_read import CsvRead, read_any
+def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str], scratch: Path) -> list[_Source]:
+    """Decide how each file is read; one without any byte or column is left out."""
+    from flowforge_assets.formats.read_file import read_another, read_file
 
     found: list[_Source] = []
-    last: CsvRead | None = None
-    for file in files:
+    for number, file in enumerate(files):
         if not file.path.stat().st_size:
             continue
-        same = last is not None and is_another(file.path, last.dialect)
-        read = CsvRead(file.path, last.dialect) if last is not None and same else read_any(file.path, spec.csv)
+        read = read_another(file.path, found[-1].read) if found else None
+        read = read or read_file(file.path, spec.file, scratch / f"unpacked-{number}", name=file.key)
         if read.columns:
             found.append(_Source(file, read, columns_of(file.key, read, spec, known)))
-            last = read
     return found
 
 
@@ -143,12 +140,17 @@ def _sink(sources: Sequence[_Source], ingested_at: datetime, target: Path) -> Ma
     """Stream all files to Parquet; return the rows of each as read back from what was written."""
     import polars as pl
 
+    from flowforge_assets.formats.read_file import clean_csv
+
     try:
         _write(sources, ingested_at, target)
     except pl.exceptions.PolarsError:
         # What looked clean was not to Polars' mind; the careful reader takes anything.
-        for source in sources:
-            source.read.dialect = replace(source.read.dialect, clean=False)
+        clean = [csv for source in sources if (csv := clean_csv(source.read)) is not None]
+        if not clean:
+            raise
+        for csv in clean:
+            csv.dialect = replace(csv.dialect, clean=False)
         _write(sources, ingested_at, target)
     records = pl.scan_parquet(target, glob=False).filter(pl.col("_row_number").is_not_null())
     counts = records.group_by("_source_file").len().collect()
@@ -165,11 +167,14 @@ def _write(sources: Sequence[_Source], ingested_at: datetime, target: Path) -> N
 
 
 def _account(source: _Source, rows: int) -> CsvAccount:
-    """The lines of a file: as the careful reader booked them, or counted in the bytes for one that Polars read."""
-    if not source.read.clean:
+    """The lines of a file: as its reader booked them, or counted in the bytes for one that Polars read."""
+    from flowforge_assets.formats.read_file import clean_csv
+
+    csv = clean_csv(source.read)
+    if csv is None:
         return source.read.account
-    account = source.read.counted(rows)
-    account.lines = _lines(source.file.path)
+    account = csv.counted(rows)
+    account.lines = _lines(csv.path)
     return account
 
 
