@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.clean_source import clean
+from flowforge_assets.clean_source import clean, covered_version
 from flowforge_assets.discovery import look, within_limits
 from flowforge_assets.intake import take_in
 from flowforge_assets.landing_check import landing_outcome
@@ -85,7 +85,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             intake = take_in(lake, spec, ledger, batch, at=ingested_at, scratch=scratch)
         staged = _staged(context, spec, ledger, intake, ingested_at)
         wanted = key in context.selected_asset_keys
-        if intake.nothing_but_errors:
+        if intake.nothing_but_errors and not _silver_waits(lake, spec, ledger):
             _give_up(context, lake, staged, intake, record=wanted)
         outcomes = (
             [_lossless(intake.done), _schema(spec, intake.done, ledger.columns)]
@@ -120,6 +120,11 @@ def _staged(
         columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
         notes=column_notes.of_bronze(spec),
     )
+
+
+def _silver_waits(lake: Lake, spec: TableSpec, ledger: Ledger) -> bool:
+    """Whether bronze holds rows of earlier runs that silver does not: a bad file must not hold those up."""
+    return bool(ledger.data_after(covered_version(lake, spec)))
 
 
 def _give_up(

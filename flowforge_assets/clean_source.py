@@ -37,9 +37,7 @@ _AT_ONCE = 16
 
 
 def covered_version(lake: Lake, spec: TableSpec) -> int:
-    """Up to which ledger version silver holds the rows; 0 where nothing is to be cleaned, or nothing is published."""
-    if spec.landing.clean_source == "keep":
-        return 0
+    """Up to which ledger version silver holds the rows; 0 where nothing is published."""
     published = read_published(lake, spec.id.current)
     return 0 if published is None else covered_bronze_version(lake, spec.id, published)
 

@@ -69,7 +69,8 @@ class Landed:
 
 def look(lake: Lake, spec: TableSpec, ledger: Ledger, now: datetime) -> Landed:
     """Everything in a table's landing folder that was not ingested. Memory goes with what is new, not with what is known."""
-    landed, covered = Landed(), covered_version(lake, spec)
+    landed = Landed()
+    covered = 0 if spec.landing.clean_source == "keep" else covered_version(lake, spec)
     for found in windows(lake, spec.id.landing, limit=KEYS_AT_ONCE):
         judged = ledger.judge(found)
         landed.add(sort_out(lake, spec, judged, now))

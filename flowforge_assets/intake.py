@@ -6,6 +6,7 @@ Belongs here: fetching, telling new content from old, isolating bad files. Does 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _Reader: TypeAlias = "Callable[[Sequence[LandedFile]], Ingested]"
 # Each costs another look at the files before it; with more of them it is cheaper to try every file by itself.
 _FEW_BAD_FILES = 4
+# Small files cost the store's latency, not its bandwidth.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ def take_in(
         ChangedFileError: a file was uploaded again with other content, and the table says `on_change: fail`.
         LandingMovedError: a file was written or removed while it was read.
     """
-    fetched = [_Fetched(one, file) for one in batch if (file := _fetch(lake, one.object, scratch)) is not None]
+    with ThreadPoolExecutor(_AT_ONCE) as fetchers:
+        files = list(fetchers.map(lambda one: _fetch(lake, one.object, scratch), batch))
+    fetched = [_Fetched(one, file) for one, file in zip(batch, files, strict=True) if file is not None]
     old = _old_content(spec, ledger, fetched)
     fresh = [one for one in fetched if one.candidate.object.key not in old]
     known = ledger.columns

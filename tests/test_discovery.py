@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
 
 TABLE = TableId("shop", "items")
+THOROUGH = bool(os.environ.get("FLOWFORGE_TEST_THOROUGH"))
 HEADER = "item_id,label\n"
 YAML = """
     type: flowforge_assets.components.Workflow
@@ -149,6 +151,17 @@ def test_a_file_that_was_set_aside_comes_back_when_files_are_read_otherwise(lake
     renamed = YAML.replace("{{name: item_id}}", "{{name: item_id, source: article}}").format(workflow="", table="")
     run_well(load(tmp_path / "second", renamed), "shop")
     assert in_silver(lake) == {"1": "x"}
+
+
+def test_a_bad_file_does_not_hold_up_rows_that_silver_did_not_get_yet(lake: Lake, tmp_path: Path) -> None:
+    defs = items(tmp_path)
+    land(lake, "shop", files("a.csv"))
+    run_well(defs, "shop", asset_selection=[dg.AssetKey(TABLE.bronze_key)])
+    land(lake, "shop", {"items/bad.csv": "colour\nred\n"})
+    result = run_well(defs, "shop")
+    assert set(in_silver(lake)) == {"a.csv"}
+    assert "bad.csv was not taken" in (checks(result)["bronze_items", "landing"].description or "")
+    assert not run(defs, "shop").success
 
 
 def test_many_bad_files_in_one_batch_are_all_named_and_all_others_taken(lake: Lake, tmp_path: Path) -> None:
@@ -582,3 +595,59 @@ def test_many_files_with_new_columns_are_left_out_where_that_is_declared(lake: L
     assert metadata(result, "bronze_items")["files_failed"] == 7
     run_well(items(tmp_path / "open"), "shop")
     assert len(in_silver(lake)) == 9
+
+
+class Stopped(BaseException):
+    """What a kill is to the code it meets; nobody catches it."""
+
+
+def test_a_run_stopped_before_any_change_of_the_lake_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a bad file, a checkpoint at each run, and files that are moved away; then two clean runs."""
+    from flowforge_resources import ledger as ledger_module
+    from flowforge_resources.lake import Lake
+
+    monkeypatch.setattr(ledger_module, "ENTRIES_BETWEEN_CHECKPOINTS", 1)
+    defs = items(tmp_path, clean_source="move")
+    calls = ("create", "write", "delete", "publish_new", "swap", "copy")
+    real = {name: getattr(Lake, name) for name in calls}
+    contacts, stop_at = [0], [10**6]
+
+    def watched(name: str) -> Any:
+        def contact(*args: Any, **options: Any) -> Any:
+            contacts[0] += 1
+            if contacts[0] == stop_at[0]:
+                raise Stopped
+            return real[name](*args, **options)
+
+        return contact
+
+    def day(at: int) -> Lake:
+        monkeypatch.setenv("FLOWFORGE_LAKE_URL", str(tmp_path / f"lake-{at}"))
+        lake = Lake()
+        land(lake, "shop", files("a.csv"))
+        run_well(defs, "shop")
+        land(lake, "shop", {**files("b.csv"), "items/bad.csv": "colour\nred\n"})
+        contacts[0], stop_at[0] = 0, at
+        with monkeypatch.context() as patch:
+            for name in calls:
+                patch.setattr(Lake, name, watched(name))
+            with suppress(Stopped):
+                run(defs, "shop")
+        stop_at[0] = 10**6
+        return lake
+
+    day(10**6)
+    total = contacts[0]
+    assert total > 5
+    for at in range(1, total + 1, 1 if THOROUGH else 4):
+        lake = day(at)
+        for _ in range(2):
+            run(defs, "shop")
+        assert in_silver(lake) == {"a.csv": "x", "b.csv": "x"}, at
+        assert bronze_rows(lake) == 2, at
+        assert names(lake, TABLE.landing) | names(lake, TABLE.landing_archive) == {"a.csv", "b.csv", "bad.csv"}, at
+        assert "bad.csv" in names(lake, TABLE.landing), at
+        # Scratch goes with its process, which is this one.
+        assert [left for left in leftovers(lake) if "/.scratch/" not in left] == [], at
