@@ -49,6 +49,9 @@ REMOTE_SCHEMES = ("s3", "s3a", "az", "azure", "abfs", "abfss", "gs")
 # S3 takes at most 5 GiB in one PUT, and only one PUT can be conditional.
 LARGEST_CONDITIONAL_PUT_BYTES = 5 * 1024**3
 DOWNLOAD_CHUNK_BYTES = 8 * 1024**2
+# How long a remote store may take, and how often its client asks again before a step is told.
+CLIENT = {"connect_timeout": "5s", "timeout": "300s"}
+RETRIES: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 
 
 @dataclass(frozen=True)
@@ -156,12 +159,16 @@ class Lake:
     # -- small objects --------------------------------------------------------------------------------------------
 
     def create(self, key: str, content: bytes) -> bool:
-        """Write an object that must not exist yet, atomically; False where it does."""
+        """Write an object that must not exist yet, atomically; False where another's does.
+
+        Content that two writers may share must carry who wrote it: one that is there already with this very content is
+        ours, written by a request whose answer was lost.
+        """
         with self.clear_errors(f"create {key}"):
             try:
                 obstore.put(self.store, key, content, mode="create")
             except AlreadyExistsError:
-                return False
+                return self.read(key) == content
         return True
 
     def write(self, key: str, content: bytes) -> None:
@@ -324,7 +331,11 @@ class _LocalTransfer:
 
 
 class _RemoteTransfer:
-    """An object store: download in, upload out, conditions by ETag."""
+    """An object store: download in, upload out, conditions by ETag.
+
+    A write that was done and whose answer was lost is asked for again, and then its condition fails by our own object.
+    So a refused condition is a conflict only where another content is there: every version has its nonce.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
@@ -346,7 +357,7 @@ class _RemoteTransfer:
         try:
             obstore.put(self.store, key, path, mode="create", use_multipart=False)
         except AlreadyExistsError:
-            return False
+            return self._holds(key, path)
         return True
 
     def swap(self, path: Path, key: str, expected: StoredObject) -> bool:
@@ -356,11 +367,23 @@ class _RemoteTransfer:
         try:
             obstore.put(self.store, key, path, mode={"e_tag": expected.etag}, use_multipart=False)
         except PreconditionError:
-            return False
+            return self._holds(key, path)
         return True
 
     def copy(self, source: str, target: str) -> None:
         obstore.copy(self.store, source, target)
+
+    def _holds(self, key: str, path: Path) -> bool:
+        """Whether an object's content is the file's."""
+        try:
+            answer = obstore.get(self.store, key)
+        except FileNotFoundError:
+            return False
+        if answer.meta["size"] != path.stat().st_size:
+            return False
+        with path.open("rb") as handle:
+            same = all(handle.read(len(chunk)) == bytes(chunk) for chunk in answer.stream())
+            return same and not handle.read(1)
 
     def _exists(self, key: str) -> bool:
         try:
@@ -394,8 +417,8 @@ def _open_local(root: Path) -> ObjectStore:
 
 def _open_remote(given: Setting) -> ObjectStore:
     config: dict[str, Any] = {
-        "client_options": {"connect_timeout": "5s", "timeout": "300s", "allow_http": _plain_http()},
-        "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
+        "client_options": {**CLIENT, "allow_http": _plain_http()},
+        "retry_config": RETRIES,
     }
     if given.value.startswith("s3") and os.environ.get("AWS_PROFILE"):
         from obstore.auth.boto3 import Boto3CredentialProvider

@@ -16,11 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 KILLED = -signal.SIGKILL
 # Every call by which something can change on the lake or its disk.
@@ -55,19 +58,49 @@ class Forker:
         answer: dict[str, Any] = json.loads(self._server.stdout.readline())
         return answer
 
-    def run(self, lake: Path, workflow: str, **kill: Any) -> dict[str, Any]:
+    def run(self, lake: Path | str, workflow: str, **kill: Any) -> dict[str, Any]:
         """Run a workflow once.
 
         Args:
-            lake: the lake's folder.
+            lake: the lake's folder or URL.
             workflow: `shop` or `retail`.
             kill: `after_s` seconds; or `at` the n-th contact, counted from 0, before it happens.
+                Besides: `env`, more environment variables; `store`, arguments of `client_settings`.
 
         Returns:
             `status` (0 well, 1 failed, `KILLED`), `seconds`, `said`, and the names of all `contacts` if not killed.
         """
         self.ask({"lake": str(lake), "workflow": workflow, **kill})
         return self.answer()
+
+
+class Pool:
+    """A few forkers, one for each thing that is tried at once."""
+
+    def __init__(self, forkers: list[Forker]) -> None:
+        self._at_once = len(forkers)
+        self._idle: SimpleQueue[Forker] = SimpleQueue()
+        for forker in forkers:
+            self._idle.put(forker)
+
+    def each(self, tried: Callable[[Forker, Any], str | None], points: Iterable[Any]) -> list[str]:
+        """Try every point; return what went wrong."""
+
+        def with_one(point: Any) -> str | None:
+            forker = self._idle.get()
+            try:
+                return tried(forker, point)
+            finally:
+                self._idle.put(forker)
+
+        with ThreadPoolExecutor(self._at_once) as threads:
+            return [said for said in threads.map(with_one, points) if said]
+
+
+def client_settings(timeout_s: float, max_retries: int) -> tuple[dict[str, str], dict[str, Any]]:
+    """What a test changes in `lake.CLIENT` and `lake.RETRIES`, so that trouble passes quickly."""
+    backoff = {"init_backoff": timedelta(seconds=0.02), "max_backoff": timedelta(seconds=0.1), "base": 2}
+    return {"timeout": f"{timeout_s}s"}, {"max_retries": max_retries, "backoff": backoff}
 
 
 def serve() -> None:
@@ -107,12 +140,16 @@ def _fork(request: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def _run(request: dict[str, Any], definitions: dict[str, Any], out: Path) -> None:
-    from flowforge_resources import retries
+    from flowforge_resources import lake, retries
     from scenario import failures, run
 
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
-    os.environ.update({"FLOWFORGE_LAKE_URL": request["lake"], "FLOWFORGE_THREADS": "1"})
+    os.environ.update({"FLOWFORGE_LAKE_URL": request["lake"], "FLOWFORGE_THREADS": "1", **request.get("env", {})})
+    if "store" in request:
+        client, asks_again = client_settings(**request["store"])
+        lake.CLIENT.update(client)
+        lake.RETRIES.update(asks_again)
     retries._FIRST_WAIT_S = 0.2
     contacts = _watch(request.get("at"))
     result = run(definitions[request["workflow"]], request["workflow"])

@@ -9,18 +9,16 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flowforge_resources.lake import Lake
-from forker import KILLED, Forker
+from forker import KILLED, Forker, Pool
 from scenario import SHOP_DAY1, SHOP_DAY2, land, land_day, leftovers, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 SEED = 20261121
@@ -28,29 +26,6 @@ SEED = 20261121
 THOROUGH = bool(os.environ.get("FLOWFORGE_TEST_THOROUGH"))
 RANDOM_MOMENTS = 20 if THOROUGH else 4
 EVERY = 1 if THOROUGH else 5
-AT_ONCE = 2
-
-
-class Pool:
-    """A few forkers, one for each thing that is tried at once."""
-
-    def __init__(self, forkers: list[Forker]) -> None:
-        self._idle: SimpleQueue[Forker] = SimpleQueue()
-        for forker in forkers:
-            self._idle.put(forker)
-
-    def each(self, tried: Callable[[Forker, Any], str | None], points: Iterable[Any]) -> list[str]:
-        """Try every point; return what went wrong."""
-
-        def with_one(point: Any) -> str | None:
-            forker = self._idle.get()
-            try:
-                return tried(forker, point)
-            finally:
-                self._idle.put(forker)
-
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            return [said for said in threads.map(with_one, points) if said]
 
 
 @pytest.fixture(scope="module")
