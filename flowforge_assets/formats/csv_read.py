@@ -73,11 +73,11 @@ class CsvRead:
         yield from read
         self.account = read.account
 
-    def counted(self, rows: int, continuation: int = 0) -> CsvAccount:
-        """Fill the account of a fast read by the rows that were read."""
-        header = self.dialect.header_lines
+    def counted(self, rows: int) -> CsvAccount:
+        """Fill the account of a fast read: rows as they were read, lines as they were counted in the bytes."""
+        dialect = self.dialect
         self.account = CsvAccount(
-            lines=header + rows + continuation, rows=rows, continuation=continuation, header=header
+            lines=dialect.lines, rows=rows, continuation=dialect.continuation, header=dialect.header_lines
         )
         return self.account
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.columns import FileColumns
 
-_CHUNK_BYTES = 4 * 1024**2
-
 
 @dataclass(frozen=True)
 class LandedFile:
@@ -123,7 +121,7 @@ def hash_of(path: Path) -> str:
 
 def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str]) -> list[_Source]:
     """Decide how each file is read; one without any byte is left out."""
-    from flowforge_assets.formats.csv_fast import is_another
+    from flowforge_assets.formats.csv_fast import another
     from flowforge_assets.formats.csv_read import CsvRead, read_any
 
     found: list[_Source] = []
@@ -131,8 +129,8 @@ def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str]) -
     for file in files:
         if not file.path.stat().st_size:
             continue
-        same = last is not None and is_another(file.path, last.dialect)
-        read = CsvRead(file.path, last.dialect) if last is not None and same else read_any(file.path, spec.csv)
+        same = None if last is None else another(file.path, last.dialect)
+        read = read_any(file.path, spec.csv) if same is None else CsvRead(file.path, same)
         if read.columns:
             found.append(_Source(file, read, columns_of(file.key, read, spec, known)))
             last = read
@@ -168,15 +166,4 @@ def _account(source: _Source, rows: int) -> CsvAccount:
     """The lines of a file: as the careful reader booked them, or counted in the bytes for one that Polars read."""
     if not source.read.clean:
         return source.read.account
-    account = source.read.counted(rows)
-    account.lines = _lines(source.file.path)
-    return account
-
-
-def _lines(path: Path) -> int:
-    total, last = 0, b"\n"
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
-            total += chunk.count(b"\n")
-            last = chunk[-1:]
-    return total + (last != b"\n")
+    return source.read.counted(rows)
