@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from benchmarks.csv_corpus.generate import generate
 from benchmarks.csv_robustness import attempt, flowforge
+from flowforge_assets.formats import csv_fast
 from flowforge_assets.formats.csv_detect import detect
-from flowforge_assets.formats.csv_fast import is_another
+from flowforge_assets.formats.csv_fast import another
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvOptions
 from flowforge_assets.formats.csv_read import read_any
 from flowforge_assets.formats.csv_robust import read_csv_robust
@@ -175,6 +176,35 @@ def test_a_clean_file_goes_the_fast_way_and_gives_the_same(tmp_path: Path):
     assert read.account.lines == 501
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("chunk_bytes", [7, 64, 1 << 20])
+def test_a_quoted_file_goes_the_fast_way_and_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, chunk_bytes: int
+):
+    monkeypatch.setattr(csv_fast, "CHUNK_BYTES", chunk_bytes)
+    path = tmp_path / "quoted.csv"
+    cells = ["a, b", 'say ""x""', '""', "", "plain", ", ", '"",""', *(["two\nlines", "\n"] if end == "\n" else [])]
+    body = "".join(f'{i},"{cells[i % len(cells)]}","x{i}"{end}' for i in range(500))
+    path.write_bytes(f'"id",name,"day"{end}{body}'.encode())
+    read = read_any(path)
+    assert read.clean
+    fast = read.frame().collect()
+    slow = pl.DataFrame(pa.Table.from_batches(list(read.batches())))
+    careful = read.account
+    assert fast.equals(slow)
+    assert read.counted(fast.height) == careful
+
+
+@pytest.mark.parametrize(
+    "spoiled", ['7,x "y" z,d\n', '7,"x" y,d\n', '7,"x,d\n', '"7","x","y","z"\n', "'7','x','y'\n", "id,name,day\n"]
+)
+def test_a_quoted_file_that_is_spoiled_is_not_clean(tmp_path: Path, spoiled: str):
+    path = tmp_path / "spoiled.csv"
+    regular = "".join(f'{i},"n, {i}",d\n' for i in range(50_000))
+    path.write_bytes(("id,name,day\n" + regular + spoiled + '8,"n",d\n').encode())
+    assert not read_any(path).clean
+
+
 @pytest.mark.parametrize("spoiled", ["7,x\n", "7,x,y,z\n", '7,"x,y\n', "\n", "7,x\r,y\n"])
 def test_a_spoiled_file_is_not_clean_but_frames_all_the_same(tmp_path: Path, spoiled: str):
     path = tmp_path / "spoiled.csv"
@@ -197,7 +227,7 @@ def test_a_further_file_of_the_same_kind_is_recognised_without_detecting(tmp_pat
     for path, content in zip(paths, contents, strict=True):
         path.write_text(content)
     dialect = detect(paths[0])
-    assert [is_another(path, dialect) for path in paths] == [True, False, False, False]
+    assert [another(path, dialect) is not None for path in paths] == [True, False, False, False]
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_size=12) | st.sampled_from(

@@ -6,10 +6,9 @@ Looks at the first 256 KB (more where lines are very long) and the last 64 KB. R
 from __future__ import annotations
 
 import codecs
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_fast import is_clean
+from flowforge_assets.formats.csv_fast import proven
 from flowforge_assets.formats.csv_layout import Layout, find_layout, footer_length
 from flowforge_assets.formats.csv_options import CsvDialect, CsvOptions
 from flowforge_assets.formats.csv_score import Scored, best_dialect
@@ -57,7 +56,7 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
         header_text=layout.header_text,
         header_again=bool(layout.header_text) and lines.count(layout.header_text) > 1,
     )
-    return replace(dialect, clean=is_clean(source, dialect))
+    return proven(source, dialect)
 
 
 def _encoding(head: bytes, pinned: CsvOptions, *, whole: bool) -> tuple[str, int]:

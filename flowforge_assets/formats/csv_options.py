@@ -68,6 +68,7 @@ class CsvDialect:
 
     `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
     set aside. `first_line` is what a further file of the same kind begins with. `header_again` says the sample has such a line.
+    Of a clean file `lines` is its count of physical lines, and `continuation` how many of them begin inside quotes.
     """
 
     encoding: str
@@ -89,6 +90,8 @@ class CsvDialect:
     header_text: str = ""
     header_again: bool = False
     clean: bool = False
+    lines: int = 0
+    continuation: int = 0
 
     @property
     def width(self) -> int:

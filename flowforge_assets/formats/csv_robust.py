@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import polars as pl
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -20,13 +20,14 @@ from flowforge_assets.formats.csv_ahead import ahead
 from flowforge_assets.formats.csv_assemble import Assembled, Assembler
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_sample import is_blank
-from flowforge_assets.formats.csv_scan import ScanRules, Units, as_series, count_lines, line_ends, scan, unremarkable
+from flowforge_assets.formats.csv_scan import ScanRules, Units, count_lines, line_ends, scan, unremarkable
 from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from flowforge_assets.formats.csv_bits import Flags, Places
     from flowforge_assets.formats.csv_options import CsvDialect
 
 BATCH_ROWS = 65_536
@@ -95,7 +96,7 @@ class RobustRead:
         need = len(self.dialect.leading)
         if not need:
             return 0
-        ends = line_ends(buffer, as_series(buffer))
+        ends = line_ends(buffer)
         if len(ends) > need or (final and len(ends) >= need):
             return int(ends[need - 1])
         return len(buffer) if final else None
@@ -172,7 +173,7 @@ class RobustRead:
 
     def _mixed(self, data: bytes, shown: bytes, units: Units, mark: str, *, last: bool) -> tuple[int, pa.Table]:
         """Read the regular units in bulk, the others one by one, and restore their order."""
-        starts, ends = units.starts.to_list(), units.ends.to_list()
+        starts, ends = units.starts, units.ends
         count, used, resume = len(starts), len(data), 0
         assembler = self._assemblers.setdefault(mark, Assembler(self.dialect, mark))
         slow: list[Assembled] = []
@@ -181,13 +182,13 @@ class RobustRead:
         def text(unit: int) -> str:
             return shown[starts[unit] : ends[unit]].decode()
 
-        for unit in (~units.regular).arg_true().to_list():
+        for unit in np.flatnonzero(~units.regular).tolist():
             if unit < resume:
                 continue
             found = assembler.at(unit, count, text, last=last)
             if found is None:
                 used = (
-                    starts[unit]
+                    int(starts[unit])
                     if mark == self.dialect.delimiter
                     else len(assembler.original(shown[: starts[unit]].decode()).encode())
                 )
@@ -196,29 +197,22 @@ class RobustRead:
             slow.extend(found)
             resume = unit + sum(item.lines for item in found)
             taken.extend(range(unit, resume))
-        regular = units.regular.head(count)
-        if taken:
-            regular = regular.scatter([unit for unit in taken if unit < count], values=False)
+        regular = units.regular[:count].copy()
+        regular[[unit for unit in taken if unit < count]] = False
         return used, self._merged(shown, units, regular, slow, mark)
 
-    def _merged(self, shown: bytes, units: Units, regular: pl.Series, slow: list[Assembled], mark: str) -> pa.Table:
-        whole = regular.arg_true()
+    def _merged(self, shown: bytes, units: Units, regular: Flags, slow: list[Assembled], mark: str) -> pa.Table:
+        whole = np.flatnonzero(regular)
         self._book_regular(units, whole)
         pieces = _slices(shown, units, regular)
-        kept = Units(
-            units.starts.gather(whole),
-            units.ends.gather(whole),
-            regular.filter(regular),
-            None,
-            units.delimiters_in_quotes,
-        )
+        kept = Units(units.starts[whole], units.ends[whole], regular[whole], None, units.delimiters_in_quotes)
         return self._numbered(self._bulk(pieces, kept, mark), whole, slow)
 
-    def _book_regular(self, units: Units, whole: pl.Series | None) -> None:
+    def _book_regular(self, units: Units, whole: Places | None) -> None:
         rows = len(units.ends) if whole is None else len(whole)
         lines = rows
         if units.lines is not None:
-            lines = int((units.lines if whole is None else units.lines.gather(whole)).sum())
+            lines = int((units.lines if whole is None else units.lines[whole]).sum())
         self.account.rows += rows
         self.account.lines += lines
         self.account.continuation += lines - rows
@@ -269,22 +263,22 @@ class RobustRead:
             [pa.array([], pa.string())] * self.dialect.width, names=[str(i) for i in range(self.dialect.width)]
         )
         placed = [replace(item, unit=place) for place, item in enumerate(slow)]
-        return self._numbered(empty, pl.Series([], dtype=pl.UInt32), placed)
+        return self._numbered(empty, np.empty(0, dtype=np.int64), placed)
 
-    def _numbered(self, bulk: pa.Table, whole: pl.Series | None, slow: list[Assembled]) -> pa.Table:
+    def _numbered(self, bulk: pa.Table, whole: Places | None, slow: list[Assembled]) -> pa.Table:
         """Join bulk and irregular rows in the order of the file, with row numbers and what was rescued."""
         first = self.account.rows - bulk.num_rows + 1
         if not slow:
-            numbers = pl.int_range(first, first + bulk.num_rows, eager=True).to_arrow()
+            numbers = pa.array(np.arange(first, first + bulk.num_rows))
             return self._table(numbers, bulk.columns, pa.nulls(bulk.num_rows, pa.string()))
         kept = self._booked(slow, whole)
         cells = [item.cells or [None] * self.dialect.width for item, _ in kept]
         columns = [pa.array(column, pa.string()) for column in zip(*cells, strict=True)] if cells else []
-        units = pl.Series([item.unit for item, _ in kept], dtype=pl.Int64)
-        bulk_units = whole.cast(pl.Int64) if whole is not None else pl.int_range(bulk.num_rows, eager=True)
-        order = pl.concat([bulk_units, units]).arg_sort().to_arrow() if kept else None
-        is_row = pl.Series([True] * 1 + [item.fate == "row" for item, _ in kept])[1:]
-        rows = pl.concat([pl.Series([True], dtype=pl.Boolean).new_from_index(0, bulk.num_rows), is_row])
+        units = np.array([item.unit for item, _ in kept], dtype=np.int64)
+        bulk_units = np.arange(bulk.num_rows) if whole is None else whole
+        order = np.argsort(np.concatenate([bulk_units, units]), kind="stable") if kept else None
+        is_row = np.array([item.fate == "row" for item, _ in kept], dtype=np.bool_)
+        rows = np.concatenate([np.ones(bulk.num_rows, dtype=np.bool_), is_row])
         notes = pa.concat_arrays(
             [pa.nulls(bulk.num_rows, pa.string()), pa.array([note for _, note in kept], pa.string())]
         )
@@ -294,8 +288,8 @@ class RobustRead:
         self,
         bulk: pa.Table,
         columns: list[pa.Array],
-        order: pa.Array | None,
-        rows: pl.Series,
+        order: Places | None,
+        rows: Flags,
         notes: pa.Array,
         *,
         first: int,
@@ -306,10 +300,11 @@ class RobustRead:
             else list(bulk.columns)
         )
         if order is not None:
-            joined = [column.take(order) for column in joined]
-            notes, rows = notes.take(order), rows.gather(pl.Series(order))
-        numbers = pl.select(pl.when(rows).then(rows.cast(pl.Int64).cum_sum() + first - 1)).to_series()
-        return self._table(numbers.to_arrow(), joined, notes)
+            places = pa.array(order)
+            joined = [column.take(places) for column in joined]
+            notes, rows = notes.take(places), rows[order]
+        numbers = pa.array(rows.cumsum(dtype=np.int64) + first - 1, mask=~rows)
+        return self._table(numbers, joined, notes)
 
     def _table(self, numbers: pa.Array, columns: list[pa.ChunkedArray], notes: pa.Array) -> pa.Table:
         shown = [self._with_nulls(column) for column in columns] if self.dialect.null else columns
@@ -319,14 +314,14 @@ class RobustRead:
         null = pa.array(self.dialect.null, pa.string())
         return pc.if_else(pc.is_in(column, null), pa.scalar(None, pa.string()), column)
 
-    def _booked(self, slow: list[Assembled], whole: pl.Series | None) -> list[tuple[Assembled, str | None]]:
+    def _booked(self, slow: list[Assembled], whole: Places | None) -> list[tuple[Assembled, str | None]]:
         """Enter irregular lines in the books; return what becomes a row of the output, with its note."""
         account = self.account
         kept: list[tuple[Assembled, str | None]] = []
         base = account.lines - (len(whole) if whole is not None else 0)
         seen = 0
-        units = pl.Series([item.unit for item in slow], dtype=pl.UInt32)
-        earlier = [0] * len(slow) if whole is None else whole.search_sorted(units).to_list()
+        units = [item.unit for item in slow]
+        earlier = [0] * len(slow) if whole is None else np.searchsorted(whole, units).tolist()
         for item, before in zip(slow, earlier, strict=True):
             line = base + before + seen + 1
             seen += item.lines
@@ -342,19 +337,15 @@ class RobustRead:
         return kept
 
 
-def _slices(data: bytes, units: Units, regular: pl.Series) -> bytes:
+def _slices(data: bytes, units: Units, regular: Flags) -> bytes:
     """Return the bytes of the regular units, joined run by run."""
-    frame = pl.DataFrame({"s": units.starts.head(len(regular)), "e": units.ends.head(len(regular)), "r": regular})
-    runs = (
-        frame.group_by(pl.col("r").rle_id().alias("run"), maintain_order=True)
-        .agg(pl.col("s").first(), pl.col("e").last(), pl.col("r").first())
-        .filter("r")
-    )
-    return b"".join(data[s:e] for s, e in zip(runs["s"].to_list(), runs["e"].to_list(), strict=True))
+    turns = np.flatnonzero(np.diff(regular.astype(np.int8), prepend=0, append=0))
+    starts, ends = units.starts[turns[::2]].tolist(), units.ends[turns[1::2] - 1].tolist()
+    return b"".join([data[start:end] for start, end in zip(starts, ends, strict=True)])
 
 
 def _lines(data: bytes) -> list[str]:
-    ends = line_ends(data, as_series(data)).to_list() if data else []
+    ends = line_ends(data).tolist() if data else []
     if data and (not ends or ends[-1] != len(data)):
         ends.append(len(data))
     starts = [0, *ends[:-1]]

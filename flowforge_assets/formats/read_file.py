@@ -13,7 +13,7 @@ import polars as pl
 
 from flowforge_assets.formats.compression import Part, opened_parts
 from flowforge_assets.formats.csv_account import CsvAccount
-from flowforge_assets.formats.csv_fast import is_another
+from flowforge_assets.formats.csv_fast import another
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_read import CsvRead, read_any
 from flowforge_assets.formats.excel import read_excel
@@ -54,9 +54,8 @@ def read_file(path: Path, options: FileOptions, scratch_folder: Path, *, name: s
 def read_another(path: Path, before: FileRead) -> FileRead | None:
     """Return what reads a clean CSV that is written like the one before it, without deciding anew; None for others."""
     inner = before.read if isinstance(before, _Unpacked) and before.compression == "none" else None
-    if isinstance(inner, CsvRead) and is_another(path, inner.dialect):
-        return _Unpacked(CsvRead(path, inner.dialect), "none")
-    return None
+    dialect = another(path, inner.dialect) if isinstance(inner, CsvRead) else None
+    return None if dialect is None else _Unpacked(CsvRead(path, dialect), "none")
 
 
 def clean_csv(read: FileRead) -> CsvRead | None:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.columns import FileColumns
 
-_CHUNK_BYTES = 4 * 1024**2
-
 
 @dataclass(frozen=True)
 class LandedFile:
@@ -173,15 +171,4 @@ def _account(source: _Source, rows: int) -> CsvAccount:
     csv = clean_csv(source.read)
     if csv is None:
         return source.read.account
-    account = csv.counted(rows)
-    account.lines = _lines(csv.path)
-    return account
-
-
-def _lines(path: Path) -> int:
-    total, last = 0, b"\n"
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
-            total += chunk.count(b"\n")
-            last = chunk[-1:]
-    return total + (last != b"\n")
+    return csv.counted(rows)
