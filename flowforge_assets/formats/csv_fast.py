@@ -35,7 +35,7 @@ def prove(source: Source, dialect: CsvDialect) -> Proof | None:
     """Prove that a fast reader gives the rows the robust one would; None if something needs a second thought.
 
     Each quote stands at a cell's begin or end or is doubled; outside quotes the delimiters are as many as the lines
-    need in total, and Polars refuses a line with too many: so each line has its own. 0.3 to 0.5 ns a byte.
+    need in total, and Polars refuses a line with too many: so each line has its own. 0.6 ns a byte, 0.9 with quotes.
     """
     if isinstance(source.where, bytes) or not source.size or not _plain(dialect):
         return None
@@ -143,7 +143,7 @@ def proven(source: Source, dialect: CsvDialect) -> CsvDialect:
 def another(path: Path, dialect: CsvDialect) -> CsvDialect | None:
     """Return a file's dialect if it is written as a clean one before it: same header line, same width; or None.
 
-    For many small files of one kind; where it says None, `detect` the file.
+    For many small files of one kind: 0.08 ms of CPU for 14 KB, where `detect` takes 4.6 ms; if None, `detect` the file.
     """
     source = Source(path)
     first = dialect.first_line.encode()
