@@ -161,14 +161,14 @@ class Lake:
     def create(self, key: str, content: bytes) -> bool:
         """Write an object that must not exist yet, atomically; False where another's does.
 
-        Content that two writers may share must carry who wrote it: one that is there already with this very content is
-        ours, written by a request whose answer was lost.
+        Content that two writers may share must carry who wrote it: on a remote store, one that is there already with
+        this very content is ours, written by a request whose answer was lost. A local disk loses no answers.
         """
         with self.clear_errors(f"create {key}"):
             try:
                 obstore.put(self.store, key, content, mode="create")
             except AlreadyExistsError:
-                return self.read(key) == content
+                return self.local_root is None and self.read(key) == content
         return True
 
     def write(self, key: str, content: bytes) -> None:

@@ -93,14 +93,16 @@ class Checkpoint:
         between = pl.col("key").is_between(pl.lit(keys["key"].min()), pl.lit(keys["key"].max()))
         # Streamed: what is held is the answer, not the checkpoint.
         wanted = self.records.select(columns).filter(between).join(keys.lazy(), on="key", how="semi")
-        return wanted.collect(engine="streaming")
+        with self.lake.clear_errors(f"read {self.key}"):
+            return wanted.collect(engine="streaming")
 
     @cached_property
     def entries(self) -> pl.DataFrame:
         """The entries, without their files, in order."""
         import polars as pl
 
-        return self.records.filter(pl.col("key") == ENTRY_KEY).collect(engine="streaming").sort("version")
+        with self.lake.clear_errors(f"read {self.key}"):
+            return self.records.filter(pl.col("key") == ENTRY_KEY).collect(engine="streaming").sort("version")
 
 
 def newest_checkpoint(lake: Lake, table: TableId) -> Checkpoint | None:
@@ -126,7 +128,8 @@ def write_checkpoint(
     version = entries[-1].version
     with lake.scratch() as scratch:
         path = scratch.path(".parquet")
-        _sink(before, as_records(entries), path)
+        with lake.clear_errors(f"merge the ledger's entries into {table.ledger_checkpoint(version)}"):
+            _sink(before, as_records(entries), path)
         lake.publish_new(path, table.ledger_checkpoint(version))
     for old in _stored(lake, table)[KEPT:]:
         lake.delete(old.key)

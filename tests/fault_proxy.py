@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
@@ -64,6 +65,7 @@ class FaultProxy:
         """Stop, when all that was asked of the store, however late, has been done."""
         self._server.shutdown()
         self._thread.join()
+        self._server.ask_no_more()
         self._server.server_close()
 
     def fault_of(self, call: str) -> str | None:
@@ -80,6 +82,24 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
     request_queue_size = 64
+
+    def __init__(self, *args: Any) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def ask_no_more(self) -> None:
+        """End what clients keep open for a next request; what is under way goes on."""
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed, or gave up, closes its end."""

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEED = 20261121
-# Every point takes two or three runs. `FLOWFORGE_TEST_THOROUGH=1` tries all, the quick suite a spread of them.
+# Every point takes two or three runs. `FLOWFORGE_TEST_THOROUGH=1` or `FLOWFORGE_TEST_EVERY=1` tries all, the quick
+# suite a spread of them.
 THOROUGH = bool(os.environ.get("FLOWFORGE_TEST_THOROUGH"))
 RANDOM_MOMENTS = 20 if THOROUGH else 4
-EVERY = 1 if THOROUGH else 5
+EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "1" if THOROUGH else "5"))
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,19 @@ from __future__ import annotations
 import os
 import random
 from itertools import count
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from fault_proxy import CLIENT_TIMEOUT_S, KINDS, FaultProxy
 from flowforge_resources import lake as lake_module
-from flowforge_resources.errors import FlowForgeError
+from flowforge_resources.errors import FlowForgeError, LakeUnreachableError
 from flowforge_resources.lake import Lake
+from flowforge_resources.layout import TableId
+from flowforge_resources.ledger import Ledger, LedgerEntry, TakenFile, commit, read_ledger
+from flowforge_resources.ledger_checkpoint import write_checkpoint
 from forker import Forker, Pool, client_settings
 from remote import DAYS, Remote, remote
 from scenario import state
@@ -198,3 +203,39 @@ def test_a_call_whose_answer_was_lost_says_the_truth_of_what_it_did(
                 break
             if not isinstance(found[0], FlowForgeError):
                 assert found == right, f"{kind} at {at}"
+
+
+QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
+    "one object": lambda ledger: ledger.records(pl.DataFrame({"key": ["landing/1"]}), ("sha256",)),
+    "the data": lambda ledger: ledger.data_after(0),
+    "a new checkpoint": lambda ledger: write_checkpoint(
+        Lake(), ledger.table, ledger.checkpoint, [entry_of(ledger.version + 1)]
+    ),
+}
+
+
+def entry_of(version: int) -> LedgerEntry:
+    taken = TakenFile(f"landing/{version}", "etag", 1, "2026-01-01", "sha256", 1)
+    return LedgerEntry(version, "2026-01-01T00:00:00+00:00", "run", f"bronze/{version}.parquet", 1, files=(taken,))
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_ledger_whose_checkpoint_cannot_be_read_for_now_is_a_transient_error(
+    question: str, server: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Polars reads checkpoints, and its errors are not the lake's; 412 is one that it does not try again for 8 s."""
+    name, table = f"ledger/{next(names)}", TableId("shop", "items")
+    for variable, value in server.env(name).items():
+        monkeypatch.setenv(variable, value)
+    entries = [entry_of(1), entry_of(2)]
+    assert all(commit(Lake(), table, entry) for entry in entries)
+    write_checkpoint(Lake(), table, None, entries)
+    down = Event()
+    with FaultProxy(server.url, lambda n, call: "412" if down.is_set() and "checkpoints/0" in call else None) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        ledger = read_ledger(Lake(), table)
+        assert QUESTIONS[question](ledger) is not None
+        ledger = read_ledger(Lake(), table)
+        down.set()
+        with pytest.raises(LakeUnreachableError, match="did not answer when asked to"):
+            QUESTIONS[question](ledger)
