@@ -16,14 +16,8 @@ from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_fast import another
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_read import CsvRead, read_any
-from flowforge_assets.formats.excel import read_excel
 from flowforge_assets.formats.file_kind import binary_kind, text_kind
 from flowforge_assets.formats.file_read import lazy_frame
-from flowforge_assets.formats.fixed_width import read_fixed_width
-from flowforge_assets.formats.json_array import read_json
-from flowforge_assets.formats.ndjson import read_ndjson
-from flowforge_assets.formats.parquet_file import read_parquet
-from flowforge_assets.formats.positions import fields_of
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -80,15 +74,26 @@ def _reader(kind: Format, path: Path, options: FileOptions, scratch: Path, name:
     if kind == "csv":
         return read_any(path, csv)
     if kind == "ndjson":
+        from flowforge_assets.formats.ndjson import read_ndjson
+
         return read_ndjson(path, scratch, encoding=csv.encoding, max_columns=options.max_columns)
     if kind == "json":
+        from flowforge_assets.formats.json_array import read_json
+
         columns, where = options.max_columns, options.json_path
         return read_json(path, scratch, json_path=where, encoding=csv.encoding, max_columns=columns, name=name)
     if kind == "parquet":
+        from flowforge_assets.formats.parquet_file import read_parquet
+
         return read_parquet(path, name=name)
     if kind == "excel":
+        from flowforge_assets.formats.excel import read_excel
+
         sheet, header, cells = options.sheet, options.header_row, options.cell_range
         return read_excel(path, sheet=sheet, header_row=header, cell_range=cells, pinned=csv, name=name)
+    from flowforge_assets.formats.fixed_width import read_fixed_width
+    from flowforge_assets.formats.positions import fields_of
+
     return read_fixed_width(path, fields=fields_of(options.widths, options.positions), pinned=csv, name=name)
 
 
