@@ -99,7 +99,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
             clean(lake, spec, landed.done)
-        report(context, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
+        report(context, key, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
 

@@ -100,7 +100,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
     built_from = _built_from(spec, {name: table.require() for name, table in inputs.items()})
     published = gold_table(lake, spec.id).published()
     if published is not None and published.facts.get("built_from") == built_from and key in context.selected_asset_keys:
-        report(context, lake, _report(lake, spec, None, watch, published.rows))
+        report(context, key, lake, _report(lake, spec, None, watch, published.rows))
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
         )
@@ -111,7 +111,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         if key in context.selected_asset_keys and not built.blocked:
             staged = StagedGold(spec.id, published, built.path, column_notes.of_gold(spec))
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(built, watch))
-        report(context, lake, _report(lake, spec, built, watch, built.rows))
+        report(context, key, lake, _report(lake, spec, built, watch, built.rows))
         yield from results(context, key, built.outcomes)
 
 

@@ -129,10 +129,10 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
     watch = Stopwatch()
     batch = next_batch(lake, spec)
     if not batch.entries and batch.published is not None:
-        report(context, lake, _report(lake, spec, None, watch, batch.published.rows))
-        yield dg.MaterializeResult(
-            asset_key=key, value=_nothing_new(spec, batch), metadata=_unchanged(lake, spec, batch.published, watch)
-        )
+        report(context, key, lake, _report(lake, spec, None, watch, batch.published.rows))
+        if key in context.selected_asset_keys:
+            said = _unchanged(lake, spec, batch.published, watch)
+            yield dg.MaterializeResult(asset_key=key, value=_nothing_new(spec, batch), metadata=said)
         blocking = [rule.check_name for rule in spec.rules if rule.effective_action == "block"]
         yield from results(context, key, [still_true(name) for name in (*blocking, BOOKS)])
         return
@@ -141,7 +141,7 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
         if key in context.selected_asset_keys and not staged.blocked:
             said = _metadata(lake, spec, batch, staged, watch)
             yield dg.MaterializeResult(asset_key=key, value=staged.output, metadata=said)
-        report(context, lake, _report(lake, spec, staged, watch, staged.books.rows_after))
+        report(context, key, lake, _report(lake, spec, staged, watch, staged.books.rows_after))
         yield from results(context, key, staged.outcomes)
 
 
@@ -176,7 +176,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             gate = Gate(connection, statements(spec.keys, types, spec.rules, reads), spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         with watch.phase("merge"):
-            merged = merge(connection, spec, gate, current)
+            merged = merge(connection, spec, gate, [current] if current else [])
         with watch.phase("write"):
             output = _write(
                 connection, lake, spec, batch, merged=merged, gate=gate, headers=headers, scratch=scratch, run_id=run_id

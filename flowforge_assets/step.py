@@ -77,11 +77,9 @@ def started_at(context: dg.AssetExecutionContext) -> datetime:
     return _started_at(context.instance, context.run.run_id)
 
 
-def report(context: dg.AssetExecutionContext, lake: Lake, said: AssetReport) -> None:
-    """Put the asset's report of this run on the lake."""
-    workflow = context.assets_def.keys_by_output_name
-    name = next(iter(workflow.values())).path[0]
-    write_report(lake, name, context.run.run_id, started_at(context), said)
+def report(context: dg.AssetExecutionContext, key: dg.AssetKey, lake: Lake, said: AssetReport) -> None:
+    """Put an asset's report of this run on the lake."""
+    write_report(lake, key.path[0], context.run.run_id, started_at(context), said)
 
 
 def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Sequence[Outcome]) -> StepEvents:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.transforms.cast import table_columns
 from flowforge_checks.books import Books
-from flowforge_resources.duck import literal, one_row, quote
+from flowforge_resources.duck import one_row, quote, text_list
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -31,20 +32,20 @@ class Merge:
     changed: bool
 
 
-def merge(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, current: Path | None) -> Merge:
+def merge(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, current: Sequence[Path]) -> Merge:
     """Decide what becomes of every row of the batch.
 
     Args:
         connection: holds the view `typed` and the gate's table `verdict`.
         spec: the table.
         gate: the verdict on the batch.
-        current: local file of the published version, None for a table that has none.
+        current: local files of what is published and may change; none for a table that has no version.
     """
     quarantined, deduplicated = _drop_losers(connection, spec, gate)
     books = Books(read=gate.read, quarantined=quarantined, deduplicated=deduplicated)
-    if current is None:
+    if not current:
         return _first_load(connection, spec, books)
-    return _upsert(connection, spec, books, f"read_parquet({literal(str(current))})")
+    return _upsert(connection, spec, books, f"read_parquet({text_list([str(path) for path in current])})")
 
 
 def _drop_losers(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate) -> tuple[int, int]:
