@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
+
 
 def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
     """Every workflow under a `defs` package, as it lies in a project's folder.
@@ -25,6 +28,7 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
     Raises:
         flowforge_resources.errors.DefinitionError: naming file, line and fix.
     """
+    _collect_garbage_seldom()
     tree = dg.ComponentTree.from_module(defs_module=defs, project_root=project)
     with warnings.catch_warnings():
         # What Dagster says of its own use of its own parts.
@@ -34,3 +38,9 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
         found = tree.build_defs_at_path(tree.defs_module_path)
     ours = dg.Definitions(resources=default_resources(), executor=quick_executor, component_tree=tree)
     return dg.Definitions.merge(found, ours)
+
+
+def _collect_garbage_seldom() -> None:
+    """Look for cycles after 50,000 new objects, not 700: a run makes many, that all live to its end."""
+    if gc.get_threshold()[0] < ALLOCATIONS_BETWEEN_COLLECTIONS:
+        gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 100)
