@@ -64,12 +64,20 @@ def _typed(spec: TableSpec) -> str:
 
 
 def _value(column: Column) -> str:
-    return column.kind.cast(quote(column.header))
+    value = column.kind.cast(quote(column.header))
+    return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
 
 
 def _broken(column: Column) -> str:
     """There is text, and it did not become a value."""
-    return f"(trim({quote(column.header)}) <> '' AND ({_value(column)}) IS NULL)"
+    unmarked = f" AND NOT {_is_marker(column)}" if column.null_markers else ""
+    return f"(trim({quote(column.header)}) <> ''{unmarked} AND ({_value(column)}) IS NULL)"
+
+
+def _is_marker(column: Column) -> str:
+    """The text is one of those that mean there is no value."""
+    markers = ", ".join(literal(marker.strip()) for marker in column.null_markers or ())
+    return f"coalesce(trim({quote(column.header)}) IN ({markers}), FALSE)"
 
 
 def surrogate_key(keys: Sequence[str]) -> str:
