@@ -76,7 +76,14 @@ CASTS: dict[str, dict[str, Any]] = {
     },
     "decimal(38,0)": {"9" * 38: Decimal("9" * 38), "-" + "9" * 38: Decimal("-" + "9" * 38), "1" + "0" * 38: BROKEN},
     "decimal(38,38)": {"." + "9" * 38: Decimal("." + "9" * 38), "0." + "9" * 39: BROKEN, "1": BROKEN},
-    "decimal(4,0)": {".0": Decimal(0), ".5": BROKEN, "12": Decimal(12), "12.0": Decimal(12), "12.5": BROKEN, "12345": BROKEN},
+    "decimal(4,0)": {
+        ".0": Decimal(0),
+        ".5": BROKEN,
+        "12": Decimal(12),
+        "12.0": Decimal(12),
+        "12.5": BROKEN,
+        "12345": BROKEN,
+    },
     "float": {
         "12.5": 12.5,
         " 7 ": 7.0,
@@ -257,11 +264,17 @@ def test_a_type_that_is_none_is_refused_with_the_nearest(written: str, said: str
 @pytest.mark.parametrize(
     ("declared", "said"),
     [
-        ({"type": "integer", "formats": ["%d"]}, "`formats` belongs to date, time and timestamp columns, not to integer"),
+        (
+            {"type": "integer", "formats": ["%d"]},
+            "`formats` belongs to date, time and timestamp columns, not to integer",
+        ),
         ({"percent": True}, "`percent` belongs to decimal and float columns, not to text"),
         ({"type": "integer", "percent": True}, "`percent` belongs to decimal and float columns"),
         ({"type": "date", "timezone": "Europe/Berlin"}, "`timezone` belongs to timestamp columns"),
-        ({"type": "date", "decimal_separator": ","}, "`decimal_separator` belongs to integer, decimal and float columns"),
+        (
+            {"type": "date", "decimal_separator": ","},
+            "`decimal_separator` belongs to integer, decimal and float columns",
+        ),
         ({"type": "float", "true_words": ["x"]}, "`true_words` belongs to boolean columns"),
         ({"type": "boolean", "true_words": [True]}, "YAML read a text of the list as True. Write it in quotes"),
         ({"null_markers": [None]}, "YAML read a text of the list as null. Write it in quotes"),

@@ -249,7 +249,7 @@ ALL_OF = [
 ]
 TEXTS = st.one_of(
     st.text(max_size=20),
-    st.text(alphabet="0123456789.,-+eE%$():TZ /{}[]\"\\naif", max_size=25),
+    st.text(alphabet='0123456789.,-+eE%$():TZ /{}[]"\\naif', max_size=25),
     st.integers(-(10**40), 10**40).map(str),
     st.floats().map(repr),
     st.datetimes().map(str),

@@ -51,7 +51,9 @@ class Boolean(ColumnType):
         if not all((*yes, *no)):
             raise ValueError("`true_words` and `false_words` are words; an empty cell is always null. Take the '' out.")
         if both := sorted({*yes} & {*no}):
-            usual = "" if self.true_words and self.false_words else " Declare both lists, so that no usual word is left."
+            usual = (
+                "" if self.true_words and self.false_words else " Declare both lists, so that no usual word is left."
+            )
             raise ValueError(f"'{both[0]}' is among the words for true and for false. Take it out of one.{usual}")
 
     @property

@@ -18,7 +18,7 @@ EXCEL, EXCEL_1904 = "excel", "excel_1904"
 SERIALS = (EXCEL, EXCEL_1904)
 _CODE = re.compile(r"%(-?.?)", re.DOTALL)
 # What DuckDB 2.0's strptime takes.
-_CODES = frozenset("a A w d -d b h B m -m y -y Y H -H I -I p M -M S -S f g n z Z j -j U W V u G c x X T %".split())
+_CODES = frozenset([*"aAwdbhBmyYHIpMSfgnzZjUWVuGcxXT%", *(f"-{code}" for code in "dmyHIMSj")])
 _YEARS = frozenset(("y", "-y", "Y", "G", "c", "x"))
 _ZONES = frozenset(("z", "Z"))
 _DAY_MS = 86_400_000

@@ -129,4 +129,3 @@ def _hundredth(number: str) -> str:
 
 def _escaped(text: str) -> str:
     return "".join(f"\\{char}" if char.isascii() and not char.isalnum() else char for char in text)
-

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from flowforge_assets.column_types.base import ColumnType, Text
-from flowforge_assets.column_types.number_text import NegativeForm, ThousandsSeparator  # noqa: TC001  # read by pydantic
+from flowforge_assets.column_types.number_text import NegativeForm, ThousandsSeparator
 from flowforge_assets.column_types.parse import parse_type
 
 # In the order in which people read them.
@@ -60,10 +60,13 @@ class TypedColumn(BaseModel):
         default=(), description="How negative numbers are written beside `-5`: `(5)`, `5-` or both."
     )
     percent: bool = Field(
-        default=False, description="Every number has a percent sign, and `12.5%` becomes 0.125. A number without one breaks."
+        default=False,
+        description="Every number has a percent sign, and `12.5%` becomes 0.125. A number without one breaks.",
     )
     true_words: tuple[str, ...] = Field(
-        default=(), description="Words of a boolean for true, in any case. Default: true, t, yes, y, 1.", examples=[["ja"]]
+        default=(),
+        description="Words of a boolean for true, in any case. Default: true, t, yes, y, 1.",
+        examples=[["ja"]],
     )
     false_words: tuple[str, ...] = Field(
         default=(), description="Words of a boolean for false. Default: false, f, no, n, 0.", examples=[["nein"]]
