@@ -93,7 +93,7 @@ def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
 
 
 def _reason(one: Statement, headers: Mapping[str, str]) -> str:
-    value = quote(headers[one.column]) if one.column in headers else "NULL"
+    value = quote(headers[one.column]) if one.column is not None and one.column in headers else "NULL"
     return (
         f"{{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}, "
         f"'value': {value}::VARCHAR, 'expected': {literal(one.expected)}}}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from flowforge_assets.column_types.base import ColumnType, Text
 from flowforge_assets.column_types.number_text import NegativeForm, ThousandsSeparator
@@ -23,6 +23,23 @@ OPTIONS = (
     "false_words",
 )
 _LISTS = ("formats", "currency", "negatives", "true_words", "false_words", "null_markers")
+
+
+def _as_texts(values: object) -> object:
+    """A list of texts as YAML gives it.
+
+    Raises:
+        ValueError: YAML read a word in it as something else.
+    """
+    for value in values if isinstance(values, list | tuple) else ():
+        if not isinstance(value, str):
+            raise ValueError(  # noqa: TRY004  # pydantic takes a ValueError
+                f"YAML read a text of the list as {'null' if value is None else repr(value)}. Write it in quotes."
+            )
+    return values
+
+
+TextList = Annotated[list[str], BeforeValidator(_as_texts)]
 
 
 class TypedColumn(BaseModel):
@@ -80,7 +97,7 @@ class TypedColumn(BaseModel):
     @field_validator(*_LISTS, mode="before")
     @classmethod
     def _texts(cls, values: object) -> object:
-        return texts(values)
+        return _as_texts(values)
 
     @model_validator(mode="after")
     def _check_type(self) -> TypedColumn:
@@ -106,20 +123,6 @@ class TypedColumn(BaseModel):
     def _declared_options(self) -> dict[str, Any]:
         defaults = TypedColumn.model_fields
         return {name: value for name in OPTIONS if (value := getattr(self, name)) != defaults[name].default}
-
-
-def texts(values: object) -> object:
-    """A list of texts as YAML gives it.
-
-    Raises:
-        ValueError: YAML read a word in it as something else.
-    """
-    for value in values if isinstance(values, list | tuple) else ():
-        if not isinstance(value, str):
-            raise ValueError(  # noqa: TRY004  # pydantic takes a ValueError
-                f"YAML read a text of the list as {'null' if value is None else repr(value)}. Write it in quotes."
-            )
-    return values
 
 
 def _said(value: object) -> str:

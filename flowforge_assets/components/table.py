@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
+from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.formats.file_options import FileOptions
@@ -41,7 +42,7 @@ class Table(LandedPart):
         default=[],
         description="Columns that say which of two rows of a key is newer. Default: the row that arrived later.",
     )
-    null_markers: list[str] = Field(
+    null_markers: Annotated[list[str], as_written(TextList)] = Field(
         default=[],
         description="Texts that mean there is no value, in every column without `null_markers` of its own. The whole text but for blanks around it, upper and lower case told apart.",
         examples=[["NA", "n/a", "-"]],
