@@ -125,6 +125,7 @@ def test_a_value_that_does_not_cast_says_its_column_its_text_and_what_was_expect
             "expected": AMOUNT,
         }
     }
+    assert checks(result)["silver_invoices", "type"].metadata["rows_broken"].value == 3
     said = {column: (one["value"], one["expected"]) for (_, column), one in reasons["2.002"].items()}
     assert said == {
         "amount": ("$5", AMOUNT),

@@ -62,11 +62,6 @@ class NumberForm:
         return self == NumberForm()
 
     @property
-    def takes_plain(self) -> bool:
-        """Whether text that DuckDB itself would print for a number means that number."""
-        return self.decimal_separator == "." and not self.percent
-
-    @property
     def whole(self) -> str:
         """Pattern of the digits before the decimal separator. Groups are whole groups: `1,23` and `0,123` are none."""
         separators = _SEPARATORS[self.thousands_separator]

@@ -52,13 +52,16 @@ class Number(ColumnType):
 
     def _written(self, text: str) -> str:
         bare = self.form.bare(text)
-        cheap = self._printed(text) if self.form.takes_plain else ""
+        cheap = "" if self.form.percent else self._printed(text)
         accepted = self.form.accepts(bare, self._pattern)
         return f"CASE {cheap} WHEN {accepted} THEN TRY_CAST({self.form.canonical(bare)} AS {self.sql_type}) END"
 
     def _printed(self, text: str) -> str:
-        cast = f"TRY_CAST({text} AS {self.sql_type})"
-        return f"WHEN {cast}::VARCHAR = {text} THEN {cast}"
+        if self.form.decimal_separator == ".":
+            cast = f"TRY_CAST({text} AS {self.sql_type})"
+            return f"WHEN {cast}::VARCHAR = {text} THEN {cast}"
+        cast = f"TRY_CAST(replace({text}, ',', '.') AS {self.sql_type})"
+        return f"WHEN replace({cast}::VARCHAR, '.', ',') = {text} THEN {cast}"
 
 
 @dataclass(frozen=True, kw_only=True)
