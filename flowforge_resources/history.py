@@ -84,7 +84,9 @@ def versions(lake: Lake, table: Versioned) -> list[Version]:
     keys = [found.key for found in lake.files(table.archive)]
     with ThreadPoolExecutor(_READERS) as readers:
         archived = [found for found in readers.map(lambda key: read_published(lake, key), keys) if found is not None]
-    apart = {found.nonce: found for found in (*archived, *([current] if current else [])) if "published_at" in found.facts}
+    apart = {
+        found.nonce: found for found in (*archived, *([current] if current else [])) if "published_at" in found.facts
+    }
     ordered = sorted(apart.values(), key=lambda one: (int(one.facts.get("version", 0)), moment_of(one)), reverse=True)
     newer: list[datetime | None] = [None, *(moment_of(one) for one in ordered)]
     return [Version(one, one is current, replaced) for one, replaced in zip(ordered, newer, strict=False)]

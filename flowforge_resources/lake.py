@@ -231,6 +231,11 @@ class Lake:
 
     def copy_new(self, source: str, target: str) -> None:
         """As `copy`, and one that stands under `target` already stays as it is, whatever `source` holds by now."""
+        found = self.head(source) if self.local_root is None else None
+        if found is not None and found.size_bytes > LARGEST_CONDITIONAL_PUT_BYTES:  # nor copied in one request
+            with self.scratch() as scratch:
+                self.publish_new(self.stage_in(source, scratch), target)
+            return
         with self.clear_errors(f"copy {source} to {target}"):
             self._transfer.copy_new(source, target)
 
@@ -385,11 +390,6 @@ class _RemoteTransfer:
         obstore.copy(self.store, source, target)
 
     def copy_new(self, source: str, target: str) -> None:
-        """By the store itself, at no cost of ours; beyond what a store copies in one request, through this machine."""
-        if obstore.head(self.store, source)["size"] > LARGEST_CONDITIONAL_PUT_BYTES:
-            if not self._exists(target):
-                obstore.put(self.store, target, obstore.get(self.store, source).stream(min_chunk_size=DOWNLOAD_CHUNK_BYTES))
-            return
         try:
             obstore.copy(self.store, source, target, overwrite=False)
         except (AlreadyExistsError, FileNotFoundError):  # a repeated completion of an upload finds the upload gone

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from flowforge_resources.lake import Lake, StoredObject
     from flowforge_resources.layout import TableId
-    from flowforge_resources.left_out import Ranges
     from flowforge_resources.ledger_checkpoint import Checkpoint
+    from flowforge_resources.left_out import Ranges
 
 # What a reader parses one by one: some hundred milliseconds and megabytes at most.
 ENTRIES_BETWEEN_CHECKPOINTS = 64

@@ -43,7 +43,9 @@ class Retention(BaseModel):
     @classmethod
     def _check_span(cls, given: str | None) -> str | None:
         if given is not None and given != FOREVER and not _SPAN.fullmatch(given):
-            raise ValueError(f"`keep_for: {given}` is no span of time. Write e.g. '12 hours', '30 days', '8 weeks' or 'forever'.")
+            raise ValueError(
+                f"`keep_for: {given}` is no span of time. Write e.g. '12 hours', '30 days', '8 weeks' or 'forever'."
+            )
         return given
 
     def lets_go(self, newer: int, replaced_for: timedelta) -> bool:

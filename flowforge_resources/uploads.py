@@ -45,7 +45,9 @@ class Uploads:
         if not self._bucket:
             return []
         pages = self._ask("list_multipart_uploads")
-        found = [Upload(one["Key"], one["UploadId"], one["Initiated"]) for page in pages for one in page.get("Uploads", ())]
+        found = [
+            Upload(one["Key"], one["UploadId"], one["Initiated"]) for page in pages for one in page.get("Uploads", ())
+        ]
         return [one for one in found if one.begun_at < moment]
 
     def abort(self, upload: Upload) -> None:
