@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import declared_workflows, find_table, find_workflow
 from flowforge_assets.rollback import Rollback, newly_left_out, plan_rollback, record, roll_back
+from flowforge_checks.books import ACCOUNT
 from flowforge_resources.errors import DefinitionError, FlowForgeError
 from flowforge_resources.history import versions
 from flowforge_resources.lake import Lake
@@ -67,7 +68,7 @@ class History:
 def _what(version: Version) -> str:
     """What happened, with the books of the batch."""
     books = version.facts.get("books", {})
-    account = ", ".join(f"{count:,} {name}" for name, count in books.items())
+    account = ", ".join(f"{books[name]:,} {name}" for name in ACCOUNT if name in books)
     return f"{version.what}: {account}" if account else version.what
 
 
