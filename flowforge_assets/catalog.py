@@ -37,7 +37,7 @@ def _read(file: Path) -> Declared:
         one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict)
     ]
     tables = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
-    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
+    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith((".Model", ".DateDimension"))]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
     return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models))
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.duck import connect, quote
 from flowforge_resources.errors import FlowForgeError, did_you_mean
+from flowforge_resources.gold_sets import chosen_keys, read_set
 from flowforge_resources.io_managers import StoredTable
 from flowforge_resources.lake import Lake
-from flowforge_resources.layout import ModelId, TableId
+from flowforge_resources.layout import ModelId, TableId, gold_prefix
 from flowforge_resources.ledger import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import duckdb
     import polars as pl
@@ -96,8 +97,10 @@ def run_query(sql: str, lake: Lake | None = None) -> Answer:
     opened = lake or Lake()
     with opened.scratch() as scratch, connect(scratch.root) as connection:
         try:
-            for name in sorted(connection.get_table_names(sql, qualified=True)):
-                _open(connection, opened, name)
+            names = {name.replace('"', "") for name in connection.get_table_names(sql, qualified=True)}
+            known = tables_of(opened, names)
+            for name in sorted(names):
+                _open(connection, opened, name, known)
             result = connection.execute(sql)
             columns = tuple(column[0] for column in result.description or [])
             return Answer(columns, tuple(result.fetchall()))
@@ -112,8 +115,12 @@ def _example(lake: Lake) -> str:
     return ", ".join(names[:3]) if names else "workflow.table (nothing is published yet)"
 
 
-def tables_of(lake: Lake) -> dict[str, Callable[[], pl.LazyFrame]]:
-    """Every published table by the name SQL calls it, and how to open it. Two small listings a workflow."""
+def tables_of(lake: Lake, named: Iterable[str] = ()) -> dict[str, Callable[[], pl.LazyFrame]]:
+    """Every published table by the name SQL calls it, and how to open it. Two small listings a workflow.
+
+    Gold is the set a workflow published last, so that tables read together belong together; `named` are those. Where
+    no set was published yet, it is the single tables.
+    """
     found: dict[str, Callable[[], pl.LazyFrame]] = {}
     for workflow in lake.folders("silver/"):
         for name in lake.folders(f"silver/{workflow}/"):
@@ -124,11 +131,20 @@ def tables_of(lake: Lake) -> dict[str, Callable[[], pl.LazyFrame]]:
         for name in lake.folders(f"quarantine/{workflow}/"):
             table = TableId(workflow, name)
             found[f"{workflow}{QUARANTINE}.{name}"] = _published(lake, table.quarantine, str(table), table.silver_key)
-    for workflow in lake.folders("gold/"):
-        for stored in lake.objects(f"gold/{workflow}/"):
-            model = ModelId(workflow, stored.key.rsplit("/", 1)[-1].removesuffix(".parquet"))
-            found[str(model)] = _published(lake, model.object, str(model), model.key)
+    workflows = lake.folders("gold/")
+    sets = {one: found_set for one in workflows if (found_set := read_set(lake, one)) is not None}
+    chosen = chosen_keys(sets, named)
+    for workflow in workflows:
+        for name, key in (sets[workflow].keys(workflow) if workflow in sets else _single(lake, workflow)).items():
+            if name.startswith(f"{workflow}."):
+                found[name] = _published(lake, chosen.get(name, key), name, ModelId(*name.split(".", 1)).key)
     return found
+
+
+def _single(lake: Lake, workflow: str) -> dict[str, str]:
+    """The gold tables of a workflow as they lie there, each the newest."""
+    keys = [stored.key for stored in lake.files(gold_prefix(workflow)) if stored.key.endswith(".parquet")]
+    return {f"{workflow}.{key.rsplit('/', 1)[-1].removesuffix('.parquet')}": key for key in keys}
 
 
 def _published(lake: Lake, key: str, name: str, asset: tuple[str, str]) -> Callable[[], pl.LazyFrame]:
@@ -153,11 +169,11 @@ def _bronze(lake: Lake, table: TableId) -> Callable[[], pl.LazyFrame]:
     return scan
 
 
-def _open(connection: duckdb.DuckDBPyConnection, lake: Lake, written: str) -> None:
+def _open(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, tables: Mapping[str, Callable[[], pl.LazyFrame]]
+) -> None:
     """Make one table of the lake visible under the name the statement uses; names it does not know are DuckDB's."""
-    name = written.replace('"', "")
     schema, _, table = name.rpartition(".")
-    tables: Mapping[str, Callable[[], pl.LazyFrame]] = tables_of(lake)
     if name not in tables:
         if schema and not schema.startswith(("information_schema", "pg_catalog")):
             raise QueryError(f"There is no table '{name}' on the lake {lake.url}.{did_you_mean(name, tables)}")
