@@ -32,7 +32,8 @@ class Lookup(BaseModel):
 
     column: str = Field(description="The column it adds, such as `customer_key`. The SQL must not return it.")
     model: str = Field(description="The dimension: a model or a silver table, as SQL names it.")
-    on: dict[str, str] = Field(
+    # not `on`: YAML 1.1 reads that as true
+    match: dict[str, str] = Field(
         min_length=1, description="Columns that must be equal: what the SQL returns, to the dimension's."
     )
     key: str | None = Field(default=None, description="The dimension's column to take. Default: `column`.")
@@ -84,7 +85,7 @@ def with_lookups(query: str, lookups: Sequence[Lookup], omit: Sequence[str]) -> 
 
 def _join(lookup: Lookup, alias: str) -> str:
     other = quote(alias)
-    equal = [f"{_OWN}.{quote(mine)} = {other}.{quote(theirs)}" for mine, theirs in lookup.on.items()]
+    equal = [f"{_OWN}.{quote(mine)} = {other}.{quote(theirs)}" for mine, theirs in lookup.match.items()]
     if lookup.as_of is None:
         return f"LEFT JOIN {_table(lookup.model)} AS {other} ON {' AND '.join(equal)}"
     moment = f"{_OWN}.{quote(lookup.as_of)}"
@@ -99,7 +100,7 @@ def _versions(lookup: Lookup) -> str:
     """The dimension's versions with the moment each counts from; the first from the beginning of time if declared."""
     start = quote(lookup.valid_from)
     if lookup.before_first == "first":
-        first = f"{start} = min({start}) OVER (PARTITION BY {', '.join(map(quote, lookup.on.values()))})"
+        first = f"{start} = min({start}) OVER (PARTITION BY {', '.join(map(quote, lookup.match.values()))})"
         start = f"CASE WHEN {first} THEN '-infinity'::TIMESTAMP ELSE {start} END"
     lasts = f"{quote(lookup.valid_to)} IS NULL OR {quote(lookup.valid_to)} > {quote(lookup.valid_from)}"
     return f"SELECT *, {start} AS {_FROM} FROM {_table(lookup.model)} WHERE {lasts}"
@@ -120,8 +121,8 @@ def require_columns(
     own = _columns(connection, f"({query}\n)")
     for one in lookups:
         other = _columns(connection, _table(one.model))
-        wanted_here = [*one.on, *([one.as_of] if one.as_of else [])]
-        wanted_there = [one.target, *one.on.values(), *([one.valid_from, one.valid_to] if one.as_of else [])]
+        wanted_here = [*one.match, *([one.as_of] if one.as_of else [])]
+        wanted_there = [one.target, *one.match.values(), *([one.valid_from, one.valid_to] if one.as_of else [])]
         for name in (name for name in wanted_here if name not in own):
             raise _wrong(where, one, f"needs the column `{name}`, which the SQL does not return.", "Select it.")
         for name in (name for name in wanted_there if name not in other):
@@ -129,7 +130,7 @@ def require_columns(
             raise _wrong(where, one, problem, f"It has: {', '.join(other)}.")
         if one.column in own:
             raise _wrong(where, one, "adds a column which the SQL returns already.", "Take it out of the SQL.")
-        for mine, theirs in one.on.items():
+        for mine, theirs in one.match.items():
             if (own[mine] == "VARCHAR") != (other[theirs] == "VARCHAR"):
                 problem = f"compares `{mine}` ({own[mine]}) with `{theirs}` of {one.model} ({other[theirs]})."
                 raise _wrong(where, one, problem, "Cast one of them: text and numbers are equal by accident only.")
@@ -181,8 +182,8 @@ def lookup_outcome(
 
 def _doubled(connection: duckdb.DuckDBPyConnection, lookup: Lookup, dimension: Path) -> int:
     """Rows of the dimension that count at the same time as an earlier one of the same natural key."""
-    keys = ", ".join(map(quote, lookup.on.values()))
-    present = " AND ".join(f"{quote(name)} IS NOT NULL" for name in lookup.on.values())
+    keys = ", ".join(map(quote, lookup.match.values()))
+    present = " AND ".join(f"{quote(name)} IS NOT NULL" for name in lookup.match.values())
     source = f"read_parquet({literal(str(dimension))})"
     if lookup.as_of is None:
         (count,) = one_row(
