@@ -52,13 +52,9 @@ def build_gold_published(
     key = dg.AssetKey([workflow, GOLD_PUBLISHED])
     said = f"The gold tables of {workflow} that belong together: readers see this set, always whole."
     face = AssetFace(description=said, automation=automation)
-    return set_asset(key, face, partial(_step, models=models, key=key), deps=_leaves(models), kind="parquet")
-
-
-def _leaves(models: Sequence[ModelSpec]) -> list[tuple[str, str]]:
-    """Models that no other of the workflow reads: when these are done, all are."""
-    read = {one for model in models for one in model.reads.values()}
-    return [model.id.key for model in models if model.id not in read]
+    return set_asset(
+        key, face, partial(_step, models=models, key=key), deps=[one.id.key for one in models], kind="parquet"
+    )
 
 
 def _step(context: dg.AssetExecutionContext, *, models: Sequence[ModelSpec], key: dg.AssetKey) -> StepEvents:

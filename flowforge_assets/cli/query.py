@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,14 @@ from flowforge_resources.layout import ModelId, TableId, gold_prefix
 from flowforge_resources.ledger import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import duckdb
     import polars as pl
     from rich.console import RenderableType
 
+_IDENTIFIER = r'(?:"(?:[^"]|"")+"|\w+)'
+_QUALIFIED = re.compile(rf"({_IDENTIFIER})\s*\.\s*({_IDENTIFIER})")
 BRONZE, QUARANTINE = "_bronze", "_quarantine"
 
 
@@ -97,17 +100,42 @@ def run_query(sql: str, lake: Lake | None = None) -> Answer:
     opened = lake or Lake()
     with opened.scratch() as scratch, connect(scratch.root) as connection:
         try:
-            names = {name.replace('"', "") for name in connection.get_table_names(sql, qualified=True)}
-            known = tables_of(opened, names)
-            for name in sorted(names):
-                _open(connection, opened, name, known)
+            written = _written(sql)
+            known = tables_of(opened, written)
+            for name in sorted(written & known.keys()):
+                _open(connection, name, known[name])
             result = connection.execute(sql)
             columns = tuple(column[0] for column in result.description or [])
             return Answer(columns, tuple(result.fetchall()))
+        except duckdb.CatalogException as error:
+            raise QueryError(_unknown(str(error), written - known.keys(), known, opened)) from None
         except duckdb.Error as error:
             raise QueryError(
                 f"{str(error).strip()}\nNothing was changed. Tables are named like {_example(opened)}."
             ) from None
+
+
+def _written(sql: str) -> set[str]:
+    """Everything in a statement that reads like `workflow.table`, columns of an alias and the like among it.
+
+    DuckDB's own list of a statement's tables is no help: it binds the statement against tables without columns, which
+    fails where a join says USING.
+    """
+    return {".".join(map(_plain, pair)) for pair in _QUALIFIED.findall(sql)}
+
+
+def _plain(identifier: str) -> str:
+    """As the lake names it: unquoted text is in lower case."""
+    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier.lower()
+
+
+def _unknown(said: str, written: Iterable[str], known: Iterable[str], lake: Lake) -> str:
+    """Which table there is not, where that is what DuckDB says."""
+    for name in sorted(written):
+        missing = (f'"{name}" does not exist', f"name {name.rpartition('.')[2]} does not exist")
+        if any(one in said for one in missing):
+            return f"There is no table '{name}' on the lake {lake.url}.{did_you_mean(name, known)}"
+    return f"{said.strip()}\nNothing was changed. Tables are named like {_example(lake)}."
 
 
 def _example(lake: Lake) -> str:
@@ -169,16 +197,10 @@ def _bronze(lake: Lake, table: TableId) -> Callable[[], pl.LazyFrame]:
     return scan
 
 
-def _open(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, tables: Mapping[str, Callable[[], pl.LazyFrame]]
-) -> None:
-    """Make one table of the lake visible under the name the statement uses; names it does not know are DuckDB's."""
+def _open(connection: duckdb.DuckDBPyConnection, name: str, scan: Callable[[], pl.LazyFrame]) -> None:
+    """Make one table of the lake visible under the name the statement uses."""
     schema, _, table = name.rpartition(".")
-    if name not in tables:
-        if schema and not schema.startswith(("information_schema", "pg_catalog")):
-            raise QueryError(f"There is no table '{name}' on the lake {lake.url}.{did_you_mean(name, tables)}")
-        return
     handle = f"_{schema}__{table}"
-    connection.register(handle, tables[name]())
+    connection.register(handle, scan())
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
     connection.execute(f"CREATE VIEW {quote(schema)}.{quote(table)} AS FROM {quote(handle)}")
