@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import duckdb
+
     from flowforge_resources.lake import Lake
     from flowforge_resources.scratch import Scratch
 
@@ -149,28 +151,43 @@ def _fetch_silver(lake: Lake, table: TableId, nonce: str, scratch: Scratch) -> P
 
 def _write(files: Mapping[Member, Path], tables: Sequence[Described], scratch: Scratch) -> Path:
     """The database as a local file, checkpointed, with what is in it listed in `flowforge.tables`."""
-    path, name = scratch.path(".duckdb"), f"warehouse_{scratch.folder.name.replace('-', '_')}"
+    path, database = scratch.path(".duckdb"), quote(f"warehouse_{scratch.folder.name}")
     said = {one.id: one for one in tables}
     with connect(scratch.root) as connection:
-        connection.execute(f"ATTACH {literal(str(path))} AS {quote(name)}")
+        connection.execute(f"ATTACH {literal(str(path))} AS {database}")
         try:
-            for schema in sorted({"flowforge", *(one.schema for one in files)}):
-                connection.execute(f"CREATE SCHEMA {quote(name)}.{quote(schema)}")
-            connection.execute(
-                f"CREATE TABLE {quote(name)}.flowforge.tables (schema_name TEXT, table_name TEXT, version TEXT, row_count BIGINT)"
-            )
-            for member, file in files.items():
-                target = f"{quote(name)}.{quote(member.schema)}.{quote(member.table.name)}"
-                connection.execute(f"CREATE TABLE {target} AS FROM read_parquet({literal(str(file))})")
-                _, rows, columns = read_footer(file)
-                row = ", ".join(map(literal, (member.schema, member.table.name, member.nonce, rows)))
-                connection.execute(f"INSERT INTO {quote(name)}.flowforge.tables VALUES ({row})")
-                for comment in _comments(target, said.get(member.table), [column for column, _ in columns]):
-                    connection.execute(comment)
-            connection.execute(f"CHECKPOINT {quote(name)}")
+            # In one transaction, else every statement waits for the disk: half the time of a small warehouse.
+            connection.execute("BEGIN")
+            try:
+                _fill(connection, database, files, said)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+            connection.execute(f"CHECKPOINT {database}")
         finally:
-            connection.execute(f"DETACH {quote(name)}")
+            connection.execute(f"DETACH {database}")
     return path
+
+
+def _fill(
+    connection: duckdb.DuckDBPyConnection,
+    database: str,
+    files: Mapping[Member, Path],
+    said: Mapping[TableId | ModelId, Described],
+) -> None:
+    for schema in sorted({"flowforge", *(one.schema for one in files)}):
+        connection.execute(f"CREATE SCHEMA {database}.{quote(schema)}")
+    columns = "schema_name TEXT, table_name TEXT, version TEXT, row_count BIGINT"
+    connection.execute(f"CREATE TABLE {database}.flowforge.tables ({columns})")
+    for member, file in files.items():
+        target = f"{database}.{quote(member.schema)}.{quote(member.table.name)}"
+        connection.execute(f"CREATE TABLE {target} AS FROM read_parquet({literal(str(file))})")
+        _, rows, found = read_footer(file)
+        row = ", ".join(map(literal, (member.schema, member.table.name, member.nonce, rows)))
+        connection.execute(f"INSERT INTO {database}.flowforge.tables VALUES ({row})")
+        for comment in _comments(target, said.get(member.table), [column for column, _ in found]):
+            connection.execute(comment)
 
 
 def _comments(target: str, said: Described | None, columns: Sequence[str]) -> Iterator[str]:

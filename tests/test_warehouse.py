@@ -16,6 +16,7 @@ from flowforge_resources.published import read_published
 from scenario import land, load, metadata, project, rows_of, run, run_well
 from test_gold_dimensions import MASTER, USER
 from test_gold_sets import BUILDS, BUILDS_SQL, land_build
+from test_yaml import refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
