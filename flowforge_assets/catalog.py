@@ -39,7 +39,7 @@ def _read(file: Path) -> Declared:
         one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict)
     ]
     tables = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
-    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
+    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith((".Model", ".DateDimension"))]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
     workflows = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Workflow")]
     of_all = next((one.get("history") for one in workflows), None)

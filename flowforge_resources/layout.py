@@ -137,13 +137,43 @@ class ModelId:
 
     @property
     def object(self) -> str:
-        """Key of the published table."""
-        return f"gold/{self.workflow}/{self.name}.parquet"
+        """Key of the newest table."""
+        return f"{gold_prefix(self.workflow)}{self.name}.parquet"
+
+    def version(self, nonce: str, *, kept_by: str | None = None) -> str:
+        """Key of one version that a published set names; a set of another workflow keeps its own."""
+        folder = self.name if kept_by in (None, self.workflow) else str(self)
+        return f"{gold_versions(kept_by or self.workflow)}{folder}/{nonce}.parquet"
 
 
 def landing_prefix(workflow: str) -> str:
     """Prefix of all raw uploads of a workflow."""
     return f"{LANDING}{workflow}/"
+
+
+def gold_prefix(workflow: str) -> str:
+    """Prefix of all gold of a workflow."""
+    return f"gold/{workflow}/"
+
+
+def gold_versions(workflow: str) -> str:
+    """Prefix of the versions of gold that published sets name."""
+    return f"{gold_prefix(workflow)}_versions/"
+
+
+def published_set(workflow: str) -> str:
+    """Key of the pointer to the gold tables that belong together."""
+    return f"{gold_prefix(workflow)}_published.json"
+
+
+def warehouse_file(workflow: str) -> str:
+    """Key of the DuckDB database of a workflow's tables."""
+    return f"{gold_prefix(workflow)}warehouse.duckdb"
+
+
+def warehouse_note(workflow: str) -> str:
+    """Key of what the warehouse was built from."""
+    return f"{gold_prefix(workflow)}_warehouse.json"
 
 
 def run_reports(workflow: str) -> str:
