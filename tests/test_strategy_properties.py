@@ -1,0 +1,133 @@
+"""Strategies that replay events equal the slow reference, whatever the order of arrival and the batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.strategy_spec import Strategy
+from flowforge_assets.table_spec import Column, TableSpec
+from flowforge_resources.layout import TableId
+from flowforge_resources.scratch import Scratch
+from tests import reference
+from tests.merging import Merged, as_bag
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Keys of two parts that meet, and whose texts joined meet.
+KEYS = [("a", "bc"), ("ab", "c"), ("b", "")]
+SPEC = TableSpec(
+    id=TableId("w", "t"),
+    files="*",
+    file=FileOptions(),
+    columns=(
+        Column(name="k1"),
+        Column(name="k2", type="integer"),
+        Column(name="a", type="integer"),
+        Column(name="b"),
+        Column(name="s", type="integer"),
+        Column(name="u", type="integer"),
+        Column(name="op"),
+    ),
+    keys=("k1", "k2"),
+    sequence_by=("s", "u"),
+    surrogate_key="t_key",
+    strategy=Strategy(delete_when="op = 'D'", except_columns=("op",)),
+)
+
+
+def scd2(**options: Any) -> TableSpec:
+    return replace(SPEC, strategy=replace(SPEC.strategy, kind="scd2", version_key="t_version_key", **options))
+
+
+@st.composite
+def histories(draw: Any, *, truncates: bool = False, nulls: bool = True, parts: int = 2) -> list[dict[str, Any]]:
+    """Events as they arrive, with the batch each comes in."""
+    operations = ["", "", "", "", "D", *(["T"] if truncates else [])]
+    sequences = st.integers(0, 5)
+    first = st.one_of(st.none(), sequences) if nulls else sequences
+    event = st.fixed_dictionaries(
+        {
+            "key": st.sampled_from([("a", "1"), ("a", "11"), ("b", "1")]),
+            "a": st.sampled_from([None, 1, 2]),
+            "b": st.sampled_from([None, "x", "y"]),
+            "s": first,
+            "u": st.one_of(st.none(), st.integers(0, 1)) if parts > 1 else st.none(),
+            "op": st.sampled_from(operations),
+            "opens_batch": st.booleans(),
+        }
+    )
+    return draw(st.lists(event, min_size=1, max_size=14))
+
+
+def batched(events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    batches: list[list[dict[str, Any]]] = []
+    for event in events:
+        if not batches or event["opens_batch"]:
+            batches.append([])
+        batches[-1].append(event)
+    return batches
+
+
+def landed(event: dict[str, Any]) -> dict[str, Any]:
+    row = {name: None if event[name] is None else str(event[name]) for name in ("a", "b", "s", "u", "op")}
+    k1, k2 = event["key"] if event["op"] != "T" else (None, None)
+    return {"k1": k1, "k2": k2, **row}
+
+
+def told(events: list[dict[str, Any]], parts: int = 2) -> list[dict[str, Any]]:
+    operations = {"": reference.VALUES, "D": reference.DELETE, "T": reference.TRUNCATE}
+    return [
+        {**event, "operation": operations[event["op"]], "sequence": (event["s"], event["u"])[:parts]}
+        for event in events
+    ]
+
+
+def merged(folder: Any, spec: TableSpec, events: list[dict[str, Any]]) -> Merged:
+    table = Merged(folder, spec)
+    for number, batch in enumerate(batched(events)):
+        books = table.take(number, [[landed(event) for event in batch]])
+        assert books.balances, str(books)
+        again = table.take(number, [[landed(event) for event in batch]])
+        assert again.balances, str(again)
+    return table
+
+
+def scratch(factory: Any, name: str) -> Scratch:
+    return Scratch(factory.getbasetemp() / name)
+
+
+def shown(table: Merged, names: list[str]) -> list[str]:
+    return as_bag([{"key": (row["k1"], str(row["k2"])), **{name: row[name] for name in names}} for row in table.table()])
+
+
+def rows(expected: dict[Any, dict[str, Any]], names: list[str]) -> list[str]:
+    return as_bag([{"key": key, **{name: row[name] for name in names}} for key, row in expected.items()])
+
+
+IGNORED = st.sampled_from([(), ("a",), ("a", "b"), ("a", "b", "s", "u")])
+VALUES = ["a", "b", "s", "u"]
+
+
+@QUICK
+@given(events=histories(truncates=True), hidden=st.booleans(), ignored=IGNORED)
+def test_an_upsert_of_changes_is_the_references(
+    tmp_path_factory: Any, events: list[dict[str, Any]], hidden: bool, ignored: tuple[str, ...]
+) -> None:
+    strategy = replace(
+        SPEC.strategy,
+        truncate_when="op = 'T'",
+        ignore_null=ignored,
+        except_columns=("op", "s", "u") if hidden else ("op",),
+    )
+    names = ["a", "b"] if hidden else VALUES
+    with scratch(tmp_path_factory, "upsert") as place:
+        table = merged(place.folder, replace(SPEC, strategy=strategy), events)
+        expected = reference.upserted(told(events), names, ignored)
+        assert shown(table, names) == rows(expected, names)
