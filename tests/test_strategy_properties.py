@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.formats.file_options import FileOptions
@@ -19,7 +19,13 @@ from tests.merging import Merged, as_bag
 if TYPE_CHECKING:
     from pathlib import Path
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    # Shrinking a failure takes minutes; an example this small can be read as it is.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 # Keys of two parts that meet, and whose texts joined meet.
 KEYS = [("a", "bc"), ("ab", "c"), ("b", "")]
 SPEC = TableSpec(
@@ -131,3 +137,37 @@ def test_an_upsert_of_changes_is_the_references(
         table = merged(place.folder, replace(SPEC, strategy=strategy), events)
         expected = reference.upserted(told(events), names, ignored)
         assert shown(table, names) == rows(expected, names)
+
+
+@QUICK
+@given(
+    events=histories(nulls=False),
+    ignored=IGNORED,
+    tracked=st.sampled_from([None, ("a",), ("b",), ("a", "b", "s")]),
+    parts=st.integers(1, 2),
+    hidden=st.booleans(),
+)
+def test_a_history_of_changes_is_the_references(
+    tmp_path_factory: Any,
+    events: list[dict[str, Any]],
+    ignored: tuple[str, ...],
+    tracked: tuple[str, ...] | None,
+    parts: int,
+    hidden: bool,
+) -> None:
+    if hidden and tracked == ("a", "b", "s"):
+        tracked = None
+    names = ["a", "b"] if hidden else VALUES
+    except_columns = ("op", "s", "u") if hidden else ("op",)
+    spec = scd2(ignore_null=ignored, tracked=tracked, except_columns=except_columns)
+    spec = replace(spec, sequence_by=SPEC.sequence_by[:parts])
+    if parts == 1 and tracked is None:
+        spec = replace(spec, strategy=replace(spec.strategy, tracked=("a", "b")))
+    with scratch(tmp_path_factory, "scd2") as place:
+        table = merged(place.folder, spec, events)
+        expected = reference.versions(told(events, parts), names, list(spec.strategy.tracked or ("a", "b")), ignored)
+        flat = [{"key": key, **one} for key, found in expected.items() for one in found]
+        columns = [*names, "valid_from", "valid_to"]
+        assert shown(table, columns) == as_bag([{"key": one["key"], **{n: one[n] for n in columns}} for one in flat])
+        assert len({row["t_version_key"] for row in table.table()}) == len(table.table())
+        assert all(row["is_current"] is (row["valid_to"] is None) for row in table.table())

@@ -55,7 +55,7 @@ def _fill(events: Events) -> None:
         )
         return
     filled = ", ".join(
-        f"last_value({quote(name)} IGNORE NULLS) OVER (PARTITION BY _k, life ORDER BY {events.position}) AS {quote(name)}"
+        f"last_value(CASE WHEN _op = 0 THEN {quote(name)} END IGNORE NULLS) OVER (PARTITION BY _k, life ORDER BY {events.position}) AS {quote(name)}"
         for name in events.ignored
     )
     life = f"sum(CASE WHEN _op = 1 THEN 1 ELSE 0 END) OVER (PARTITION BY _k ORDER BY {events.position}) AS life"
@@ -113,7 +113,7 @@ def _keep(events: Events) -> None:
     whole = (
         f"SELECT _k FROM moment GROUP BY _k HAVING bool_and(begins OR {told})"
         if events.readable
-        else "SELECT 0 WHERE FALSE"
+        else "SELECT 0::BIGINT AS _k WHERE FALSE"
     )
     source = "(FROM placed WHERE NOT repeats)" if events.ignored else "(FROM placed SEMI JOIN moment USING (_id))"
     changed = "SELECT _k FROM event e JOIN meant USING (_id) WHERE e._op = 0 AND e._said IS DISTINCT FROM meant"
