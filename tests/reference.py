@@ -74,9 +74,7 @@ def _intervals(states: list[tuple[Any, dict[str, Any] | None]], tracked: list[st
     return made
 
 
-def extracted(
-    extracts: list[list[Event]], columns: list[str], scope: str | None = None
-) -> dict[Any, dict[str, Any]]:
+def extracted(extracts: list[list[Event]], columns: list[str], scope: str | None = None) -> dict[Any, dict[str, Any]]:
     """Upsert of full extracts, one after another: what an extract does not have, within its scope, is gone."""
     table: dict[Any, dict[str, Any]] = {}
     for extract in extracts:

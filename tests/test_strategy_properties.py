@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -15,9 +15,6 @@ from flowforge_resources.layout import TableId
 from flowforge_resources.scratch import Scratch
 from tests import reference
 from tests.merging import Merged, as_bag
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 QUICK = settings(
     max_examples=25,
@@ -110,7 +107,9 @@ def scratch(factory: Any, name: str) -> Scratch:
 
 
 def shown(table: Merged, names: list[str]) -> list[str]:
-    return as_bag([{"key": (row["k1"], str(row["k2"])), **{name: row[name] for name in names}} for row in table.table()])
+    return as_bag(
+        [{"key": (row["k1"], str(row["k2"])), **{name: row[name] for name in names}} for row in table.table()]
+    )
 
 
 def rows(expected: dict[Any, dict[str, Any]], names: list[str]) -> list[str]:
