@@ -45,14 +45,21 @@ class Merged:
         folder.mkdir()
         with connect(self.folder) as connection:
             headers = create_views(connection, self.spec, bronze)
-            types = {column.name: column.type for column in self.spec.typed_columns}
+            types = {column.name: column.expected for column in self.spec.typed_columns}
             told = judged.judged(self.spec, statements(self.spec.keys, types, self.spec.rules, {}))
             gate = Gate(connection, told, self.spec.keys)
             known = [self.current] if self.current else []
             merged = merge(connection, self.spec, gate, known, self.state)
             target, held, state = folder / "silver.parquet", folder / "held.parquet", folder / "state.parquet"
             connection.execute(f"COPY ({merged.select}) TO {literal(str(target))} (FORMAT parquet)")
-            rows = held_rows(gate, quarantine_id("w.t", headers), headers, f"run-{number}", self.quarantine)
+            rows = held_rows(
+                gate,
+                quarantine_id("w.t", headers),
+                headers,
+                f"run-{number}",
+                self.quarantine,
+                sources=self.spec.sources,
+            )
             connection.execute(f"COPY ({rows}) TO {literal(str(held))} (FORMAT parquet)")
             if merged.state is not None:
                 connection.execute(f"COPY ({merged.state}) TO {literal(str(state))} (FORMAT parquet)")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowforge_assets.transforms.cast import OPERATION
-from flowforge_checks.gate import KEYS_PRESENT, TYPES, Statement
+from flowforge_checks.gate import KEYS_PRESENT, TYPE, Statement
 from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def judged(spec: TableSpec, told: Sequence[Statement]) -> list[Statement]:
     message = f"{first} is empty, so that the version has no beginning"
     return [
         *applied,
-        Statement(SEQUENCE_PRESENT, first, f"{quote(first)} IS NULL", "quarantine", "error", message),
+        Statement(SEQUENCE_PRESENT, first, f"{quote(first)} IS NULL", "quarantine", "error", message, "not empty"),
     ]
 
 
 def _limited(one: Statement) -> Statement:
-    if one.check == TYPES:
+    if one.check == TYPE:
         return one
     limit = f"{OPERATION} < 2" if one.check == KEYS_PRESENT else f"{OPERATION} = 0"
     return replace(one, broken=f"{limit} AND ({one.broken})")
