@@ -12,7 +12,7 @@ from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.strategy_spec import Strategy
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_resources.layout import TableId
-from tests.merging import Merged
+from merging import Merged
 
 if TYPE_CHECKING:
     from pathlib import Path

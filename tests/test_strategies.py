@@ -14,7 +14,7 @@ from flowforge_assets.strategy_spec import Strategy
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.rules import NotNull
 from flowforge_resources.layout import TableId
-from tests.merging import FIRST, Merged, as_bag
+from merging import FIRST, Merged, as_bag
 
 if TYPE_CHECKING:
     from pathlib import Path

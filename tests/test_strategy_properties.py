@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+import reference
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.strategy_spec import Strategy
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_resources.layout import TableId
 from flowforge_resources.scratch import Scratch
-from tests import reference
-from tests.merging import Merged, as_bag
+from merging import Merged, as_bag
 
 QUICK = settings(
     max_examples=25,
@@ -170,3 +171,72 @@ def test_a_history_of_changes_is_the_references(
         assert shown(table, columns) == as_bag([{"key": one["key"], **{n: one[n] for n in columns}} for one in flat])
         assert len({row["t_version_key"] for row in table.table()}) == len(table.table())
         assert all(row["is_current"] is (row["valid_to"] is None) for row in table.table())
+
+
+EXTRACT = st.lists(
+    st.fixed_dictionaries(
+        {
+            "key": st.sampled_from([("a", "1"), ("a", "11"), ("b", "1"), ("c", "1")]),
+            "a": st.sampled_from([None, 1, 2]),
+            "b": st.sampled_from([None, "x", "y"]),
+        }
+    ),
+    max_size=4,
+    unique_by=lambda one: one["key"],
+)
+
+
+@QUICK
+@given(extracts=st.lists(EXTRACT, min_size=1, max_size=5), at_once=st.booleans(), scope=st.sampled_from([None, "b"]))
+def test_full_extracts_one_after_another_are_the_references(
+    tmp_path_factory: Any, extracts: list[list[dict[str, Any]]], at_once: bool, scope: str | None
+) -> None:
+    upsert = replace(SPEC, sequence_by=(), strategy=Strategy(delete_absent="delete", within=scope))
+    history = replace(
+        upsert, strategy=replace(upsert.strategy, kind="scd2", delete_absent="invalidate", version_key="v")
+    )
+    files = [[landed({**one, "s": None, "u": None, "op": ""}) for one in extract] for extract in extracts]
+    batches = [files] if at_once else [[file] for file in files]
+    expected = rows(reference.extracted(extracts, ["a", "b"], scope), ["a", "b"])
+    for spec in (upsert, history):
+        with scratch(tmp_path_factory, "extracts") as place:
+            table = Merged(place.folder, spec)
+            for number, batch in enumerate(batches):
+                books = table.take(number, batch)
+                assert books.balances, str(books)
+            current = [row for row in table.table() if row.get("is_current", True)]
+            names = ("k1", "k2", "a", "b")
+            assert (
+                as_bag([{"key": (one["k1"], str(one["k2"])), **{n: one[n] for n in names[2:]}} for one in current])
+                == expected
+            )
+            for key in {(row["k1"], row["k2"]) for row in table.table()} if spec is history else ():
+                spans = sorted(
+                    (row["valid_from"], row["valid_to"] or row["valid_from"].max)
+                    for row in table.table()
+                    if (row["k1"], row["k2"]) == key
+                )
+                assert all(start < end for start, end in spans)
+                assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+
+
+@QUICK
+@given(events=histories(parts=1))
+def test_without_a_sequence_the_arrival_counts(tmp_path_factory: Any, events: list[dict[str, Any]]) -> None:
+    plain = replace(SPEC, sequence_by=())
+    history = replace(scd2(tracked=("a", "b")), sequence_by=())
+    arrived = [{**one, "sequence": (place,)} for place, one in enumerate(told(events))]
+    with scratch(tmp_path_factory, "arrival") as place:
+        table = Merged(place.folder, plain)
+        versions = Merged(place.folder / "versions", history)
+        versions.folder.mkdir()
+        for number, batch in enumerate(batched(events)):
+            rows_landed = [landed(event) for event in batch]
+            assert table.take(number, [rows_landed]).balances
+            assert versions.take(number, [rows_landed]).balances
+        assert table.state is None
+        assert versions.state is None
+        assert shown(table, VALUES) == rows(reference.upserted(arrived, VALUES), VALUES)
+        expected = reference.versions(arrived, VALUES, ["a", "b"])
+        flat = as_bag([{"key": key, **{n: one[n] for n in VALUES}} for key, found in expected.items() for one in found])
+        assert shown(versions, VALUES) == flat
