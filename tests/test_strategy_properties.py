@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from flowforge_resources.scratch import Scratch
 from merging import Merged, as_bag
 
 QUICK = settings(
-    max_examples=25,
+    max_examples=int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "12")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     # Shrinking a failure takes minutes; an example this small can be read as it is.
@@ -98,8 +99,9 @@ def merged(folder: Any, spec: TableSpec, events: list[dict[str, Any]]) -> Merged
     for number, batch in enumerate(batched(events)):
         books = table.take(number, [[landed(event) for event in batch]])
         assert books.balances, str(books)
-        again = table.take(number, [[landed(event) for event in batch]])
-        assert again.balances, str(again)
+        if number % 2:  # the same batch again, as after a crash
+            again = table.take(number, [[landed(event) for event in batch]])
+            assert again.balances, str(again)
     return table
 
 

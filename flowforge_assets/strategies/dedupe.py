@@ -36,27 +36,19 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, book
         "CREATE TABLE contested AS SELECT _rid FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN "
         "(SELECT _h FROM verdict ANTI JOIN loser USING (_rid) GROUP BY _h HAVING count(*) > 1)"
     )
-    keys = listed(spec.keys)
-    connection.execute(
-        f"CREATE TABLE beaten AS SELECT _rid, first_value(_rid) OVER (PARTITION BY {keys} ORDER BY {order}) AS winner "
-        f"FROM typed WHERE _rid IN (FROM contested) "
-        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) > 1"
-    )
-    deduplicated = count(connection, "beaten")
-    if not deduplicated:
+    if not count(connection, "contested"):
         return books
-    exact = _exact(connection, spec)
+    keys, values = listed(spec.keys), listed(column.name for column in spec.columns)
+    connection.execute(
+        f"CREATE TABLE contest AS SELECT _rid, {listed(dict.fromkeys([*spec.keys, *spec.sequence_by]))}, hash({values}) AS _said "
+        "FROM typed WHERE _rid IN (FROM contested)"
+    )
+    connection.execute(
+        f"CREATE TABLE beaten AS SELECT _rid, _said = first_value(_said) OVER best AS exact FROM contest "
+        f"WINDOW best AS (PARTITION BY {keys} ORDER BY {order}) QUALIFY row_number() OVER best > 1"
+    )
     connection.execute("INSERT INTO loser SELECT _rid FROM beaten")
+    deduplicated, exact = one_row(connection, "SELECT count(*), count(*) FILTER (exact) FROM beaten")
     return replace(
         books, deduplicated=deduplicated, duplicates_exact=exact, duplicates_conflicting=deduplicated - exact
     )
-
-
-def _exact(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> int:
-    """How many beaten rows say what their winner says."""
-    values = listed(column.name for column in spec.columns)
-    connection.execute(
-        f"CREATE TABLE said AS SELECT _rid, hash({values}) AS said FROM typed WHERE _rid IN (FROM contested)"
-    )
-    beaten = "beaten b JOIN said l ON l._rid = b._rid JOIN said w ON w._rid = b.winner"
-    return int(one_row(connection, f"SELECT count(*) FILTER (l.said = w.said) FROM {beaten}")[0])
