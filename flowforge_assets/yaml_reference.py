@@ -16,6 +16,7 @@ from flowforge_assets.model_spec import ForeignKey
 from flowforge_assets.table_spec import Column
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
 
 DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension)
-NESTED: tuple[type[BaseModel], ...] = (Column, FileOptions, CsvOptions, Freshness, ForeignKey, Lookup, Notifications)
+NESTED: tuple[type[BaseModel], ...] = (
+    Column,
+    FileOptions,
+    CsvOptions,
+    Freshness,
+    ForeignKey,
+    Lookup,
+    Notifications,
+    Retention,
+)
 HEAD = """# YAML reference
 
 Written from the code by `make docs`; do not edit. How the parts work together: [workflows.md](workflows.md).
