@@ -213,6 +213,8 @@ WRONG = {
     "keys: [a], strategy: scd2, sequence_by: [b], delete_absent: invalidate": "no next moment",
     "keys: [a], delete_absent_within: b": "without `delete_absent`",
     "keys: [a], ignore_null_updates: [x]": "names the column 'x'",
+    "keys: [a], apply_as_delete_when: a = = 'D'": "is no SQL condition",
+    "keys: [a], apply_as_delete_when: opp = 'D'": "names the column 'opp'",
     "keys: [a], strategy: merge": "strategy",
 }
 

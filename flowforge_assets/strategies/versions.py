@@ -58,7 +58,9 @@ def _fill(events: Events) -> None:
         f"last_value(CASE WHEN _ff_op = 0 THEN {quote(name)} END IGNORE NULLS) OVER (PARTITION BY _ff_k, _ff_life ORDER BY {events.position}) AS {quote(name)}"
         for name in events.ignored
     )
-    life = f"sum(CASE WHEN _ff_op = 1 THEN 1 ELSE 0 END) OVER (PARTITION BY _ff_k ORDER BY {events.position}) AS _ff_life"
+    life = (
+        f"sum(CASE WHEN _ff_op = 1 THEN 1 ELSE 0 END) OVER (PARTITION BY _ff_k ORDER BY {events.position}) AS _ff_life"
+    )
     rest = listed(name for name in events.values if name not in events.ignored)
     events.run(
         f"CREATE OR REPLACE TABLE filled AS SELECT _ff_id, _ff_op, {rest}, {filled} FROM (SELECT *, {life} FROM event)"
