@@ -266,15 +266,11 @@ def _write(
     run_id: str,
 ) -> StagedSilver:
     path = scratch.path(".parquet") if merged.changed or batch.replay else None
-    facts, state = version_facts(spec, batch, merged.books, run_id), None
-    if path is not None and merged.state is not None:
-        state = StagedState(
-            spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"]), scratch.path(".parquet")
-        )
-        facts["state"] = state.key
-        connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
+    state = None
     if path is not None:
-        connection.execute(copy_with_facts(merged.select, path, facts))
+        facts = version_facts(spec, batch, merged.books, run_id)
+        state = _write_state(connection, spec, merged, facts, scratch)
+        connection.execute(copy_with_facts(merged.select, path, facts | ({"state": state.key} if state else {})))
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
@@ -287,6 +283,18 @@ def _write(
     notes = column_notes.of_silver(spec)
     upto = batch.upto_version
     return StagedSilver(spec.id, batch.published, path, held, quarantine_path, upto, notes, spec.retention, state)
+
+
+def _write_state(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, merged: Merge, facts: dict[str, Any], scratch: Scratch
+) -> StagedState | None:
+    """What has to be remembered beside the version of some facts."""
+    if merged.state is None:
+        return None
+    key = spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"])
+    state = StagedState(key, scratch.path(".parquet"))
+    connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
+    return state
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:

@@ -275,10 +275,10 @@ class SilverIOManager(LayerIOManager):
             # Never over a snapshot that is there: by now another run may have published what would be copied.
             lake.copy_new(obj.table.current, obj.table.snapshot(moment_of(obj.replaces)))
         self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
-        if obj.replaces is not None:
-            _let_go(context, lake, obj)
         for key in unnamed:
             lake.delete(key)
+        if obj.replaces is not None:
+            _let_go(context, lake, obj)
 
     def _swap(self, lake: Lake, table: TableId, path: Path, key: str, replaces: Published | None) -> None:
         if lake.swap(path, key, expected=replaces.object if replaces else None) is None:
@@ -289,15 +289,6 @@ class SilverIOManager(LayerIOManager):
         covers, published = staged.covers_bronze_version, staged.replaces
         if published is not None and covers > covered_bronze_version(lake, staged.table, published):
             write_cover(lake, staged.table, published, covers)
-
-
-def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver) -> None:
-    """Remove the snapshots whose time is over; the table is published, so that whatever stays is only told of."""
-    try:
-        for found in expired(lake, staged.table, staged.retention, utc_now()):
-            lake.delete(found.key)
-    except FlowForgeError as error:
-        context.log.warning("%s is published; its old snapshots stay until the next run: %s", staged.table, error)
 
 
 def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
@@ -315,6 +306,15 @@ def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
         for found in lake.objects(table.states)
         if found.key != named and table.snapshot_beside(found.key) not in archived
     ]
+
+
+def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver) -> None:
+    """Remove the snapshots whose time is over; the table is published, so that whatever stays is only told of."""
+    try:
+        for found in expired(lake, staged.table, staged.retention, utc_now()):
+            lake.delete(found.key)
+    except FlowForgeError as error:
+        context.log.warning("%s is published; its old snapshots stay until the next run: %s", staged.table, error)
 
 
 def write_cover(lake: Lake, table: TableId, published: Published, bronze_version: int) -> None:

@@ -98,7 +98,7 @@ class Merged:
     def memory(self, path: Path | None = None) -> Rows:
         """What is remembered beside the table, without the place of an event among its key's."""
         found = path or self.state
-        return [] if found is None else pl.read_parquet(found).drop("_ord").to_dicts()
+        return [] if found is None else pl.read_parquet(found).drop("_ff_ord").to_dicts()
 
 
 def as_bag(rows: Rows) -> list[str]:

@@ -299,3 +299,26 @@ def test_moments_of_a_batch_are_kept_apart_from_later_ones(tmp_path: Path) -> No
     spans = [(one["valid_from"], one["valid_to"]) for one in sorted(table.table(), key=lambda one: one["valid_from"])]
     assert len(spans) == 6
     assert all(end == start for (_, end), (start, _) in itertools.pairwise(spans))
+
+
+@pytest.mark.parametrize("kind", ["upsert", "scd2"])
+def test_columns_may_have_any_name(tmp_path: Path, kind: str) -> None:
+    names = ("_id", "_op", "key", "version", "old", "_n", "next", "truncate")
+    columns = tuple(Column(name=name) for name in names)
+    spec = replace(spec_of(kind, delete_when="_op = 'D'"), columns=columns, keys=("_id", "key"), sequence_by=("_n",))
+    table = Merged(tmp_path, spec)
+    values = dict.fromkeys(names, "1")
+    take(table, [values, {**values, "_n": "2", "version": "x"}, {**values, "key": "2"}])
+    take(table, [{**values, "_n": "3", "_op": "D"}, {**values, "_n": "0"}])
+    current = [one for one in table.table() if one.get("is_current", True)]
+    assert [one["key"] for one in current] == ["2"]
+
+
+def test_absence_can_delete_a_key_with_its_history(tmp_path: Path) -> None:
+    table = Merged(tmp_path, spec_of("scd2", delete_absent="delete"))
+    take(table, [row("1", "a"), row("2", "b")])
+    take(table, [row("1", "c"), row("2", "b")])
+    books = take(table, [row("2", "b")])
+    assert told(books) == {"read": 1, "unchanged": 1, "rows_removed": 2}
+    take(table, [row("1", "a"), row("2", "b")])
+    assert table.values("id", "name", "is_current") == [("1", "a", True), ("2", "b", True)]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
+from flowforge_assets.rollback import plan_rollback, roll_back
 from flowforge_resources.io_managers import SilverIOManager
+from flowforge_resources.layout import TableId
 from scenario import checks, land, load, metadata, objects, rows_of, run, run_well, state
 
 if TYPE_CHECKING:
@@ -211,6 +213,8 @@ WRONG = {
     "keys: [a], strategy: scd2, sequence_by: [b], delete_absent: invalidate": "no next moment",
     "keys: [a], delete_absent_within: b": "without `delete_absent`",
     "keys: [a], ignore_null_updates: [x]": "names the column 'x'",
+    "keys: [a], apply_as_delete_when: a = = 'D'": "is no SQL condition",
+    "keys: [a], apply_as_delete_when: opp = 'D'": "names the column 'opp'",
     "keys: [a], strategy: merge": "strategy",
 }
 
@@ -231,3 +235,19 @@ def test_what_does_not_fit_together_is_said_when_it_is_loaded(tmp_path: Path, wr
         said.append(str(error))
         error = error.__cause__ or error.__context__
     assert re.search(re.escape(WRONG[written]), "\n".join(said))
+
+
+def test_a_rollback_takes_what_was_remembered_along(lake: Lake, tmp_path: Path) -> None:
+    defs = load(tmp_path, YAML, dim_user=SQL)
+    for number, text in enumerate((DAY1, DAY2)):
+        day(lake, number, text)
+        run_well(defs, "shop")
+    day(lake, 2, HEAD + "2,Bo,Oslo,I,2026-01-09\n")
+    run_well(defs, "shop")
+    assert [one[0] for one in silver(lake, "users", "id")] == ["1", "2", "3"]
+    roll_back(lake, plan_rollback(lake, TableId("shop", "users"), "2"))
+    day(lake, 3, LATE)
+    result = run_well(defs, "shop")
+    assert "made_anew" not in metadata(result, "silver_users")
+    assert metadata(result, "silver_users")["late"] == 2, "the delete of 2 is remembered, its return is not"
+    assert [one[0] for one in silver(lake, "users", "id")] == ["1", "3"]

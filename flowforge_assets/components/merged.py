@@ -132,10 +132,30 @@ class MergedPart(LandedPart):
             self._require_columns("ignore_null_updates", self.ignore_null_updates, names)
         if self.delete_absent_within:
             self._require_columns("delete_absent_within", [self.delete_absent_within], names)
+        for field in ("apply_as_delete_when", "apply_as_truncate_when"):
+            if condition := getattr(self, field):
+                self._validate_condition(field, condition, names)
         self._refuse_what_does_not_fit()
         self._refuse_hidden_columns()
         if self.strategy == "scd2":
             self._validate_history(columns)
+
+    def _validate_condition(self, field: str, condition: str, names: list[str]) -> None:
+        import sqlglot
+        from sqlglot import expressions
+
+        try:
+            tree = sqlglot.parse_one(f"SELECT ({condition})", read="duckdb")
+        except sqlglot.errors.SqlglotError as error:
+            raise self.wrong(
+                f"`{field}: {condition}` of table '{self.name}' is no SQL condition: {str(error).splitlines()[0]}",
+                "Write it as in a WHERE clause of DuckDB, e.g. operation = 'DELETE'.",
+            ) from None
+        if tree.find(expressions.Lambda):
+            return  # its parameters look like columns
+        known = {name.lower() for name in names}
+        unknown = [one.name for one in tree.find_all(expressions.Column) if one.name.lower() not in known]
+        self._require_columns(field, unknown, names)
 
     def _refuse_what_does_not_fit(self) -> None:
         fits = {

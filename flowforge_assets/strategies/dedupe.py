@@ -40,11 +40,11 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, book
         return books
     keys, values = listed(spec.keys), listed(column.name for column in spec.columns)
     connection.execute(
-        f"CREATE TABLE contest AS SELECT _rid, {listed(dict.fromkeys([*spec.keys, *spec.sequence_by]))}, hash({values}) AS _said "
+        f"CREATE TABLE contest AS SELECT _rid, {listed(dict.fromkeys([*spec.keys, *spec.sequence_by]))}, hash({values}) AS _ff_said "
         "FROM typed WHERE _rid IN (FROM contested)"
     )
     connection.execute(
-        f"CREATE TABLE beaten AS SELECT _rid, _said = first_value(_said) OVER best AS exact FROM contest "
+        f"CREATE TABLE beaten AS SELECT _rid, _ff_said = first_value(_ff_said) OVER best AS exact FROM contest "
         f"WINDOW best AS (PARTITION BY {keys} ORDER BY {order}) QUALIFY row_number() OVER best > 1"
     )
     connection.execute("INSERT INTO loser SELECT _rid FROM beaten")

@@ -5,11 +5,11 @@ matter: a key is either remembered, with all its events, or can be read back fro
 content is a function of its events in their order, whatever the batches were.
 
 Tables made here (temporary, of the touched keys alone):
-- `incoming`: rows of the batch that need more than being added; `_op` 0 values, 1 delete, 2 truncate.
-- `touched`: their keys, numbered `_k`.
+- `incoming`: rows of the batch that need more than being added; `_ff_op` 0 values, 1 delete, 2 truncate.
+- `touched`: their keys, numbered `_ff_k`.
 - `old`: the published rows of these keys.
-- `event`: `_id`, `_k`, `_op`, order columns `_s0`…, `_src` (0 known before, 1 of the batch), `_ord`, `_rid` (null unless
-  it is a row of the batch), the columns of a row, and `_said` (bits that stand for its values).
+- `event`: `_ff_id`, `_ff_k`, `_ff_op`, order columns `_ff_s0`…, `_ff_src` (0 known before, 1 of the batch), `_ff_ord`, `_rid` (null unless
+  it is a row of the batch), the columns of a row, and `_ff_said` (bits that stand for its values).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Events:
         self.columns, self.table_columns = row_columns(spec), table_columns(spec)
         self.values = [column.name for column in spec.stored_columns]
         self.ignored = [name for name in spec.strategy.ignore_null if name in self.values]
-        self.order = [f"_s{place}" for place in range(max(len(spec.sequence_by), int(spec.strategy.keeps_history)))]
+        self.order = [f"_ff_s{place}" for place in range(max(len(spec.sequence_by), int(spec.strategy.keeps_history)))]
         self.keys = listed(spec.keys)
         self.is_new = table is None
         self._create_empty()
@@ -46,7 +46,7 @@ class Events:
     @property
     def position(self) -> str:
         """SQL for the order of a key's events: by sequence, null first, then as they came."""
-        return ", ".join([*(f"{name} ASC NULLS FIRST" for name in self.order), "_src", "_ord"])
+        return ", ".join([*(f"{name} ASC NULLS FIRST" for name in self.order), "_ff_src", "_ff_ord"])
 
     @property
     def readable(self) -> bool:
@@ -77,7 +77,7 @@ class Events:
         extra = "".join(f", {made[name]} AS {quote(name)}" for name in shape)
         self.run(f"CREATE TABLE no_rows AS SELECT {listed(self.columns)}{extra} FROM typed WHERE FALSE")
         self.run(
-            f"CREATE TABLE no_events AS SELECT 0 AS _op, 0::BIGINT AS _ord, {self.ordered(order)}{listed(self.columns)} FROM typed WHERE FALSE"
+            f"CREATE TABLE no_events AS SELECT 0 AS _ff_op, 0::BIGINT AS _ff_ord, {self.ordered(order)}{listed(self.columns)} FROM typed WHERE FALSE"
         )
 
     def take(self, rids: str) -> None:
@@ -91,36 +91,36 @@ class Events:
             again = f"row_number() OVER (PARTITION BY {self.keys}, _ingested_at ORDER BY _rid) - 1"
             order = [f"_ingested_at + to_microseconds({again})"]
         self.run(
-            f"CREATE OR REPLACE TABLE incoming AS SELECT _rid, {marks} AS _op, {self.ordered(order)}{listed(self.columns)} "
+            f"CREATE OR REPLACE TABLE incoming AS SELECT _rid, {marks} AS _ff_op, {self.ordered(order)}{listed(self.columns)} "
             f"FROM typed WHERE _rid IN {rids}"
         )
 
     def touch(self, sources: list[str]) -> None:
         """Create `touched`, the keys of some relations, and `old`."""
         each = " UNION ".join(f"SELECT DISTINCT {self.keys} FROM {source}" for source in sources)
-        self.run(f"CREATE OR REPLACE TABLE touched AS SELECT row_number() OVER () AS _k, {self.keys} FROM ({each})")
+        self.run(f"CREATE OR REPLACE TABLE touched AS SELECT row_number() OVER () AS _ff_k, {self.keys} FROM ({each})")
         self.run(
-            f"CREATE OR REPLACE TABLE old AS SELECT _k, {listed(self.table_columns)} FROM {self.table} JOIN touched USING ({self.keys})"
+            f"CREATE OR REPLACE TABLE old AS SELECT _ff_k, {listed(self.table_columns)} FROM {self.table} JOIN touched USING ({self.keys})"
         )
 
     def gather(self, batch: str) -> None:
         """Create `event` from the touched keys' known events and those of the batch.
 
         Args:
-            batch: query for `_k`, `_op`, order columns, `_rid` and the columns of a row.
+            batch: query for `_ff_k`, `_ff_op`, order columns, `_rid` and the columns of a row.
         """
         columns = listed(self.columns)
-        known = f"(SELECT {self.keys} FROM {self.state} WHERE _op < 2)"
+        known = f"(SELECT {self.keys} FROM {self.state} WHERE _ff_op < 2)"
         plain = f"(FROM old ANTI JOIN {known} USING ({self.keys}))"
         parts = [
-            f"SELECT _k, 0 AS _op, {self.ordered(self._read_back())}0 AS _src, 0::BIGINT AS _ord, NULL::BIGINT AS _rid, {columns} FROM {plain}",
-            f"SELECT _k, _op, {listed_after(self.order)}0, _ord, NULL, {columns} FROM {self.state} JOIN touched USING ({self.keys}) WHERE _op < 2",
-            f"SELECT _k, _op, {listed_after(self.order)}1, _rid, _rid, {columns} FROM ({batch})",
+            f"SELECT _ff_k, 0 AS _ff_op, {self.ordered(self._read_back())}0 AS _ff_src, 0::BIGINT AS _ff_ord, NULL::BIGINT AS _rid, {columns} FROM {plain}",
+            f"SELECT _ff_k, _ff_op, {listed_after(self.order)}0, _ff_ord, NULL, {columns} FROM {self.state} JOIN touched USING ({self.keys}) WHERE _ff_op < 2",
+            f"SELECT _ff_k, _ff_op, {listed_after(self.order)}1, _rid, _rid, {columns} FROM ({batch})",
         ]
         parts += [self._gaps(plain)] if self.spec.strategy.keeps_history else []
-        said = f"CASE WHEN _op = 0 THEN {content(self.values)} END"
+        said = f"CASE WHEN _ff_op = 0 THEN {content(self.values)} END"
         self.run(
-            f"CREATE OR REPLACE TABLE event AS SELECT row_number() OVER () AS _id, *, {said} AS _said "
+            f"CREATE OR REPLACE TABLE event AS SELECT row_number() OVER () AS _ff_id, *, {said} AS _ff_said "
             f"FROM ({' UNION ALL '.join(parts)})"
         )
 
@@ -138,8 +138,8 @@ class Events:
         named = {*self.spec.keys, self.spec.surrogate_key}
         columns = ", ".join(quote(name) if name in named else f"NULL AS {quote(name)}" for name in self.columns)
         return (
-            f"SELECT _k, 1, {order}0, 0, NULL, {columns} FROM {plain} "
-            f"QUALIFY {end} IS NOT NULL AND lead({start}) OVER (PARTITION BY _k ORDER BY {start}) IS DISTINCT FROM {end}"
+            f"SELECT _ff_k, 1, {order}0, 0, NULL, {columns} FROM {plain} "
+            f"QUALIFY {end} IS NOT NULL AND lead({start}) OVER (PARTITION BY _ff_k ORDER BY {start}) IS DISTINCT FROM {end}"
         )
 
     def place(self) -> None:
@@ -147,12 +147,12 @@ class Events:
 
         Only an event of the same sequence is repeated so. `known`: what is repeated was known before the batch.
         """
-        by = ", ".join(["_k", *self.order])
+        by = ", ".join(["_ff_k", *self.order])
         self.run(
-            f"CREATE OR REPLACE TABLE placed AS SELECT _id, _k, _op, {listed_after(self.order)}_src, _ord, _rid, _said, "
-            "coalesce(lag(_op) OVER same = _op AND lag(_said) OVER same IS NOT DISTINCT FROM _said, FALSE) AS repeats, "
-            "coalesce(lag(_src) OVER same = 0, FALSE) AS known "
-            f"FROM event WINDOW same AS (PARTITION BY {by} ORDER BY _src, _ord)"
+            f"CREATE OR REPLACE TABLE placed AS SELECT _ff_id, _ff_k, _ff_op, {listed_after(self.order)}_ff_src, _ff_ord, _rid, _ff_said, "
+            "coalesce(lag(_ff_op) OVER same = _ff_op AND lag(_ff_said) OVER same IS NOT DISTINCT FROM _ff_said, FALSE) AS repeats, "
+            "coalesce(lag(_ff_src) OVER same = 0, FALSE) AS known "
+            f"FROM event WINDOW same AS (PARTITION BY {by} ORDER BY _ff_src, _ff_ord)"
         )
 
 

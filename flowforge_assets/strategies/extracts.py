@@ -63,23 +63,23 @@ def date_absences(events: Events, extract: int) -> None:
     columns = ", ".join(f"any_value({quote(name)})" if name in named else "NULL" for name in events.columns)
     rest = "".join("NULL, " for _ in events.order[1:])
     events.run(
-        f"INSERT INTO event SELECT -row_number() OVER (), _k, 1, NULL, {rest}1, -1, NULL, {columns}, NULL "
-        f"FROM old SEMI JOIN absent USING ({keys}) GROUP BY _k"
+        f"INSERT INTO event SELECT -row_number() OVER (), _ff_k, 1, NULL, {rest}1, -1, NULL, {columns}, NULL "
+        f"FROM old SEMI JOIN absent USING ({keys}) GROUP BY _ff_k"
     )
-    newest = "(SELECT max(_s0) FROM incoming)"
+    newest = "(SELECT max(_ff_s0) FROM incoming)"
     taken = f"(SELECT max(_ingested_at) FROM typed WHERE _rid IN {rows_of(extract)})"
     kind = _moment_type(spec)
-    candidates = ["event._s0", newest, *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
+    candidates = ["event._ff_s0", newest, *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
     chosen = " ".join(f"WHEN {one} > last.moment THEN {one}" for one in candidates)
     step = "1" if kind in ("BIGINT", "DATE") else "to_microseconds(1)"
     events.run(
-        f"CREATE OR REPLACE TABLE last AS SELECT _k, max(_s0) AS moment, last(_op ORDER BY {events.position}) AS op "
-        "FROM event WHERE _src = 0 GROUP BY _k"
+        f"CREATE OR REPLACE TABLE last AS SELECT _ff_k, max(_ff_s0) AS moment, last(_ff_op ORDER BY {events.position}) AS op "
+        "FROM event WHERE _ff_src = 0 GROUP BY _ff_k"
     )
     moved = "TRUE" if not spec.sequence_by else "(last.op = 1 OR event._rid IS NULL)"
     events.run(
-        f"UPDATE event SET _s0 = CASE {chosen} ELSE last.moment + {step} END FROM last "
-        f"WHERE event._k = last._k AND event._src = 1 AND {moved}"
+        f"UPDATE event SET _ff_s0 = CASE {chosen} ELSE last.moment + {step} END FROM last "
+        f"WHERE event._ff_k = last._ff_k AND event._ff_src = 1 AND {moved}"
     )
 
 

@@ -65,7 +65,9 @@ def _hard_and_easy(events: Events) -> tuple[str, str]:
     if not events.is_new or not events.readable or _clears(events):
         return _PASSING, ""
     marked = (
-        f" UNION SELECT _rid FROM typed WHERE _op > 0 AND _rid IN {_PASSING}" if spec.strategy.marks_operations else ""
+        f" UNION SELECT _rid FROM typed WHERE _ff_op > 0 AND _rid IN {_PASSING}"
+        if spec.strategy.marks_operations
+        else ""
     )
     events.run(
         "CREATE TABLE hard AS WITH passing AS (SELECT _rid, _h FROM verdict ANTI JOIN loser USING (_rid)) "
@@ -75,34 +77,34 @@ def _hard_and_easy(events: Events) -> tuple[str, str]:
     if not spec.strategy.keeps_history:
         return "(FROM hard)", f"SELECT {listed(events.table_columns)} FROM {rows}"
     start = events.sequence()[0]
-    dated = f"(SELECT *, {start} AS _start, CASE WHEN FALSE THEN {start} END AS _end FROM {rows})"
-    return "(FROM hard)", f"SELECT {as_version(spec, '_start', '_end')} FROM {dated}"
+    dated = f"(SELECT *, {start} AS _ff_start, CASE WHEN FALSE THEN {start} END AS _ff_end FROM {rows})"
+    return "(FROM hard)", f"SELECT {as_version(spec, '_ff_start', '_ff_end')} FROM {dated}"
 
 
 def _clears(events: Events) -> bool:
     """Whether a row of the batch clears the table."""
     if not events.spec.strategy.truncate_when:
         return False
-    return count(events.connection, f"(SELECT 1 FROM typed WHERE _op = 2 AND _rid IN {_PASSING})") > 0
+    return count(events.connection, f"(SELECT 1 FROM typed WHERE _ff_op = 2 AND _rid IN {_PASSING})") > 0
 
 
 def _step(events: Events, rids: str, easy: str, extract: int | None = None) -> Step:
     """Take some rows of the batch in."""
     events.take(rids)
     absence = events.spec.strategy.delete_absent if extract is not None else "ignore"
-    sources = ["(FROM incoming WHERE _op < 2)"]
+    sources = ["(FROM incoming WHERE _ff_op < 2)"]
     if events.spec.strategy.truncate_when:
         truncates(events)
-        if count(events.connection, "(FROM truncate WHERE _src = 1)"):
-            sources += [events.table, f"(FROM {events.state} WHERE _op < 2)"]
+        if count(events.connection, "(FROM truncate WHERE _ff_src = 1)"):
+            sources += [events.table, f"(FROM {events.state} WHERE _ff_op < 2)"]
     else:
         events.run(
-            f"CREATE OR REPLACE TABLE truncate AS SELECT {listed_after(events.order)}0 AS _src, 0::BIGINT AS _ord FROM no_events"
+            f"CREATE OR REPLACE TABLE truncate AS SELECT {listed_after(events.order)}0 AS _ff_src, 0::BIGINT AS _ff_ord FROM no_events"
         )
     sources += ["absent"] if absence == "invalidate" else []
     events.touch(sources)
     order, columns = listed_after(events.order), listed(events.columns)
-    batch = f"SELECT _k, _op, {order}_rid, {columns} FROM incoming JOIN touched USING ({events.keys}) WHERE _op < 2"
+    batch = f"SELECT _ff_k, _ff_op, {order}_rid, {columns} FROM incoming JOIN touched USING ({events.keys}) WHERE _ff_op < 2"
     events.gather(batch)
     if absence == "invalidate" and extract is not None:
         date_absences(events, extract)
@@ -127,12 +129,12 @@ def _next_table(events: Events, rendered: str, *, erased: bool) -> str:
 
 
 def _next_state(events: Events, *, erased: bool) -> str:
-    shape = f"_op, _ord, {listed_after(events.order)}{listed(events.columns)}"
+    shape = f"_ff_op, _ff_ord, {listed_after(events.order)}{listed(events.columns)}"
     gone = f" ANTI JOIN absent USING ({events.keys})" if erased else ""
     nothing = ", ".join("NULL" for _ in events.columns)
     return (
-        f"SELECT {shape} FROM {events.state} ANTI JOIN touched USING ({events.keys}){gone} WHERE _op < 2 "
-        f"UNION ALL SELECT _op, _n, {listed_after(events.order)}{listed(events.columns)} FROM event JOIN kept USING (_id) "
+        f"SELECT {shape} FROM {events.state} ANTI JOIN touched USING ({events.keys}){gone} WHERE _ff_op < 2 "
+        f"UNION ALL SELECT _ff_op, _ff_n, {listed_after(events.order)}{listed(events.columns)} FROM event JOIN kept USING (_ff_id) "
         f"UNION ALL SELECT 2, 0, {listed_after(events.order)}{nothing} FROM truncate"
     )
 
@@ -140,10 +142,10 @@ def _next_state(events: Events, *, erased: bool) -> str:
 def _new_memories(events: Events) -> int:
     """How much of what is remembered changes."""
     new, kept = one_row(
-        events.connection, "SELECT count(*) FILTER (_src = 1), count(*) FROM event JOIN kept USING (_id)"
+        events.connection, "SELECT count(*) FILTER (_ff_src = 1), count(*) FROM event JOIN kept USING (_ff_id)"
     )
     before = count(events.connection, f"{events.state} SEMI JOIN touched USING ({events.keys})")
-    cleared = count(events.connection, "(FROM truncate WHERE _src = 1)")
+    cleared = count(events.connection, "(FROM truncate WHERE _ff_src = 1)")
     return int(new) + abs(int(kept) - before) + cleared
 
 

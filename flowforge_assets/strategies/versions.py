@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def versions_from_events(events: Events) -> Counter[str]:
-    """Create `rendered` (`_k` and a version) and `kept` (events to remember); return the account of the step."""
+    """Create `rendered` (`_ff_k` and a version) and `kept` (events to remember); return the account of the step."""
     _fill(events)
     _mark(events)
     _render(events)
@@ -51,77 +51,83 @@ def _fill(events: Events) -> None:
     """`meant`: the values an event leaves its key with, ignored nulls filled; narrow unless there are any."""
     if not events.ignored:
         events.run(
-            f"CREATE OR REPLACE TABLE meant AS SELECT _id, _said AS meant, CASE WHEN _op = 0 THEN {content(tracked(events.spec))} END AS tracked FROM event"
+            f"CREATE OR REPLACE TABLE meant AS SELECT _ff_id, _ff_said AS meant, CASE WHEN _ff_op = 0 THEN {content(tracked(events.spec))} END AS tracked FROM event"
         )
         return
     filled = ", ".join(
-        f"last_value(CASE WHEN _op = 0 THEN {quote(name)} END IGNORE NULLS) OVER (PARTITION BY _k, life ORDER BY {events.position}) AS {quote(name)}"
+        f"last_value(CASE WHEN _ff_op = 0 THEN {quote(name)} END IGNORE NULLS) OVER (PARTITION BY _ff_k, _ff_life ORDER BY {events.position}) AS {quote(name)}"
         for name in events.ignored
     )
-    life = f"sum(CASE WHEN _op = 1 THEN 1 ELSE 0 END) OVER (PARTITION BY _k ORDER BY {events.position}) AS life"
+    life = (
+        f"sum(CASE WHEN _ff_op = 1 THEN 1 ELSE 0 END) OVER (PARTITION BY _ff_k ORDER BY {events.position}) AS _ff_life"
+    )
     rest = listed(name for name in events.values if name not in events.ignored)
     events.run(
-        f"CREATE OR REPLACE TABLE filled AS SELECT _id, _op, {rest}, {filled} FROM (SELECT *, {life} FROM event)"
+        f"CREATE OR REPLACE TABLE filled AS SELECT _ff_id, _ff_op, {rest}, {filled} FROM (SELECT *, {life} FROM event)"
     )
     events.run(
-        f"CREATE OR REPLACE TABLE meant AS SELECT _id, CASE WHEN _op = 0 THEN {content(events.values)} END AS meant, "
-        f"CASE WHEN _op = 0 THEN {content(tracked(events.spec))} END AS tracked FROM filled"
+        f"CREATE OR REPLACE TABLE meant AS SELECT _ff_id, CASE WHEN _ff_op = 0 THEN {content(events.values)} END AS meant, "
+        f"CASE WHEN _ff_op = 0 THEN {content(tracked(events.spec))} END AS tracked FROM filled"
     )
 
 
 def _mark(events: Events) -> None:
     """`moment`: the event that stands at each moment of a key, whether it begins a version, and the version's number."""
     events.run(
-        "CREATE OR REPLACE TABLE standing AS SELECT _id, _k, _op, _s0, _src, _said, meant, tracked FROM placed JOIN meant USING (_id) "
-        f"WHERE NOT repeats QUALIFY row_number() OVER (PARTITION BY _k, _s0 ORDER BY {_backwards(events)}) = 1"
+        "CREATE OR REPLACE TABLE standing AS SELECT _ff_id, _ff_k, _ff_op, _ff_s0, _ff_src, _ff_said, meant, tracked FROM placed JOIN meant USING (_ff_id) "
+        f"WHERE NOT repeats QUALIFY row_number() OVER (PARTITION BY _ff_k, _ff_s0 ORDER BY {_backwards(events)}) = 1"
     )
     events.run(
-        "CREATE OR REPLACE TABLE moment AS SELECT *, sum(begins::INTEGER) OVER (PARTITION BY _k ORDER BY _s0) AS version FROM ("
-        "SELECT _id, _k, _op, _s0, lead(_s0) OVER one AS next, lag(_op) OVER one AS before, "
-        "_op = 0 AND (lag(_op) OVER one IS DISTINCT FROM 0 OR lag(tracked) OVER one IS DISTINCT FROM tracked) AS begins, "
-        "lag(meant) OVER one IS DISTINCT FROM meant AS news FROM standing WINDOW one AS (PARTITION BY _k ORDER BY _s0))"
+        "CREATE OR REPLACE TABLE moment AS SELECT *, sum(begins::INTEGER) OVER (PARTITION BY _ff_k ORDER BY _ff_s0) AS version FROM ("
+        "SELECT _ff_id, _ff_k, _ff_op, _ff_s0, lead(_ff_s0) OVER one AS next, lag(_ff_op) OVER one AS before, "
+        "_ff_op = 0 AND (lag(_ff_op) OVER one IS DISTINCT FROM 0 OR lag(tracked) OVER one IS DISTINCT FROM tracked) AS begins, "
+        "lag(meant) OVER one IS DISTINCT FROM meant AS news FROM standing WINDOW one AS (PARTITION BY _ff_k ORDER BY _ff_s0))"
     )
 
 
 def _backwards(events: Events) -> str:
     """SQL for the order of events, the last one first."""
-    return ", ".join([*(f"{name} DESC NULLS LAST" for name in events.order), "_src DESC", "_ord DESC"])
+    return ", ".join([*(f"{name} DESC NULLS LAST" for name in events.order), "_ff_src DESC", "_ff_ord DESC"])
 
 
 def _render(events: Events) -> None:
     """`span`: each version's interval, first event and the event that gives its values; `rendered`: its row."""
     events.run(
-        "CREATE OR REPLACE TABLE span AS SELECT _k, _s0 AS _start, _id AS first, giver, _end FROM moment JOIN ("
-        "SELECT _k, version, arg_max(_id, _s0) FILTER (begins OR news) AS giver, "
-        "CASE WHEN bool_and(next IS NOT NULL) THEN max(next) END AS _end "
-        "FROM moment WHERE _op = 0 GROUP BY _k, version) USING (_k, version) WHERE begins"
+        "CREATE OR REPLACE TABLE span AS SELECT _ff_k, _ff_s0 AS _ff_start, _ff_id AS first, giver, _ff_end FROM moment JOIN ("
+        "SELECT _ff_k, version, arg_max(_ff_id, _ff_s0) FILTER (begins OR news) AS giver, "
+        "CASE WHEN bool_and(next IS NOT NULL) THEN max(next) END AS _ff_end "
+        "FROM moment WHERE _ff_op = 0 GROUP BY _ff_k, version) USING (_ff_k, version) WHERE begins"
     )
-    source = f"event e JOIN span s ON e._id = s.giver{' JOIN filled f ON f._id = e._id' if events.ignored else ''}"
+    source = (
+        f"event e JOIN span s ON e._ff_id = s.giver{' JOIN filled f ON f._ff_id = e._ff_id' if events.ignored else ''}"
+    )
     columns = ", ".join(f"{'f' if name in events.ignored else 'e'}.{quote(name)}" for name in events.columns)
     events.run(
-        f"CREATE OR REPLACE TABLE rendered AS SELECT _k, {as_version(events.spec, '_start', '_end')} FROM "
-        f"(SELECT e._k, s._start, s._end, {columns} FROM {source})"
+        f"CREATE OR REPLACE TABLE rendered AS SELECT _ff_k, {as_version(events.spec, '_ff_start', '_ff_end')} FROM "
+        f"(SELECT e._ff_k, s._ff_start, s._ff_end, {columns} FROM {source})"
     )
 
 
 def _keep(events: Events) -> None:
     """`kept`: all events of the keys whose rows do not tell them; with ignored nulls also those of no moment."""
     if not events.spec.remembers:
-        events.run("CREATE OR REPLACE TABLE kept AS SELECT _id, 0::BIGINT AS _n FROM event WHERE FALSE")
+        events.run("CREATE OR REPLACE TABLE kept AS SELECT _ff_id, 0::BIGINT AS _ff_n FROM event WHERE FALSE")
         return
-    told = "(_op = 1 AND before IS NOT DISTINCT FROM 0)" if len(events.order) == 1 else "FALSE"
+    told = "(_ff_op = 1 AND before IS NOT DISTINCT FROM 0)" if len(events.order) == 1 else "FALSE"
     whole = (
-        f"SELECT _k FROM moment GROUP BY _k HAVING bool_and(begins OR {told})"
+        f"SELECT _ff_k FROM moment GROUP BY _ff_k HAVING bool_and(begins OR {told})"
         if events.readable
-        else "SELECT 0::BIGINT AS _k WHERE FALSE"
+        else "SELECT 0::BIGINT AS _ff_k WHERE FALSE"
     )
-    source = "(FROM placed WHERE NOT repeats)" if events.ignored else "(FROM placed SEMI JOIN moment USING (_id))"
-    changed = "SELECT _k FROM event e JOIN meant USING (_id) WHERE e._op = 0 AND e._said IS DISTINCT FROM meant"
-    hidden = "SELECT _k FROM placed ANTI JOIN moment USING (_id) WHERE NOT repeats"
+    source = "(FROM placed WHERE NOT repeats)" if events.ignored else "(FROM placed SEMI JOIN moment USING (_ff_id))"
+    changed = (
+        "SELECT _ff_k FROM event e JOIN meant USING (_ff_id) WHERE e._ff_op = 0 AND e._ff_said IS DISTINCT FROM meant"
+    )
+    hidden = "SELECT _ff_k FROM placed ANTI JOIN moment USING (_ff_id) WHERE NOT repeats"
     plain = f"({whole}) EXCEPT ({changed}) EXCEPT ({hidden})" if events.ignored else whole
     events.run(
-        f"CREATE OR REPLACE TABLE kept AS SELECT _id, row_number() OVER (PARTITION BY _k ORDER BY {events.position}) AS _n "
-        f"FROM {source} ANTI JOIN ({plain}) p USING (_k)"
+        f"CREATE OR REPLACE TABLE kept AS SELECT _ff_id, row_number() OVER (PARTITION BY _ff_k ORDER BY {events.position}) AS _ff_n "
+        f"FROM {source} ANTI JOIN ({plain}) p USING (_ff_k)"
     )
 
 
@@ -129,17 +135,17 @@ def _account(events: Events) -> Counter[str]:
     """What became of every row of the batch, and of versions beside them."""
     start = quote(events.spec.strategy.valid_from)
     events.run(
-        f"CREATE OR REPLACE TABLE beginning AS SELECT coalesce(s._k, o._k) AS _k, coalesce(s._start, o.{start}) AS _s0, "
-        f"o._k IS NOT NULL AS was, s._k IS NOT NULL AS now FROM span s FULL JOIN old o ON s._k = o._k AND s._start = o.{start}"
+        f"CREATE OR REPLACE TABLE beginning AS SELECT coalesce(s._ff_k, o._ff_k) AS _ff_k, coalesce(s._ff_start, o.{start}) AS _ff_s0, "
+        f"o._ff_k IS NOT NULL AS was, s._ff_k IS NOT NULL AS now FROM span s FULL JOIN old o ON s._ff_k = o._ff_k AND s._ff_start = o.{start}"
     )
     said = events.connection.execute(
         "SELECT CASE WHEN p.repeats AND p.known THEN 'unchanged' WHEN p.repeats THEN 'exact' "
-        "WHEN m._id IS NULL AND w._src = 0 THEN 'late' WHEN m._id IS NULL AND p._said = w._said THEN 'exact' "
-        "WHEN m._id IS NULL THEN 'conflicting' "
+        "WHEN m._ff_id IS NULL AND w._ff_src = 0 THEN 'late' WHEN m._ff_id IS NULL AND p._ff_said = w._ff_said THEN 'exact' "
+        "WHEN m._ff_id IS NULL THEN 'conflicting' "
         "WHEN m.begins AND NOT b.was THEN 'inserted' WHEN m.begins OR g.giver IS NOT NULL THEN 'updated' "
-        "WHEN m._op = 1 AND m.before = 0 THEN 'closed' ELSE 'unchanged' END AS what, count(*) "
-        "FROM placed p LEFT JOIN moment m USING (_id) JOIN standing w ON w._k = p._k AND w._s0 = p._s0 "
-        "LEFT JOIN beginning b ON b._k = p._k AND b._s0 = p._s0 LEFT JOIN span g ON g.giver = p._id "
+        "WHEN m._ff_op = 1 AND m.before = 0 THEN 'closed' ELSE 'unchanged' END AS what, count(*) "
+        "FROM placed p LEFT JOIN moment m USING (_ff_id) JOIN standing w ON w._ff_k = p._ff_k AND w._ff_s0 = p._ff_s0 "
+        "LEFT JOIN beginning b ON b._ff_k = p._ff_k AND b._ff_s0 = p._ff_s0 LEFT JOIN span g ON g.giver = p._ff_id "
         "WHERE p._rid IS NOT NULL GROUP BY what"
     ).fetchall()
     account = Counter({what: int(rows) for what, rows in said})
@@ -151,6 +157,6 @@ def _account(events: Events) -> Counter[str]:
     changed = differs([name for name in events.table_columns if name not in events.spec.keys], "r", "o")
     account["dirty"] = count(
         events.connection,
-        f"(SELECT 1 FROM rendered r FULL JOIN old o ON r._k = o._k AND r.{start} = o.{start} WHERE r._k IS NULL OR o._k IS NULL OR {changed})",
+        f"(SELECT 1 FROM rendered r FULL JOIN old o ON r._ff_k = o._ff_k AND r.{start} = o.{start} WHERE r._ff_k IS NULL OR o._ff_k IS NULL OR {changed})",
     )
     return account

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AUDIT_COLUMNS = ("_source_file", "_row_number", "_ingested_at")
 RESCUED = "_rescued"
-OPERATION = "_op"
+OPERATION = "_ff_op"
 # One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
 _ROW_BITS = 40
 
