@@ -90,6 +90,11 @@ class TableId:
         """Key of the note that a published version also covers later bronze which changed no row."""
         return f"{self.silver}_covered.json"
 
+    @property
+    def states(self) -> str:
+        """Prefix of what is remembered beside the table: deletes, and events its rows do not tell."""
+        return f"{self.silver}_state/"
+
     def state(self, published_at: datetime, nonce: str) -> str:
         """Key of what is remembered beside one published version, named by the moment that version was published."""
         return f"{self.states}{published_at:%Y%m%d_%H%M%S_%f}_{nonce}.parquet"
