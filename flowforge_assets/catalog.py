@@ -20,11 +20,12 @@ class UnknownNameError(FlowForgeError):
 
 @dataclass(frozen=True)
 class Declared:
-    """One workflow: its tables with the pattern of their files, and its models."""
+    """One workflow: its tables with the pattern of their files, its models, and the tables that others route rows to."""
 
     name: str
     tables: dict[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    routed: tuple[str, ...] = ()
 
 
 def declared_workflows(defs: Path = DEFS) -> dict[str, Declared]:
@@ -36,10 +37,12 @@ def _read(file: Path) -> Declared:
     documents: list[Any] = [
         one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict)
     ]
-    tables = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
+    declared = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
+    tables = [one for one in declared if not one.get("source_table")]
+    routed = tuple(str(one["name"]) for one in declared if one.get("source_table"))
     models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
-    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models))
+    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), routed)
 
 
 def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:

@@ -15,8 +15,8 @@ import dagster as dg
 from flowforge_assets import column_notes
 from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_assets.transforms.merge import Merge, merge
+from flowforge_assets.transforms.prepare import TRANSFORMS, Prepared, failures, prepare
 from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
@@ -31,7 +31,6 @@ from flowforge_resources.published import Published, copy_with_facts, read_foote
 from flowforge_resources.run_reports import AssetReport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -89,13 +88,13 @@ class Staged:
 def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     """The asset `[workflow, silver_<table>]` with one check a rule, and the books as a blocking check."""
     key = dg.AssetKey(spec.id.silver_key)
-    referenced = sorted({rule.referenced_table for rule in spec.rules if rule.referenced_table} - {spec.id.name})
     declared = {
         "dagster/column_schema": column_notes.declared_silver(spec),
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
-    upstream = [spec.id.bronze_key, *(TableId(spec.id.workflow, name).silver_key for name in referenced)]
+    others = [TableId(spec.id.workflow, name).silver_key for name in spec.tables_read if name != spec.id.name]
+    upstream = [spec.root.id.bronze_key, *others]
     return layer_asset(
         key,
         replace(face, metadata={**face.metadata, **declared}),
@@ -114,6 +113,9 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     if spec.typed_columns:
         types = ", ".join(f"`{column.name}` {column.type}" for column in spec.typed_columns)
         implied.append(check_spec(TYPES, key, f"Every value is of its column's declared type: {types}; {held}."))
+    if failures(spec):
+        said = f"Every transform can be computed for every row; {held}."
+        implied.append(check_spec(TRANSFORMS, key, said))
     ruled = [
         check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
@@ -149,14 +151,14 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
     """The bronze that the published version does not hold yet; all of it where the table has to be made anew."""
     published = read_published(lake, spec.id.current)
     covered = covered_bronze_version(lake, spec.id, published) if published else 0
-    later = read_ledger(lake, spec.id, after=covered)
+    later = read_ledger(lake, spec.root.id, after=covered)
     anew = ""
     if published is not None and published.facts.get("definition") != spec.fingerprint:
         anew = "the table's definition changed"
     elif covered and later.supersedes_after(covered):
         anew = "a file was uploaded again and superseded its earlier version"
     if anew or not covered:
-        whole = later if not covered else read_ledger(lake, spec.id)
+        whole = later if not covered else read_ledger(lake, spec.root.id)
         return Batch(tuple(whole.data_after(0)), published, whole.version, anew, whole.superseded())
     return Batch(tuple(later.data_after(covered)), published, later.version or covered)
 
@@ -171,21 +173,22 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
-            headers = create_views(connection, spec, bronze, batch.retracted)
+            prepared = prepare(connection, spec, bronze, batch.retracted, reads=reads, scratch=scratch)
             types = {column.name: column.type for column in spec.typed_columns}
-            gate = Gate(connection, statements(spec.keys, types, spec.rules, reads), spec.keys)
+            told = [*statements(spec.keys, types, spec.rules, reads), *prepared.statements]
+            gate = Gate(connection, told, spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         with watch.phase("merge"):
             merged = merge(connection, spec, gate, [current] if current else [])
         with watch.phase("write"):
             output = _write(
-                connection, lake, spec, batch, merged=merged, gate=gate, headers=headers, scratch=scratch, run_id=run_id
+                connection, lake, spec, batch, merged=merged, gate=gate, prepared=prepared, scratch=scratch, run_id=run_id
             )
         with watch.phase("audit"):
             table = output.path or current
             if table is None:
                 raise AssertionError("a table without an earlier version is always written")
-            books = _with_rows_after(merged.books, table)
+            books = _with_rows_after(prepared.account(connection, merged.books), table)
             _refuse_collisions(connection, spec, table, books.rows_after)
             outcomes = [*(of_count(count) for count in counts), *_table_rules(connection, spec, table), of_books(books)]
             preview = preview_of(connection, table, [column.name for column in spec.columns], spec.pii)
@@ -195,17 +198,16 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
 def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
     """A bronze file without a row, so that a table whose files were all empty still gets published, with its columns."""
     path = scratch.path(".parquet")
-    columns = ", ".join(f"NULL::VARCHAR AS {quote(column.header)}" for column in spec.columns)
+    columns = ", ".join(f"NULL::VARCHAR AS {quote(name)}" for name in spec.root.landed_headers)
     audit = "NULL::VARCHAR AS _source_file, NULL::BIGINT AS _row_number, NULL::TIMESTAMP AS _ingested_at"
     connection.execute(f"COPY (SELECT {columns}, {audit} WHERE FALSE) TO {literal(str(path))} (FORMAT parquet)")
     return path
 
 
 def _referenced(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
-    """Local files of the silver tables that rules look into."""
-    names = {rule.referenced_table for rule in spec.rules if rule.referenced_table}
+    """Local files of the silver tables that rules and lookups look into."""
     found = {}
-    for name in sorted(names):
+    for name in spec.tables_read:
         table = silver_table(lake, TableId(spec.id.workflow, name))
         table.require()
         found[name] = str(table.stage_in(scratch))
@@ -220,7 +222,7 @@ def _write(
     *,
     merged: Merge,
     gate: Gate,
-    headers: Sequence[str],
+    prepared: Prepared,
     scratch: Scratch,
     run_id: str,
 ) -> StagedSilver:
@@ -231,7 +233,7 @@ def _write(
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
         earlier = lake.stage_in(spec.id.quarantine, scratch) if held and not batch.replay else None
-        rows = held_rows(gate, quarantine_id(str(spec.id), headers), headers, run_id, earlier)
+        rows = held_rows(gate, prepared.row_id, prepared.headers, run_id, earlier, prepared.landed_of)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
     return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version, notes)

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Books:
-    """Rows read, and where each went. `rows_before` and `rows_after` are the table's own counts, taken independently."""
+    """Rows read, and where each went. `rows_before` and `rows_after` are the table's own counts, taken independently.
+
+    `exploded`: rows that transforms added; they are explained like those that were read.
+    """
 
     read: int = 0
     inserted: int = 0
@@ -23,6 +26,9 @@ class Books:
     quarantined: int = 0
     rows_before: int = 0
     rows_after: int = 0
+    exploded: int = 0
+    filtered: int = 0
+    routed: int = 0
 
     @property
     def explained(self) -> int:
@@ -32,13 +38,14 @@ class Books:
     @property
     def balances(self) -> bool:
         """Whether every row read is explained, and the table grew by exactly what was inserted."""
-        return self.read == self.explained and self.rows_after == self.rows_before + self.inserted - self.deleted
+        return self.read + self.exploded == self.explained and self.rows_after == self.rows_before + self.inserted - self.deleted
 
     def __str__(self) -> str:
         account = " + ".join(f"{count:,} {name}" for name in ACCOUNT if (count := getattr(self, name)))
         deleted = f" - {self.deleted:,} deleted" if self.deleted else ""
         said = "; " if self.balances else "; does not balance: "
-        return f"{self.read:,} read = {account or 0}{said}{self.rows_before:,} rows + {self.inserted:,} inserted{deleted} = {self.rows_after:,} rows"
+        exploded = f" + {self.exploded:,} exploded" if self.exploded else ""
+        return f"{self.read:,} read{exploded} = {account or 0}{said}{self.rows_before:,} rows + {self.inserted:,} inserted{deleted} = {self.rows_after:,} rows"
 
     def as_dict(self) -> dict[str, int]:
         """The account by column, in order."""
@@ -51,7 +58,7 @@ class Books:
         return cls(**{name: value for name, value in account.items() if name in known})
 
 
-ACCOUNT = ("inserted", "updated", "unchanged", "deduplicated", "late", "deleted", "quarantined")
+ACCOUNT = ("inserted", "updated", "unchanged", "deduplicated", "late", "deleted", "quarantined", "filtered", "routed")
 
 
 def total(accounts: Iterable[Books]) -> dict[str, int]:

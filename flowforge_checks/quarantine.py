@@ -20,7 +20,9 @@ ID, REASONS, HELD_BY = "_quarantine_id", "_reasons", "_held_by_run"
 WRITTEN_BY_FLOWFORGE = (ID, REASONS, "_source_file", "_row_number", "_ingested_at", HELD_BY)
 
 
-def held_rows(gate: Gate, row_id: str, headers: Sequence[str], run_id: str, current: Path | None) -> str:
+def held_rows(
+    gate: Gate, row_id: str, headers: Sequence[str], run_id: str, current: Path | None, landed_of: str = ""
+) -> str:
     """The query for the next version of the quarantine file: what was held, and what this batch adds.
 
     Args:
@@ -29,11 +31,16 @@ def held_rows(gate: Gate, row_id: str, headers: Sequence[str], run_id: str, curr
         headers: the columns that landed, kept as text.
         run_id: the run that holds the rows.
         current: local file of the published quarantine; None to start anew.
+        landed_of: SQL that turns `_rid` of a judged row into that of the landed row, where a landed row may have become
+            several. `row_id` may then read `_part`, the judged row's own number.
     """
+    verdict = f"FROM verdict WHERE {gate.held}"
+    if landed_of:
+        verdict = f"SELECT * REPLACE ({landed_of} AS _rid), _rid::VARCHAR AS _part {verdict}"
     raw = "".join(f", {quote(name)}" for name in headers)
     batch = (
         f"SELECT {row_id} AS {ID}, {gate.reasons()} AS {REASONS}, _source_file, _row_number, _ingested_at, "
-        f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN (FROM verdict WHERE {gate.held}) USING (_rid)"
+        f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN ({verdict}) USING (_rid)"
     )
     if current is None:
         return batch

@@ -8,14 +8,15 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
-from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
+from flowforge_assets.components.transformed import TransformedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.gate import KEYS_PRESENT, TYPES
 from flowforge_checks.results import BOOKS
+from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import TableId
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Rule
 
 
-class Table(LandedPart):
-    """A table that arrives as files and is kept as a bronze and a silver asset."""
+class Table(TransformedPart):
+    """A table that arrives as files and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
@@ -47,8 +48,15 @@ class Table(LandedPart):
         default=[], description="What is true of valid rows, or of the table."
     )
 
-    def spec(self) -> TableSpec:
-        """The table as factories and transforms take it."""
+    def spec(self, tables: Mapping[str, Table]) -> TableSpec:
+        """The table as factories and transforms take it.
+
+        Args:
+            tables: the workflow's tables by name.
+
+        Raises:
+            DefinitionError: it takes rows from, or looks into, a table that is not there.
+        """
         return TableSpec(
             id=TableId(self.workflow, self.name),
             files=self.files,
@@ -60,6 +68,11 @@ class Table(LandedPart):
             rules=tuple(self.rules),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
+            transforms=tuple(self.transforms),
+            landed_columns=tuple(self.landed_columns),
+            lookups=self.looked_up(tables),
+            routed=self.routed(tables),
+            folder=self.folder,
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -67,7 +80,10 @@ class Table(LandedPart):
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         self._require_workflow(context)
         self.validate_against(tables)
-        spec, face = self.spec(), self.face()
+        spec, face = self.spec(tables), self.face()
+        self.validate_transforms(spec, tables)
+        if spec.routed:
+            return dg.Definitions(assets=[build_silver(spec, face)])
         bronze_face = AssetFace(owners=face.owners, tags=face.tags)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
@@ -88,12 +104,13 @@ class Table(LandedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPES, BOOKS, *(rule.check_name for rule in self.rules)])
+        self._refuse_doubles("rule", [KEYS_PRESENT, TYPES, TRANSFORMS, BOOKS, *(rule.check_name for rule in self.rules)])
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
         for rule in self.rules:
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
             self._validate_reference(rule, tables)
+        self._refuse_circle(tables)
 
     def _refuse_doubles(self, kind: str, names: Iterable[str]) -> None:
         seen: set[str] = set()
@@ -129,20 +146,21 @@ class Table(LandedPart):
                 f"rule {rule.check_name} of table '{self.name}' looks for the column '{column}' of '{other}', which is not declared there.{did_you_mean(column, names)}",
                 "Say which column with `to:`.",
             )
-        path = _circle(self.name, tables)
-        if path:
+
+    def _refuse_circle(self, tables: Mapping[str, Table]) -> None:
+        if path := _circle(self.name, tables):
             raise self.wrong(
-                f"the references of {' → '.join(path)} go in a circle, so none of these tables can be first.",
+                f"the references and lookups of {' → '.join(path)} go in a circle, so none of these tables can be first.",
                 "Take one of these references out.",
             )
 
 
 def _circle(start: str, tables: Mapping[str, Table]) -> list[str]:
-    """A way along references from a table back to itself, or nothing."""
+    """A way along references and lookups from a table back to itself, or nothing."""
 
     def walk(path: list[str]) -> list[str]:
         part = tables.get(path[-1])
-        following = {rule.referenced_table for rule in part.rules if rule.referenced_table} if part else set()
+        following = _looks_into(part, tables) if part else set()
         for name in sorted(following - set(path[1:])):
             if name == start:
                 return [*path, name]
@@ -151,3 +169,10 @@ def _circle(start: str, tables: Mapping[str, Table]) -> list[str]:
         return []
 
     return walk([start])
+
+
+def _looks_into(part: Table, tables: Mapping[str, Table]) -> set[str]:
+    """The tables whose silver must be there before a table's."""
+    own = {rule.referenced_table for rule in part.rules if rule.referenced_table}
+    own |= {step.table for _, step in part.steps_to_look_up}
+    return own | {lookup.table for lookup, _ in (part.spec(tables).lookups_on_the_way if part.source_table else ())}

@@ -61,7 +61,8 @@ class Workflow(Part):
         )
         job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
-        specs = [part.spec() for part in tables]
+        by_name = {part.name: part for part in tables}
+        specs = [part.spec(by_name) for part in tables if part.source_table is None]
         sensors = [
             build_landing_sensor(
                 self.workflow,

@@ -36,17 +36,28 @@ def create_views(
     `typed`: `_rid`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
+    headers = create_landed(connection, spec.landed_headers, bronze, retracted)
+    connection.execute(
+        f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
+    )
+    return headers
+
+
+def create_landed(
+    connection: duckdb.DuckDBPyConnection,
+    wanted: Sequence[str],
+    bronze: Sequence[Path],
+    retracted: Sequence[tuple[int, str]] = (),
+) -> list[str]:
+    """Create `landed` as `create_views` does, with `wanted` among its columns; return the landed headers."""
     files = text_list([str(path) for path in bronze])
     scan = f"read_parquet({files}, union_by_name = true)"
     headers = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
-    absent = [column.header for column in spec.columns if column.header not in headers]
+    absent = [name for name in wanted if name not in headers]
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
     rid = f"(file_index::BIGINT << {_ROW_BITS}) + file_row_number"
     connection.execute(
         f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
-    )
-    connection.execute(
-        f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
     )
     return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
 
@@ -57,19 +68,20 @@ def _but(retracted: Sequence[tuple[int, str]]) -> str:
 
 
 def _typed(spec: TableSpec) -> str:
-    values = [f"{_value(column)} AS {quote(column.name)}" for column in spec.columns]
+    values = [f"{value_of(column)} AS {quote(column.name)}" for column in spec.columns]
     raw = [f"{quote(column.header)} AS {quote(f'_raw_{column.name}')}" for column in spec.columns]
-    flags = [f"{_broken(column)} AS {quote(broken_flag(column.name))}" for column in spec.typed_columns]
+    flags = [f"{is_broken(column)} AS {quote(broken_flag(column.name))}" for column in spec.typed_columns]
     return ", ".join(["_rid", *values, *raw, *flags, *AUDIT_COLUMNS])
 
 
-def _value(column: Column) -> str:
+def value_of(column: Column) -> str:
+    """SQL for a column's value, made of the text under its header."""
     return column.kind.cast(quote(column.header))
 
 
-def _broken(column: Column) -> str:
-    """There is text, and it did not become a value."""
-    return f"(trim({quote(column.header)}) <> '' AND ({_value(column)}) IS NULL)"
+def is_broken(column: Column) -> str:
+    """SQL: there is text, and it did not become a value."""
+    return f"(trim({quote(column.header)}) <> '' AND ({value_of(column)}) IS NULL)"
 
 
 def surrogate_key(keys: Sequence[str]) -> str:
