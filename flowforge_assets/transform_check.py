@@ -27,7 +27,7 @@ def check_transforms(spec: TableSpec) -> None:
         connection.execute("SET TimeZone = 'UTC'")
         texts = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in spec.root.landed_headers)
         audit = "NULL::VARCHAR AS _source_file, NULL::BIGINT AS _row_number, NULL::TIMESTAMP AS _ingested_at"
-        connection.execute(f"CREATE VIEW landed AS SELECT NULL::BIGINT AS _rid{texts}, {audit} WHERE FALSE")
+        connection.execute(f"CREATE VIEW landed AS SELECT NULL::BIGINT AS _rid, NULL::BIGINT AS _position{texts}, {audit} WHERE FALSE")
         for lookup, columns in spec.lookups_on_the_way:
             types = ", ".join(f"NULL::{column.kind.sql_type} AS {quote(column.name)}" for column in columns)
             connection.execute(f"CREATE OR REPLACE VIEW {quote(lookup.relation)} AS SELECT {types} WHERE FALSE")

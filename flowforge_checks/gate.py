@@ -4,8 +4,8 @@ Each statement about a row is one bit of a verdict; the verdict is computed in o
 of the split read the same answer. Belongs here: bits, the verdict table, counts and examples per rule. Does not: what
 happens to rows that pass (`flowforge_assets.merge`).
 
-Reads a DuckDB view `typed` (one row a landed row: `_rid`, the declared columns cast, `_broken_<column>` flags, source
-columns) and leaves a table `verdict` (`_rid`, `_h` hash of the key, one BIGINT of bits for every 62 statements).
+Reads a DuckDB view `typed` (one row a landed row: `_rid`, `_position`, the declared columns cast, `_broken_<column>` flags, source
+columns) and leaves a table `verdict` (`_rid`, `_position`, `_h` hash of the key, one BIGINT of bits for every 62 statements).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def statements(
         Statement(
             KEYS_PRESENT,
             key,
-            f"{quote(key)} IS NULL OR {quote(key)}::VARCHAR = ''",
+            f"{quote(key)} IS NULL" + ("" if key in types else f" OR {quote(key)} = ''"),
             "quarantine",
             "error",
             f"key column {key} is empty",
@@ -95,7 +95,7 @@ class Gate:
         self.told = list(told)
         words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
         key = ", ".join(quote(name) for name in keys)
-        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, hash({key}) AS _h, {words} FROM typed")
+        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, hash({key}) AS _h, {words} FROM typed")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
 
     def _words(self) -> list[str]:
@@ -160,13 +160,19 @@ class Gate:
         return " OR ".join(self._breaks(index) for index, one in enumerate(self.told) if one.check == check)
 
     def _rows(self, rids: set[int], shown: Sequence[str]) -> dict[int, Mapping[str, Any]]:
-        """Where rows came from, and what of their text may be shown."""
+        """Where rows came from, and what of their text may be shown.
+
+        `_position` is what the reader of the files can skip by; `_rid` would have every row read.
+        """
         if not rids:
             return {}
         values = "".join(f", {quote(f'_raw_{name}')} AS {quote(name)}" for name in shown)
+        listed = ", ".join(map(str, sorted(rids)))
+        found = self.connection.execute(f"SELECT DISTINCT _position FROM verdict WHERE _rid IN ({listed})").fetchall()
+        positions = ", ".join(str(row[0]) for row in found)
         result = self.connection.execute(
             f"SELECT _rid, _source_file AS file, _row_number AS row{values} FROM typed "
-            f"WHERE _rid IN ({', '.join(map(str, sorted(rids)))})"
+            f"WHERE _position IN ({positions}) AND _rid IN ({listed})"
         )
         names = [column[0] for column in result.description or []][1:]
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in result.fetchall()}

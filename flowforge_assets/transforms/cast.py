@@ -31,9 +31,9 @@ def create_views(
 
     `retracted`: landing files that no longer count, by the position of their bronze file and their key.
 
-    `landed`: `_rid` (BIGINT, order of arrival), every bronze column, and NULL for a declared column no file has. Lines
+    `landed`: `_rid` (BIGINT, order of arrival), `_position` (row in its bronze file), every bronze column, and NULL for a declared column no file has. Lines
     that are no record (titles, comments, footers: `_row_number` is null) stay in bronze.
-    `typed`: `_rid`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
+    `typed`: `_rid`, `_position`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
     headers = create_landed(connection, spec.landed_headers, bronze, retracted)
@@ -57,7 +57,7 @@ def create_landed(
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
     rid = f"(file_index::BIGINT << {_ROW_BITS}) + file_row_number"
     connection.execute(
-        f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
+        f"CREATE VIEW landed AS SELECT {rid} AS _rid, file_row_number AS _position, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
     )
     return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
 
@@ -71,7 +71,7 @@ def _typed(spec: TableSpec) -> str:
     values = [f"{value_of(column)} AS {quote(column.name)}" for column in spec.columns]
     raw = [f"{quote(column.header)} AS {quote(f'_raw_{column.name}')}" for column in spec.columns]
     flags = [f"{is_broken(column)} AS {quote(broken_flag(column.name))}" for column in spec.typed_columns]
-    return ", ".join(["_rid", *values, *raw, *flags, *AUDIT_COLUMNS])
+    return ", ".join(["_rid", "_position", *values, *raw, *flags, *AUDIT_COLUMNS])
 
 
 def value_of(column: Column) -> str:
@@ -80,8 +80,10 @@ def value_of(column: Column) -> str:
 
 
 def is_broken(column: Column) -> str:
-    """SQL: there is text, and it did not become a value."""
-    return f"(trim({quote(column.header)}) <> '' AND ({value_of(column)}) IS NULL)"
+    """SQL: there is text, and it did not become a value. The text is looked at only where there is no value."""
+    return (
+        f"CASE WHEN ({value_of(column)}) IS NULL THEN coalesce(trim({quote(column.header)}) <> '', FALSE) ELSE FALSE END"
+    )
 
 
 def surrogate_key(keys: Sequence[str]) -> str:

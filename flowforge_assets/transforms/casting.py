@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.column_types import Text
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, is_broken, value_of
-from flowforge_assets.transforms.place import FAILED, RID, TEXT, Place, StepError, fits, raw_name
+from flowforge_assets.transforms.place import FAILED, POSITION, RID, TEXT, Place, StepError, fits, raw_name
 from flowforge_checks.gate import broken_flag
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
@@ -42,7 +42,7 @@ def select_typed(columns: Sequence[Column], at: Place) -> str:
     Raises:
         StepError: a declared column is not there, or has a type that does not fit.
     """
-    selected = [RID]
+    selected = [RID, POSITION]
     for column in columns:
         if column.name not in at.types:
             raise StepError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, surrogate_key
 from flowforge_assets.transforms.casting import select_cast, select_typed
 from flowforge_assets.transforms.cleaning import Hash
-from flowforge_assets.transforms.place import FAILED, LANDED_BITS, RID, TEXT, Place, StepError
+from flowforge_assets.transforms.place import FAILED, LANDED_BITS, POSITION, RID, TEXT, Place, StepError
 from flowforge_assets.transforms.python_rows import through_function
 from flowforge_assets.transforms.reshaping import CastMark, Lookup, Python, Route
 from flowforge_assets.transforms.tally import Change, Tally
@@ -90,7 +90,7 @@ class Pipeline:
         landed = {column.name: column.header for column in spec.landed} | {name: name for name in spec.landed_columns}
         texts = ", ".join(f"{quote(header)} AS {quote(name)}" for name, header in landed.items())
         rid = f"{RID}::HUGEINT * {1 << LANDED_BITS}::HUGEINT AS {RID}" if multipliers else RID
-        view = self._view(f"SELECT {rid}, {texts}, {', '.join(AUDIT_COLUMNS)}, NULL::INTEGER AS {FAILED} FROM landed")
+        view = self._view(f"SELECT {rid}, {POSITION}, {texts}, {', '.join(AUDIT_COLUMNS)}, NULL::INTEGER AS {FAILED} FROM landed")
         return Place(view, dict.fromkeys(landed, TEXT), 0, {}, multipliers=multipliers)
 
     def _routed(self, spec: TableSpec, multipliers: int) -> Place:

@@ -3,7 +3,7 @@
 Belongs here: looking columns up, types that fit each other, the columns that travel beside the user's. Does not: any
 transform.
 
-Beside the user's columns every row carries `_rid`, the audit columns, `_failed` (the number of the first transform that
+Beside the user's columns every row carries `_rid`, `_position` (in its bronze file), the audit columns, `_failed` (the number of the first transform that
 could not be computed for the row, else null), and behind `cast` for every declared column that was cast `_raw_<name>`
 and, where it can fail, `_broken_<name>`. A row is sound while nothing of it failed or is broken; an unsound one passes
 every later transform as it is, and ends in quarantine.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-RID, FAILED = "_rid", "_failed"
+RID, POSITION, FAILED = "_rid", "_position", "_failed"
 TEXT, TRUTH = "VARCHAR", "BOOLEAN"
 # Of a row that transforms may multiply: the landed row's number in the upper half, its parts in the lower.
 LANDED_BITS = 64
@@ -147,7 +147,7 @@ class Place:
     def hidden(self) -> list[str]:
         """The columns that travel beside the user's, `_rid` left out."""
         raw = [raw_name(name) for name in self.cast]
-        return [FAILED, *AUDIT_COLUMNS, *raw, *self.flags]
+        return [POSITION, FAILED, *AUDIT_COLUMNS, *raw, *self.flags]
 
     @property
     def flags(self) -> list[str]:
