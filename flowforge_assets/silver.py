@@ -182,7 +182,15 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             merged = merge(connection, spec, gate, [current] if current else [])
         with watch.phase("write"):
             output = _write(
-                connection, lake, spec, batch, merged=merged, gate=gate, prepared=prepared, scratch=scratch, run_id=run_id
+                connection,
+                lake,
+                spec,
+                batch,
+                merged=merged,
+                gate=gate,
+                prepared=prepared,
+                scratch=scratch,
+                run_id=run_id,
             )
         with watch.phase("audit"):
             table = output.path or current
@@ -233,7 +241,7 @@ def _write(
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
         earlier = lake.stage_in(spec.id.quarantine, scratch) if held and not batch.replay else None
-        rows = held_rows(gate, prepared.row_id, prepared.headers, run_id, earlier, prepared.landed_of)
+        rows = held_rows(gate, prepared.row_id, prepared.headers, run_id, earlier, landed_of=prepared.landed_of)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
     return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version, notes)

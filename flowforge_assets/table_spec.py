@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.transforms.cleaning import Transform
     from flowforge_assets.transforms.python_function import PythonFunction
-    from flowforge_assets.transforms.reshaping import Lookup, Python
+    from flowforge_assets.transforms.reshaping import Lookup, Python, Route
 
 
 # Raised when `transforms.cast.surrogate_key` changes: a table must not hold keys of two formulas.
@@ -75,6 +75,7 @@ class Routed:
 
     source: TableSpec
     at: int
+    route: Route
 
 
 @dataclass(frozen=True)
@@ -184,5 +185,10 @@ class TableSpec:
             for step in self.transforms[:upto]
         ]
         looked_up = {name: [(one.name, one.type) for one in columns] for name, columns in self.lookups.items()}
-        own = [[one.model_dump(exclude={"description", "pii"}) for one in self.columns], self.landed_columns, steps, looked_up]
+        own = [
+            [one.model_dump(exclude={"description", "pii"}) for one in self.columns],
+            self.landed_columns,
+            steps,
+            looked_up,
+        ]
         return [*(self.routed.source._way(self.routed.at + 1) if self.routed else []), own]  # noqa: SLF001  # of this class

@@ -38,7 +38,10 @@ class Books:
     @property
     def balances(self) -> bool:
         """Whether every row read is explained, and the table grew by exactly what was inserted."""
-        return self.read + self.exploded == self.explained and self.rows_after == self.rows_before + self.inserted - self.deleted
+        return (
+            self.read + self.exploded == self.explained
+            and self.rows_after == self.rows_before + self.inserted - self.deleted
+        )
 
     def __str__(self) -> str:
         account = " + ".join(f"{count:,} {name}" for name in ACCOUNT if (count := getattr(self, name)))

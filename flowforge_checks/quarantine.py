@@ -21,7 +21,7 @@ WRITTEN_BY_FLOWFORGE = (ID, REASONS, "_source_file", "_row_number", "_ingested_a
 
 
 def held_rows(
-    gate: Gate, row_id: str, headers: Sequence[str], run_id: str, current: Path | None, landed_of: str = ""
+    gate: Gate, row_id: str, headers: Sequence[str], run_id: str, current: Path | None, *, landed_of: str = ""
 ) -> str:
     """The query for the next version of the quarantine file: what was held, and what this batch adds.
 

@@ -14,9 +14,9 @@ from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.table_spec import Column, TableSpec
+from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.gate import KEYS_PRESENT, TYPES
 from flowforge_checks.results import BOOKS
-from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import TableId
@@ -104,7 +104,9 @@ class Table(TransformedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPES, TRANSFORMS, BOOKS, *(rule.check_name for rule in self.rules)])
+        self._refuse_doubles(
+            "rule", [KEYS_PRESENT, TYPES, TRANSFORMS, BOOKS, *(rule.check_name for rule in self.rules)]
+        )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
         for rule in self.rules:

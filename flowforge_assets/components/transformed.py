@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from flowforge_assets.components.landed import LandedPart
-from flowforge_assets.components.part import AsWritten, as_written
+from flowforge_assets.components.part import AssetPart, AsWritten, as_written
 from flowforge_assets.table_spec import Routed
 from flowforge_assets.transforms.reshaping import AnyTransform, CastMark, Lookup, Route
 from flowforge_resources.errors import did_you_mean
@@ -64,13 +64,13 @@ class TransformedPart(LandedPart):
                 f"table '{self.name}' takes its rows from '{self.source_table}', which is not in this workflow.{did_you_mean(self.source_table, tables)}",
                 "Correct `source_table`, or declare that table.",
             )
-        routes = [at for at, step in enumerate(source.transforms) if isinstance(step, Route) and step.to == self.name]
-        if not routes:
-            raise self.wrong(
-                f"table '{self.name}' takes its rows from '{self.source_table}', which routes none to it.",
-                f"Add `- {{transform: route, where: …, to: {self.name}}}` to the transforms of '{self.source_table}'.",
-            )
-        return Routed(source.spec(tables), routes[0])
+        for at, step in enumerate(source.transforms):
+            if isinstance(step, Route) and step.to == self.name:
+                return Routed(source.spec(tables), at, step)
+        raise self.wrong(
+            f"table '{self.name}' takes its rows from '{self.source_table}', which routes none to it.",
+            f"Add `- {{transform: route, where: …, to: {self.name}}}` to the transforms of '{self.source_table}'.",
+        )
 
     def looked_up(self, tables: Mapping[str, Table]) -> dict[str, tuple[Column, ...]]:
         """The columns of every table that is looked up.
@@ -125,7 +125,7 @@ class TransformedPart(LandedPart):
     def _refuse_landing(self) -> None:
         if self.source_table is None:
             return
-        own = {*LandedPart.model_fields} - {*LandedPart.__mro__[1].model_fields} | {"file", "landed_columns"}
+        own = (LandedPart.model_fields.keys() - AssetPart.model_fields.keys()) | {"file", "landed_columns"}
         if given := sorted(name for name in own if self._is_given(name)):
             raise self.wrong(
                 f"table '{self.name}' has a `source_table`, so it has no files of its own, and `{given[0]}` says nothing.",

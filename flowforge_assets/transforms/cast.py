@@ -81,9 +81,7 @@ def value_of(column: Column) -> str:
 
 def is_broken(column: Column) -> str:
     """SQL: there is text, and it did not become a value. The text is looked at only where there is no value."""
-    return (
-        f"CASE WHEN ({value_of(column)}) IS NULL THEN coalesce(trim({quote(column.header)}) <> '', FALSE) ELSE FALSE END"
-    )
+    return f"CASE WHEN ({value_of(column)}) IS NULL THEN coalesce(trim({quote(column.header)}) <> '', FALSE) ELSE FALSE END"
 
 
 def surrogate_key(keys: Sequence[str]) -> str:

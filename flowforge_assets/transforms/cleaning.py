@@ -178,7 +178,9 @@ class Replace(_OfColumns):
             connection.execute(f"SELECT {self._value(literal('x'))}").fetchall()
         except duckdb.Error as error:
             said = str(error).split("Error: ", 1)[-1].splitlines()[0]
-            raise StepError(f"`find: {self.find}` is not a regular expression: {said}.", "Correct it (RE2 syntax).") from None
+            raise StepError(
+                f"`find: {self.find}` is not a regular expression: {said}.", "Correct it (RE2 syntax)."
+            ) from None
 
 
 class MapValues(_OfColumns):

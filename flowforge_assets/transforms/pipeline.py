@@ -14,7 +14,7 @@ from flowforge_assets.transforms.casting import select_cast, select_typed
 from flowforge_assets.transforms.cleaning import Hash
 from flowforge_assets.transforms.place import FAILED, LANDED_BITS, POSITION, RID, TEXT, Place, StepError
 from flowforge_assets.transforms.python_rows import through_function
-from flowforge_assets.transforms.reshaping import CastMark, Lookup, Python, Route
+from flowforge_assets.transforms.reshaping import CastMark, Lookup, Python
 from flowforge_assets.transforms.tally import Change, Tally
 from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import did_you_mean
@@ -90,7 +90,9 @@ class Pipeline:
         landed = {column.name: column.header for column in spec.landed} | {name: name for name in spec.landed_columns}
         texts = ", ".join(f"{quote(header)} AS {quote(name)}" for name, header in landed.items())
         rid = f"{RID}::HUGEINT * {1 << LANDED_BITS}::HUGEINT AS {RID}" if multipliers else RID
-        view = self._view(f"SELECT {rid}, {POSITION}, {texts}, {', '.join(AUDIT_COLUMNS)}, NULL::INTEGER AS {FAILED} FROM landed")
+        view = self._view(
+            f"SELECT {rid}, {POSITION}, {texts}, {', '.join(AUDIT_COLUMNS)}, NULL::INTEGER AS {FAILED} FROM landed"
+        )
         return Place(view, dict.fromkeys(landed, TEXT), 0, {}, multipliers=multipliers)
 
     def _routed(self, spec: TableSpec, multipliers: int) -> Place:
@@ -99,11 +101,8 @@ class Pipeline:
             raise AssertionError("not a routed table")
         source, at = spec.routed.source, spec.routed.at
         place = self._all(source, multipliers, upto=at)
-        route = source.transforms[at]
-        if not isinstance(route, Route):
-            raise AssertionError("rows leave a table by a route")
         try:
-            query = route.select_routed(replace(place, number=at + 1))
+            query = spec.routed.route.select_routed(replace(place, number=at + 1))
         except StepError as error:
             raise MisplacedError(source, at + 1, error) from None
         place = replace(place, cast={}, made_by={}).behind(self.connection, self._view(query), ())

@@ -130,14 +130,22 @@ class Place:
         found = {name: self.types[name] for name in names}
         if len(set(found.values())) > 1:
             said = ", ".join(f"'{name}' is {kind}" for name, kind in found.items())
-            raise StepError(f"its columns have different types: {said}.", "Move it before `cast`, or `derive` one type.")
+            raise StepError(
+                f"its columns have different types: {said}.", "Move it before `cast`, or `derive` one type."
+            )
         return next(iter(found.values()))
 
     def put(self, values: Mapping[str, str], *, source: str = "", without: Iterable[str] = ()) -> str:
         """A query for these rows with some columns set to SQL expressions: in place where they exist, at the end else."""
         gone = [quote(name) for name in without]
-        kept = [f"{sql} AS {quote(name)}" for name, sql in values.items() if name in self.types or name in (RID, FAILED)]
-        added = [f"{sql} AS {quote(name)}" for name, sql in values.items() if name not in self.types and name not in (RID, FAILED)]
+        kept = [
+            f"{sql} AS {quote(name)}" for name, sql in values.items() if name in self.types or name in (RID, FAILED)
+        ]
+        added = [
+            f"{sql} AS {quote(name)}"
+            for name, sql in values.items()
+            if name not in self.types and name not in (RID, FAILED)
+        ]
         star = "*"
         star += f" EXCLUDE ({', '.join(gone)})" if gone else ""
         star += f" REPLACE ({', '.join(kept)})" if kept else ""

@@ -52,7 +52,9 @@ class PythonFunction:
         module = self._module()
         found = getattr(module, name, None)
         if found is None:
-            raise StepError(f"`{self.written}`: the module has no '{name}'.{did_you_mean(name, vars(module))}", "Correct it.")
+            raise StepError(
+                f"`{self.written}`: the module has no '{name}'.{did_you_mean(name, vars(module))}", "Correct it."
+            )
         if not callable(found):
             raise StepError(f"`{self.written}` is {type(found).__name__}, not a function.", "Name a function.")
         function: Callable[[Any], Any] = found

@@ -80,7 +80,7 @@ def through_function(
     rid = f"s.{_LANDED}::HUGEINT * {1 << LANDED_BITS}::HUGEINT"
     returned = ", ".join(f"{sql} AS {quote(name)}" for name, sql in values.items())
     numbered = f"SELECT {RID} AS _key, * EXCLUDE ({RID}) FROM {back}"
-    round_it = ", ".join(_unchanged(name, at, added) for name in wanted)
+    round_it = ", ".join(_unchanged(name, added) for name in wanted)
     return Returned(
         f"SELECT {rid} + {part} AS {RID}, {returned}{hidden} FROM ({numbered}) AS o JOIN {rows} AS s ON o._key = s.{RID} "
         f"UNION ALL SELECT {rid} + s._part AS {RID}, {round_it}{hidden} FROM {rows} AS s WHERE NOT s.{_SOUND}",
@@ -153,7 +153,7 @@ def _require_rows(connection: duckdb.DuckDBPyConnection, back: str, rows: str) -
     return sent - int(different), int(total) - int(different)
 
 
-def _unchanged(name: str, at: Place, added: Mapping[str, str]) -> str:
+def _unchanged(name: str, added: Mapping[str, str]) -> str:
     """SQL for a column of a row that went round the function."""
     if name in added:
         return f"NULL::{added[name]} AS {quote(name)}"

@@ -233,6 +233,7 @@ class Lookup(Transform):
         return f"_lookup_{self.table}"
 
     def select(self, at: Place) -> str:
+        del at
         raise AssertionError("a lookup needs the other table: `select_from`")
 
     def select_from(self, at: Place, casts: dict[str, Any]) -> str:
@@ -264,6 +265,7 @@ class CastMark(Transform):
     transform: Literal["cast"]
 
     def select(self, at: Place) -> str:
+        del at
         raise AssertionError("casting needs the declared columns: `casting.select_cast`")
 
 
@@ -310,7 +312,9 @@ class Python(Transform):
         """The columns behind it, without a row: what a definition is checked with."""
         at.require_makeable(*self.adds)
         if huge := [name for name, kind in at.types.items() if kind in ("HUGEINT", "UHUGEINT")]:
-            raise StepError(f"'{huge[0]}' is {at.types[huge[0]]}, which Polars cannot take.", "Cast it in its `derive`.")
+            raise StepError(
+                f"'{huge[0]}' is {at.types[huge[0]]}, which Polars cannot take.", "Cast it in its `derive`."
+            )
         added = {name: f"NULL::{kind}" for name, kind in self.added_types().items()}
         return f"{at.put(added)} WHERE FALSE"
 
