@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Action, Rule, Severity
 
 KEYS_PRESENT = "keys_present"
-TYPES = "types"
+TYPE = "type"
 EXAMPLES = 5
 _BITS_A_WORD = 62
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing a row can break: a rule, a missing key, or a value that is not of its type."""
+    """One thing a row can break: a rule, a missing key, or a value that is not of its type. `expected` says what would not."""
 
     check: str
     column: str | None
@@ -38,6 +38,7 @@ class Statement:
     action: Action
     severity: Severity
     message: str
+    expected: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ def broken_flag(column: str) -> str:
 def statements(
     keys: Sequence[str], types: Mapping[str, str], rules: Sequence[Rule], reads: Mapping[str, str]
 ) -> list[Statement]:
-    """Every statement of a table: keys present, values of their type, then the row rules in YAML's order."""
+    """Every statement of a table: keys present, values of their type, then the row rules in YAML's order.
+
+    `types` gives the declared type, as people read it, of each column that can fail to cast.
+    """
     absent = [
         Statement(
             KEYS_PRESENT,
@@ -69,11 +73,12 @@ def statements(
             "quarantine",
             "error",
             f"key column {key} is empty",
+            "not empty",
         )
         for key in keys
     ]
     uncast = [
-        Statement(TYPES, name, quote(broken_flag(name)), "quarantine", "error", f"{name} is not {kind}")
+        Statement(TYPE, name, quote(broken_flag(name)), "quarantine", "error", f"{name} is not {kind}", kind)
         for name, kind in types.items()
     ]
     judged = [_of_rule(rule, reads) for rule in rules if rule.judges == "row"]
@@ -83,7 +88,16 @@ def statements(
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
     column = rule.columns_read[0] if len(rule.columns_read) == 1 else None
     broken = f"NOT coalesce({rule.valid(reads)}, TRUE)"
-    return Statement(rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message)
+    expected = rule.demand.replace("`", "")
+    return Statement(rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message, expected)
+
+
+def _reason(one: Statement, headers: Mapping[str, str]) -> str:
+    value = quote(headers[one.column]) if one.column is not None and one.column in headers else "NULL"
+    return (
+        f"{{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}, "
+        f"'value': {value}::VARCHAR, 'expected': {literal(one.expected)}}}"
+    )
 
 
 class Gate:
@@ -122,10 +136,14 @@ class Gate:
         """SQL over `verdict`: the row goes to quarantine."""
         return self._any("quarantine")
 
-    def reasons(self) -> str:
-        """SQL over `verdict`: the list of `{rule, column, message}` a held row is held for."""
+    def reasons(self, headers: Mapping[str, str]) -> str:
+        """SQL over `verdict` and `landed`: the list of `{rule, column, message, value, expected}` a row is held for.
+
+        `value` is the text that landed for the column, under the header that `headers` gives; null where a rule is
+        about no single column.
+        """
         each = (
-            f"CASE WHEN {self._breaks(index)} THEN {{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}}} END"
+            f"CASE WHEN {self._breaks(index)} THEN {_reason(one, headers)} END"
             for index, one in enumerate(self.told)
             if one.action == "quarantine"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flowforge_resources.duck import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from flowforge_checks.gate import Gate
@@ -21,7 +21,14 @@ WRITTEN_BY_FLOWFORGE = (ID, REASONS, "_source_file", "_row_number", "_ingested_a
 
 
 def held_rows(
-    gate: Gate, row_id: str, headers: Sequence[str], run_id: str, current: Path | None, *, landed_of: str = ""
+    gate: Gate,
+    row_id: str,
+    headers: Sequence[str],
+    run_id: str,
+    current: Path | None,
+    *,
+    sources: Mapping[str, str],
+    landed_of: str = "",
 ) -> str:
     """The query for the next version of the quarantine file: what was held, and what this batch adds.
 
@@ -31,6 +38,7 @@ def held_rows(
         headers: the columns that landed, kept as text.
         run_id: the run that holds the rows.
         current: local file of the published quarantine; None to start anew.
+        sources: the column of `landed` that each declared column comes from.
         landed_of: SQL that turns `_rid` of a judged row into that of the landed row, where a landed row may have become
             several. `row_id` may then read `_part`, the judged row's own number.
     """
@@ -39,7 +47,7 @@ def held_rows(
         verdict = f"SELECT * REPLACE ({landed_of} AS _rid), _rid::VARCHAR AS _part {verdict}"
     raw = "".join(f", {quote(name)}" for name in headers)
     batch = (
-        f"SELECT {row_id} AS {ID}, {gate.reasons()} AS {REASONS}, _source_file, _row_number, _ingested_at, "
+        f"SELECT {row_id} AS {ID}, {gate.reasons(sources)} AS {REASONS}, _source_file, _row_number, _ingested_at, "
         f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN ({verdict}) USING (_rid)"
     )
     if current is None:

@@ -120,7 +120,14 @@ class Real:
             target = self.folder / f"silver-{number}.parquet"
             connection.execute(f"COPY ({merged.select}) TO {literal(str(target))} (FORMAT parquet)")
             held = self.folder / f"held-{number}.parquet"
-            rows = held_rows(gate, quarantine_id("w.t", headers), headers, f"run-{number}", self.quarantine)
+            rows = held_rows(
+                gate,
+                quarantine_id("w.t", headers),
+                headers,
+                f"run-{number}",
+                self.quarantine,
+                sources=self.spec.sources,
+            )
             connection.execute(f"COPY ({rows}) TO {literal(str(held))} (FORMAT parquet)")
         if merged.changed:
             self.current = target

@@ -76,12 +76,21 @@ def _typed(spec: TableSpec) -> str:
 
 def value_of(column: Column) -> str:
     """SQL for a column's value, made of the text under its header."""
-    return column.kind.cast(quote(column.header))
+    value = column.kind.cast(quote(column.header))
+    return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
 
 
 def is_broken(column: Column) -> str:
     """SQL: there is text, and it did not become a value. The text is looked at only where there is no value."""
-    return f"CASE WHEN ({value_of(column)}) IS NULL THEN coalesce(trim({quote(column.header)}) <> '', FALSE) ELSE FALSE END"
+    unmarked = f" AND NOT {_is_marker(column)}" if column.null_markers else ""
+    text = f"coalesce(trim({quote(column.header)}) <> '', FALSE){unmarked}"
+    return f"CASE WHEN ({value_of(column)}) IS NULL THEN {text} ELSE FALSE END"
+
+
+def _is_marker(column: Column) -> str:
+    """The text is one of those that mean there is no value."""
+    markers = ", ".join(literal(marker.strip()) for marker in column.null_markers or ())
+    return f"coalesce(trim({quote(column.header)}) IN ({markers}), FALSE)"
 
 
 def surrogate_key(keys: Sequence[str]) -> str:

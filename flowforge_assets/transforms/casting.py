@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowforge_assets.column_types import Text
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, is_broken, value_of
 from flowforge_assets.transforms.place import FAILED, POSITION, RID, TEXT, Place, StepError, fits, raw_name
 from flowforge_checks.gate import broken_flag
@@ -27,7 +26,7 @@ def select_cast(columns: Sequence[Column], at: Place) -> tuple[str, dict[str, bo
     for column in columns:
         if column.name not in at.types:
             continue
-        value, broken = _of_text(column) if at.types[column.name] == TEXT else _of_value(column, at)
+        value, broken = _cast(column, at)
         values[column.name], cast[column.name] = value, bool(broken)
         beside.append(f"{quote(column.name)}::VARCHAR AS {quote(raw_name(column.name))}")
         beside += [f"{broken} AS {quote(broken_flag(column.name))}"] if broken else []
@@ -49,27 +48,45 @@ def select_typed(columns: Sequence[Column], at: Place) -> str:
                 f"the declared column '{column.name}' is not there behind the transforms.{did_you_mean(column.name, at.types)}",
                 "Keep or make it, or take it out of `columns`; what only transforms read is listed under `landed_columns`.",
             )
-        value, broken = _of_value(column, at)
+        value, broken = (quote(column.name), "") if _is_cast(column, at) else _cast(column, at)
         earlier = [quote(broken_flag(column.name))] if at.cast.get(column.name) else []
         raw = quote(raw_name(column.name)) if column.name in at.cast else f"{quote(column.name)}::VARCHAR"
         selected += [f"{value} AS {quote(column.name)}", f"{raw} AS {quote(raw_name(column.name))}"]
-        if not isinstance(column.kind, Text):
+        if column.can_break:
             either = " OR ".join([*earlier, *([broken] if broken else [])]) or "FALSE"
             selected.append(f"{either} AS {quote(broken_flag(column.name))}")
     return f"SELECT {', '.join([*selected, *AUDIT_COLUMNS, FAILED])} FROM {quote(at.view)}"
 
 
+def _is_cast(column: Column, at: Place) -> bool:
+    """Whether a column has its declared type by `cast`, and nothing changed that."""
+    return column.name in at.cast and at.types[column.name] == column.kind.sql_type
+
+
+def _cast(column: Column, at: Place) -> tuple[str, str]:
+    """SQL for a column in its declared type, and for its flag; no flag where nothing can go wrong.
+
+    Raises:
+        StepError: it has a type that does not fit.
+    """
+    if at.types[column.name] != TEXT:
+        return _of_value(column, at)
+    if column.kind.sql_type == TEXT or not at.typed:
+        return _of_text(column)
+    return _of_value(column, at)
+
+
 def _of_text(column: Column) -> tuple[str, str]:
-    """SQL for the value of a column of text, and for its flag; no flag where casting cannot fail."""
+    """SQL for the value of a column of text, and for its flag."""
     here = column.model_copy(update={"source": None})
-    return value_of(here), "" if isinstance(column.kind, Text) else is_broken(here)
+    return value_of(here), is_broken(here) if column.can_break else ""
 
 
 def _of_value(column: Column, at: Place) -> tuple[str, str]:
     """SQL for a column that was computed, in its declared type; and for its flag."""
     name, found, wanted = quote(column.name), at.types[column.name], column.kind.sql_type
     if found == wanted:
-        return (f"nullif({name}, '')" if found == TEXT and column.name not in at.cast else name), ""
+        return name, ""
     if not fits(found, wanted):
         made = (at.made_by or {}).get(column.name)
         by = f" (made by transform {made})" if made else ""

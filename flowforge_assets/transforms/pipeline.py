@@ -105,7 +105,7 @@ class Pipeline:
             query = spec.routed.route.select_routed(replace(place, number=at + 1))
         except StepError as error:
             raise MisplacedError(source, at + 1, error) from None
-        place = replace(place, cast={}, made_by={}).behind(self.connection, self._view(query), ())
+        place = replace(place, cast={}, made_by={}, typed=False).behind(self.connection, self._view(query), ())
         try:
             return self._adopt(spec, place)
         except StepError as error:
@@ -156,7 +156,7 @@ class Pipeline:
     def _cast(self, columns: Sequence[Column], at: Place) -> Place:
         query, cast = select_cast(columns, at)
         behind = replace(at, cast=cast).behind(self.connection, self._view(query), ())
-        return replace(behind, made_by={})
+        return replace(behind, made_by={}, typed=True)
 
     def _through_python(self, spec: TableSpec, step: Python, at: Place) -> str:
         if self.scratch is None:

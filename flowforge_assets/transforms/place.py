@@ -56,6 +56,7 @@ class Place:
         multiplier: how many transforms before this one may have multiplied rows.
         multipliers: how many there are in all.
         made_by: number of the transform that last made a column.
+        typed: whether this is behind `cast`: text that is made here no longer becomes a number or date by itself.
     """
 
     view: str
@@ -65,6 +66,7 @@ class Place:
     multiplier: int = 0
     multipliers: int = 0
     made_by: Mapping[str, int] | None = None
+    typed: bool = False
 
     def require(self, *names: str) -> None:
         """Every name is a column here.

@@ -102,6 +102,7 @@ def failures(spec: TableSpec) -> list[Statement]:
             "quarantine",
             "error",
             f"transform {number} ({step.transform}) cannot be computed",
+            "a row it can be computed for",
         )
         for number, step in enumerate(spec.transforms, start=1)
         if step.may_fail
