@@ -111,8 +111,12 @@ class TableSpec:
     @property
     def lookups_on_the_way(self) -> list[tuple[Lookup, tuple[Column, ...]]]:
         """Every lookup a row passes, with the other table's columns."""
-        earlier = self.routed.source.lookups_on_the_way if self.routed else []
-        own = [(step, self.lookups[table]) for step in self.transforms if (table := getattr(step, "table", None))]
+        return self._lookups()
+
+    def _lookups(self, upto: int | None = None) -> list[tuple[Lookup, tuple[Column, ...]]]:
+        earlier = self.routed.source._lookups(self.routed.at) if self.routed else []  # noqa: SLF001  # of this class
+        steps = self.transforms[:upto]
+        own = [(step, self.lookups[table]) for step in steps if (table := getattr(step, "table", None))]
         return [*earlier, *own]  # type: ignore[list-item]  # only a lookup has a table
 
     @property

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Blanks, tabs and line ends, and the blanks of Unicode: no-break, narrow, ideographic, zero-width, byte-order mark.
 _BLANKS = " \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+_A_TEXT = re.compile(r"'(?:[^']|'')*'")
 Rows = Literal["same", "filtered", "routed", "exploded"]
 
 
@@ -35,8 +36,8 @@ def some_text(column: str) -> str:
 
 
 def mentions(sql: str, column: str) -> bool:
-    """Whether an expression holds a column's name as a word; it may say so of one that only stands in a text."""
-    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", sql, re.IGNORECASE) is not None
+    """Whether an expression holds a column's name as a word, outside of texts; no parser is loaded to know."""
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", _A_TEXT.sub("''", sql), re.IGNORECASE) is not None
 
 
 class Transform(BaseModel):

@@ -53,7 +53,7 @@ class PythonFunction:
         found = getattr(module, name, None)
         if found is None:
             raise StepError(
-                f"`{self.written}`: the module has no '{name}'.{did_you_mean(name, vars(module))}", "Correct it."
+                f"`{self.written}`: the module has no '{name}'.{did_you_mean(name, _functions(module))}", "Correct it."
             )
         if not callable(found):
             raise StepError(f"`{self.written}` is {type(found).__name__}, not a function.", "Name a function.")
@@ -80,6 +80,10 @@ class PythonFunction:
         except Exception as error:
             problem = f"'{module}' cannot be imported: {type(error).__name__}: {error}."
             raise StepError(problem, "Correct it; what it needs must be installed.") from error
+
+
+def _functions(module: ModuleType) -> list[str]:
+    return [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
 
 
 @lru_cache(maxsize=256)
