@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import duckdb
 import pytest
 
+from flowforge_assets.transforms.sql_expression import UNSTABLE
 from scenario import load
 from test_yaml import everything_said
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = """
 type: flowforge_assets.components.Workflow
@@ -173,7 +172,24 @@ def test_a_function_that_does_not_import_says_why(tmp_path: Path) -> None:
     assert "'own.py' cannot be imported: ModuleNotFoundError: No module named 'no_such_thing'" in said
 
 
+def test_every_function_of_duckdb_that_is_not_the_same_in_every_run_is_known() -> None:
+    with duckdb.connect() as connection:
+        found = connection.execute("SELECT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
+        assert {row[0] for row in found.fetchall()} <= UNSTABLE
+
+
+def test_the_examples_of_the_manual_load(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "transforms.md").read_text(encoding="utf-8")
+    examples = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
+    functions = [block.split("```")[0] for block in text.split("```python\n")[1:]]
+    assert (len(examples), len(functions)) == (2, 1)
+    good = GOOD.split("---")
+    load(tmp_path, "---".join([*good[:2], *(f"\n{one}" for one in examples)]), **{"own.py": functions[0]})
+
+
 def test_engines_are_imported_for_tables_with_transforms_only() -> None:
     code = "import sys, flowforge_assets.definitions as d; d.defs.get_repository_def(); print(sorted({'duckdb', 'polars', 'pyarrow'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # our own interpreter
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )  # our own interpreter
     assert done.stdout.strip() == "[]"

@@ -82,7 +82,8 @@ class Pipeline:
     def _view(self, query: str) -> str:
         self._views += 1
         name = f"_step_{self._views}"
-        self.connection.execute(f"CREATE VIEW {name} AS {query}")
+        kind = "TABLE" if self.scratch is None else "VIEW"
+        self.connection.execute(f"CREATE {kind} {name} AS {query}")
         return name
 
     def _start(self, spec: TableSpec, multipliers: int) -> Place:
