@@ -68,6 +68,10 @@ def require_table(workflow: Declared, table: str) -> str:
     Raises:
         UnknownNameError: the workflow has no such table.
     """
+    if table in workflow.routed:
+        raise UnknownNameError(
+            f"'{table}' has no landing: another table of {workflow.name} routes its rows to it. Nothing was uploaded."
+        )
     if table not in workflow.tables:
         raise UnknownNameError(
             f"'{table}' is not a table of {workflow.name}. Nothing was uploaded.{did_you_mean(table, workflow.tables)}"

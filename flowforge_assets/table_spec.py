@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from flowforge_assets.transforms.cleaning import Transform
+    from flowforge_assets.transforms.base import Transform
+    from flowforge_assets.transforms.computing import Route
     from flowforge_assets.transforms.python_function import PythonFunction
-    from flowforge_assets.transforms.reshaping import Lookup, Python, Route
+    from flowforge_assets.transforms.reshaping import Lookup, Python
 
 
 # Raised when `transforms.cast.surrogate_key` changes: a table must not hold keys of two formulas.

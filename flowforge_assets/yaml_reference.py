@@ -13,7 +13,7 @@ from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.model_spec import ForeignKey
 from flowforge_assets.table_spec import Column
-from flowforge_assets.transforms.cleaning import Transform
+from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications

@@ -11,13 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowforge_assets.table_spec import Routed
+from flowforge_assets.transforms.computing import Route
 from flowforge_assets.transforms.place import fits
 from flowforge_resources.duck import literal
 from flowforge_resources.errors import SettingError, TransformError
+from flowforge_resources.layout import TableId
 from transforming import came_of, table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from flowforge_assets.table_spec import TableSpec
 
 QUOTED = 'a "b'  # a name that needs quoting in SQL
 
@@ -166,6 +171,55 @@ def test_a_row_that_did_not_cast_is_not_filtered_away_behind_cast(tmp_path: Path
     assert came.column("id") == ["1", "2"]
 
 
+def routed(source: TableSpec, columns: list[Any], steps: list[Any], to: str) -> TableSpec:
+    """A table whose rows another one routes to it."""
+    at = next(place for place, step in enumerate(source.transforms) if isinstance(step, Route) and step.to == to)
+    route = source.transforms[at]
+    assert isinstance(route, Route)
+    return table(steps, columns, id=TableId("shop", to), routed=Routed(source, at, route))
+
+
+def test_rows_can_be_routed_on_and_every_row_is_in_one_table(tmp_path: Path) -> None:
+    n = {"name": "n", "type": "integer"}
+    first = table(
+        [
+            {"transform": "derive", "column": "m", "sql": "n::INTEGER + 1"},
+            {"transform": "route", "where": "n LIKE '1%'", "to": "second"},
+            {"transform": "cast"},
+            {"transform": "route", "where": "m > 20", "to": "third"},
+        ],
+        ["id", n, {"name": "m", "type": "integer"}],
+    )
+    second = routed(first, ["id", n], [{"transform": "route", "where": "id = 'c'", "to": "fourth"}], "second")
+    third = routed(
+        first,
+        ["id", {"name": "number", "type": "integer", "source": "n"}, {"name": "m", "type": "decimal(5,1)"}],
+        [],
+        "third",
+    )
+    fourth = routed(second, ["id"], [{"transform": "case", "columns": ["id"], "to": "upper"}], "fourth")
+    # d fails before the first route, though it satisfies it; e does not cast behind it.
+    rows = [{"id": i, "n": text} for i, text in zip("abcdef", ["5", "11", "12", "1x", None, "30"], strict=True)]
+    came = {spec.id.name: came_of(tmp_path / spec.id.name, rows, spec) for spec in (first, second, third, fourth)}
+    assert came["things"].rows == [
+        {"id": "a", "n": 5, "m": 6},
+        {"id": "d", "n": None, "m": None},
+        {"id": "e", "n": None, "m": None},
+    ]
+    assert [row["_failed"] for row in came["things"].all_columns] == [None, 1, None]
+    assert came["second"].rows == [{"id": "b", "n": 11}]
+    assert came["third"].rows == [{"id": "f", "number": 30, "m": Decimal("31.0")}]
+    assert came["fourth"].rows == [{"id": "C"}]
+    books = {name: (one.books.read, one.books.routed) for name, one in came.items()}
+    assert books == {"things": (6, 3), "second": (2, 1), "third": (1, 0), "fourth": (1, 0)}
+    assert third.sources == {"id": "id", "number": "n"}
+
+
+def test_a_column_that_is_named_like_one_of_ours_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TransformError, match="'_failed' is a name that FlowForge uses"):
+        came_of(tmp_path, [{"_failed": "1"}], table([{"transform": "trim", "columns": ["_failed"]}], ["_failed"]))
+
+
 def test_explode_makes_a_row_of_each_element_in_order(tmp_path: Path) -> None:
     steps = [{"transform": "explode", "column": "tags"}]
     cells = ['["a", "b", null, {"c": [1]}]', "[]", None, "", "nothing", '{"a": 1}', '["z"]']
@@ -273,6 +327,14 @@ def test_a_python_function_adds_columns_drops_and_repeats_rows(tmp_path: Path) -
     came = python(tmp_path, source, step={"adds": {"n": "integer"}}, columns=["id", {"name": "n", "type": "integer"}])
     assert [tuple(row.values()) for row in came.rows] == [("1", 10), ("1", 10), ("3", 30)]
     assert (came.books.read, came.books.filtered, came.books.exploded) == (3, 1, 1)
+
+
+def test_a_value_of_python_that_is_too_large_for_its_type_holds_its_row(tmp_path: Path) -> None:
+    source = "def f(frame):\n    return frame.with_columns(n=pl.col('id').cast(pl.Int64) * 40)\n"
+    columns = ["id", {"name": "n", "type": "decimal(2,0)"}]
+    came = python(tmp_path, source, step={"adds": {"n": "decimal(2,0)"}}, columns=columns)
+    assert came.column("n") == [40, 80, None]
+    assert [row["_failed"] for row in came.all_columns] == [None, None, 1]
 
 
 def test_a_python_function_sees_rows_in_order_of_arrival_and_not_those_that_failed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from flowforge_assets.catalog import declared_workflows
+from flowforge_assets.catalog import UnknownNameError, declared_workflows, require_table
 from flowforge_checks.books import Books
 from scenario import checks, failures, land, load, metadata, objects, rows_of, run, run_well, state
 
@@ -279,6 +279,8 @@ def test_a_routed_table_has_no_landing_and_depends_on_the_bronze_it_reads(tmp_pa
     (folder,) = tmp_path.glob("project_*/defs")
     declared = declared_workflows(folder)["shop"]
     assert (sorted(declared.tables), declared.routed) == (["items", "orders"], ("returns", "large_orders"))
+    with pytest.raises(UnknownNameError, match="'returns' has no landing: another table"):
+        require_table(declared, "returns")
 
 
 def test_a_batch_without_rows_is_fine(tmp_path: Path, lake: Lake) -> None:

@@ -10,7 +10,8 @@ from pydantic import Field
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AssetPart, AsWritten, as_written
 from flowforge_assets.table_spec import Routed
-from flowforge_assets.transforms.reshaping import AnyTransform, CastMark, Lookup, Route
+from flowforge_assets.transforms.computing import Route
+from flowforge_assets.transforms.reshaping import AnyTransform, CastMark, Lookup
 from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Transforms of values: each a small class that says in SQL what becomes of some columns, row by row.
 
-Belongs here: the base of all transforms, and those that neither look at other rows nor change how many there are.
-Does not: transforms of rows (`reshaping`), when and in which order they run (`pipeline`).
+Belongs here: transforms that neither compute by SQL nor change how many rows there are. Does not: those (`computing`,
+`reshaping`).
 
 An empty cell of a file is empty text until `cast` makes it null; these transforms treat both as no value.
 """
@@ -9,12 +9,11 @@ An empty cell of a file is empty text until `cast` makes it null; these transfor
 from __future__ import annotations
 
 import os
-import re
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from flowforge_assets.transforms.base import Transform, some_text
 from flowforge_assets.transforms.place import TEXT, StepError
 from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import SettingError
@@ -26,65 +25,6 @@ if TYPE_CHECKING:
 
 # Blanks, tabs and line ends, and the blanks of Unicode: no-break, narrow, ideographic, zero-width, byte-order mark.
 _BLANKS = " \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
-_A_TEXT = re.compile(r"'(?:[^']|'')*'")
-Rows = Literal["same", "filtered", "routed", "exploded"]
-
-
-def some_text(column: str) -> str:
-    """SQL for a text column, with null for empty text."""
-    return f"nullif({quote(column)}, '')"
-
-
-def mentions(sql: str, column: str) -> bool:
-    """Whether an expression holds a column's name as a word, outside of texts; no parser is loaded to know."""
-    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", _A_TEXT.sub("''", sql), re.IGNORECASE) is not None
-
-
-class Transform(BaseModel):
-    """What every transform has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    # In which column of the books its rows are counted; `same` leaves as many as it found.
-    rows: ClassVar[Rows] = "same"
-    # Whether its SQL may fail for a row, which then goes to quarantine.
-    may_fail: ClassVar[bool] = False
-
-    transform: str
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """The columns it reads, as far as YAML names them."""
-        return ()
-
-    @property
-    def makes(self) -> tuple[str, ...]:
-        """The columns it makes, or makes anew."""
-        return ()
-
-    def reads(self, column: str) -> bool:
-        """Whether it reads a column."""
-        return column in self.named
-
-    def check(self, connection: duckdb.DuckDBPyConnection, at: Place) -> None:
-        """What can be known before anything runs, besides what `select` finds.
-
-        Raises:
-            StepError: it cannot work.
-        """
-
-    @abstractmethod
-    def select(self, at: Place) -> str:
-        """The query for the rows behind it.
-
-        Raises:
-            StepError: it cannot work at this place.
-        """
-
-    @property
-    def shape(self) -> list[Any]:
-        """Changes when the transform gives other rows."""
-        return [self.model_dump()]
 
 
 class _OfColumns(Transform):

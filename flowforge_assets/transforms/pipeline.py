@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, surrogate_key
 from flowforge_assets.transforms.casting import select_cast, select_typed
 from flowforge_assets.transforms.cleaning import Hash
-from flowforge_assets.transforms.place import FAILED, LANDED_BITS, POSITION, RID, TEXT, Place, StepError
+from flowforge_assets.transforms.place import (
+    FAILED,
+    LANDED_BITS,
+    POSITION,
+    RID,
+    TEXT,
+    Place,
+    StepError,
+    refuse_reserved,
+)
 from flowforge_assets.transforms.python_rows import through_function
 from flowforge_assets.transforms.reshaping import CastMark, Lookup, Python
 from flowforge_assets.transforms.tally import Change, Tally
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from flowforge_assets.table_spec import Column, TableSpec
-    from flowforge_assets.transforms.cleaning import Transform
+    from flowforge_assets.transforms.base import Transform
     from flowforge_resources.scratch import Scratch
 
 
@@ -69,7 +78,10 @@ class Pipeline:
         return self.tally
 
     def _all(self, spec: TableSpec, multipliers: int, upto: int | None = None) -> Place:
-        place = self._routed(spec, multipliers) if spec.routed else self._start(spec, multipliers)
+        try:
+            place = self._routed(spec, multipliers) if spec.routed else self._start(spec, multipliers)
+        except StepError as error:
+            raise MisplacedError(spec, 0, error) from None
         self.tally = Tally(place.view)
         for number, step in enumerate(spec.transforms[:upto], start=1):
             place = replace(place, number=number)
@@ -89,6 +101,7 @@ class Pipeline:
     def _start(self, spec: TableSpec, multipliers: int) -> Place:
         """The landed columns by the names that silver gives them."""
         landed = {column.name: column.header for column in spec.landed} | {name: name for name in spec.landed_columns}
+        refuse_reserved(landed)
         texts = ", ".join(f"{quote(header)} AS {quote(name)}" for name, header in landed.items())
         rid = f"{RID}::HUGEINT * {1 << LANDED_BITS}::HUGEINT AS {RID}" if multipliers else RID
         view = self._view(
@@ -107,10 +120,7 @@ class Pipeline:
         except StepError as error:
             raise MisplacedError(source, at + 1, error) from None
         place = replace(place, cast={}, made_by={}, typed=False).behind(self.connection, self._view(query), ())
-        try:
-            return self._adopt(spec, place)
-        except StepError as error:
-            raise MisplacedError(spec, 0, error) from None
+        return self._adopt(spec, place)
 
     def _adopt(self, spec: TableSpec, place: Place) -> Place:
         """Give the routed columns the names that the table's silver has for them."""

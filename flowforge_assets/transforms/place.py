@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import duckdb
 
 RID, POSITION, FAILED = "_rid", "_position", "_failed"
+# What transforms use beside the rows' own columns, on the way.
+_ON_THE_WAY = frozenset({"_tried", "_items", "_at", "_sound", "_landed", "_part", "_key"})
 TEXT, TRUTH = "VARCHAR", "BOOLEAN"
 # Of a row that transforms may multiply: the landed row's number in the upper half, its parts in the lower.
 LANDED_BITS = 64
@@ -198,6 +200,18 @@ class Place:
         cast = {name: may_fail for name, may_fail in self.cast.items() if raw_name(name) in found}
         made_by = {**(self.made_by or {}), **dict.fromkeys(made, self.number)}
         return replace(self, view=view, types=types, cast=cast, made_by=made_by)
+
+
+def refuse_reserved(names: Iterable[str]) -> None:
+    """No name is one of those that travel beside the columns.
+
+    Raises:
+        StepError: one is.
+    """
+    for name in names:
+        if name in {RID, POSITION, FAILED, *AUDIT_COLUMNS, *_ON_THE_WAY} or name.startswith(("_raw_", "_broken_")):
+            fix = "Give the column another `name`, with its header as `source`."
+            raise StepError(f"'{name}' is a name that FlowForge uses beside the columns.", fix)
 
 
 def raw_name(column: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowforge_assets.transforms.place import LANDED_BITS, RID, UNKNOWN_TYPE, Place, StepError, fits
+from flowforge_assets.transforms.place import FAILED, LANDED_BITS, RID, UNKNOWN_TYPE, Place, StepError, fits
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.scratch import disk_is_full
@@ -63,7 +63,7 @@ def through_function(
     _call(function, at, given, taken, tell=tell)
     back, rows = f"read_parquet({literal(str(taken))}, file_row_number = true)", f"read_parquet({literal(str(given))})"
     wanted = {**at.types, **added}
-    values = _require_columns(connection, back, wanted)
+    values, too_large = _require_columns(connection, back, wanted)
     dropped, repeated = _require_rows(connection, back, rows)
     part = "s._part"
     if repeated:
@@ -77,12 +77,13 @@ def through_function(
         back = f"{back} JOIN {table} ON _at = file_row_number"
         part = f"s._part + ({at.rid_of_part('_n').removeprefix(f'{RID} + ')})"
     hidden = "".join(f", s.{quote(name)}" for name in at.hidden)
+    marked = hidden.replace(f"s.{quote(FAILED)}", f"CASE WHEN {too_large} THEN {at.number} END AS {FAILED}")
     rid = f"s.{_LANDED}::HUGEINT * {1 << LANDED_BITS}::HUGEINT"
     returned = ", ".join(f"{sql} AS {quote(name)}" for name, sql in values.items())
     numbered = f"SELECT {RID} AS _key, * EXCLUDE ({RID}) FROM {back}"
     round_it = ", ".join(_unchanged(name, added) for name in wanted)
     return Returned(
-        f"SELECT {rid} + {part} AS {RID}, {returned}{hidden} FROM ({numbered}) AS o JOIN {rows} AS s ON o._key = s.{RID} "
+        f"SELECT {rid} + {part} AS {RID}, {returned}{marked} FROM ({numbered}) AS o JOIN {rows} AS s ON o._key = s.{RID} "
         f"UNION ALL SELECT {rid} + s._part AS {RID}, {round_it}{hidden} FROM {rows} AS s WHERE NOT s.{_SOUND}",
         dropped,
         repeated,
@@ -121,10 +122,12 @@ def _call(function: PythonFunction, at: Place, given: Path, taken: Path, *, tell
         raise StepError(f"`{function.written}` returned {kind}, not a LazyFrame.", "Return one (`frame.lazy()`).")
 
 
-def _require_columns(connection: duckdb.DuckDBPyConnection, back: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    """SQL for each wanted column of what came back."""
+def _require_columns(
+    connection: duckdb.DuckDBPyConnection, back: str, wanted: Mapping[str, str]
+) -> tuple[dict[str, str], str]:
+    """SQL for each wanted column of what came back, and for whether a value of the row is too large for its type."""
     found = {row[0]: str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {back}").fetchall()}
-    values = {}
+    values, too_large = {}, []
     for name, kind in {RID: "BIGINT", **wanted}.items():
         if name not in found:
             fix = "Return it, or `rename` it before." if name != RID else "Keep it through every operation."
@@ -134,9 +137,12 @@ def _require_columns(connection: duckdb.DuckDBPyConnection, back: str, wanted: M
                 f"the function returned '{name}' as {found[name]}, not as {kind}.",
                 "Cast it there, or declare its new type under `adds`.",
             )
-        values[name] = f"o.{quote(name)}" if found[name] == kind or kind == UNKNOWN_TYPE else f"o.{quote(name)}::{kind}"
+        values[name] = f"o.{quote(name)}"
+        if found[name] != kind and kind != UNKNOWN_TYPE and name != RID:
+            values[name] = f"TRY_CAST(o.{quote(name)} AS {kind})"
+            too_large.append(f"(o.{quote(name)} IS NOT NULL AND {values[name]} IS NULL)")
     del values[RID]
-    return values
+    return values, " OR ".join(too_large) or "FALSE"
 
 
 def _require_rows(connection: duckdb.DuckDBPyConnection, back: str, rows: str) -> tuple[int, int]:

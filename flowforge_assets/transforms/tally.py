@@ -10,7 +10,7 @@ from flowforge_resources.duck import one_row, quote
 if TYPE_CHECKING:
     import duckdb
 
-    from flowforge_assets.transforms.cleaning import Rows
+    from flowforge_assets.transforms.base import Rows
     from flowforge_checks.books import Books
 
 
