@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from flowforge_resources.errors import FlowForgeError, did_you_mean
+from flowforge_resources.layout import TableId
 
 DEFS = Path(__file__).parent / "defs"
 
@@ -20,11 +21,12 @@ class UnknownNameError(FlowForgeError):
 
 @dataclass(frozen=True)
 class Declared:
-    """One workflow: its tables with the pattern of their files, its models, and the tables that others route rows to."""
+    """One workflow: tables with the pattern of their files, models, `history` as written, by table; tables without landing."""
 
     name: str
     tables: dict[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    history: dict[str, Any] = field(default_factory=dict)
     routed: tuple[str, ...] = ()
 
 
@@ -42,7 +44,10 @@ def _read(file: Path) -> Declared:
     routed = tuple(str(one["name"]) for one in declared if one.get("source_table"))
     models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
-    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), routed)
+    workflows = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Workflow")]
+    of_all = next((one.get("history") for one in workflows), None)
+    history = {str(one["name"]): one.get("history") or of_all for one in declared}
+    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), history, routed)
 
 
 def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
@@ -60,6 +65,22 @@ def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
             f"'{name}' is not a workflow.{did_you_mean(name, known)} Workflows are the folders of {DEFS.name}/."
         )
     return known[name]
+
+
+def find_table(name: str, workflow: str | None, known: dict[str, Declared]) -> TableId:
+    """The table of a name such as `customers` or `retail.customers`.
+
+    Raises:
+        UnknownNameError: there is none, or there are several workflows to choose from.
+    """
+    before, _, table = name.rpartition(".")
+    declared = find_workflow(before or workflow, known)
+    if table not in declared.tables and table not in declared.routed:
+        models = f" '{table}' is a gold model, which has no history." if table in declared.models else ""
+        raise UnknownNameError(
+            f"'{table}' is not a table of {declared.name}.{models or did_you_mean(table, [*declared.tables, *declared.routed])}"
+        )
+    return TableId(declared.name, table)
 
 
 def require_table(workflow: Declared, table: str) -> str:

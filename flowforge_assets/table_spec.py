@@ -14,6 +14,7 @@ from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +85,7 @@ class TableSpec:
     lookups: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
     routed: Routed | None = None
     folder: Path | None = None
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def transformed(self) -> bool:

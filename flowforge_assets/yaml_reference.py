@@ -17,6 +17,7 @@ from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model)
-NESTED: tuple[type[BaseModel], ...] = (Column, FileOptions, CsvOptions, Freshness, ForeignKey, Notifications)
+NESTED: tuple[type[BaseModel], ...] = (Column, FileOptions, CsvOptions, Freshness, ForeignKey, Notifications, Retention)
 HEAD = """# YAML reference
 
 Written from the code by `make docs`; do not edit. How the parts work together: [workflows.md](workflows.md).

@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 
 from flowforge_assets.catalog import UnknownNameError, declared_workflows, require_table
+from flowforge_assets.rollback import newly_left_out, plan_rollback, roll_back
 from flowforge_checks.books import Books
+from flowforge_resources.layout import TableId
 from scenario import checks, failures, land, load, metadata, objects, rows_of, run, run_well, state
 
 if TYPE_CHECKING:
@@ -281,6 +283,19 @@ def test_a_routed_table_has_no_landing_and_depends_on_the_bronze_it_reads(tmp_pa
     assert (sorted(declared.tables), declared.routed) == (["items", "orders"], ("returns", "large_orders"))
     with pytest.raises(UnknownNameError, match="'returns' has no landing: another table"):
         require_table(declared, "returns")
+
+
+def test_a_routed_table_can_be_rolled_back(tmp_path: Path, lake: Lake) -> None:
+    defs, table = tables(tmp_path), TableId("shop", "returns")
+    land(lake, "shop", DAY1)
+    run_well(defs, "shop")
+    land(lake, "shop", DAY2)
+    run_well(defs, "shop")
+    plan = plan_rollback(lake, table, "1")
+    assert [entry.version for entry in newly_left_out(lake, plan)] == [2]
+    roll_back(lake, plan)
+    assert [row["region"] for row in silver(lake, "returns")] == ["north"]
+    assert not metadata(run_well(defs, "shop"), "silver_returns")["changed"]
 
 
 def test_a_batch_without_rows_is_fine(tmp_path: Path, lake: Lake) -> None:
