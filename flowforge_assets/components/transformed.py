@@ -68,8 +68,9 @@ class TransformedPart(LandedPart):
         for at, step in enumerate(source.transforms):
             if isinstance(step, Route) and step.to == self.name:
                 return Routed(source.spec(tables), at, step)
+        others = ", ".join(f"'{step.to}'" for step in source.transforms if isinstance(step, Route))
         raise self.wrong(
-            f"table '{self.name}' takes its rows from '{self.source_table}', which routes none to it.",
+            f"table '{self.name}' takes its rows from '{self.source_table}', which routes none to it{f', but to {others}' if others else ''}.",
             f"Add `- {{transform: route, where: …, to: {self.name}}}` to the transforms of '{self.source_table}'.",
         )
 

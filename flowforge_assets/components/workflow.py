@@ -73,11 +73,11 @@ class Workflow(Part):
         job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
         by_name = {part.name: part for part in tables}
-        specs = [part.spec(by_name, self.history) for part in tables if part.source_table is None]
+        specs = [part.spec(by_name, self.history) for part in tables]
         sensors = [
             build_landing_sensor(
                 self.workflow,
-                specs,
+                [spec for spec in specs if spec.routed is None],
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
