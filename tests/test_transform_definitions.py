@@ -146,7 +146,7 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "an unknown source table": ("source_table: orders", "source_table: order", ("defs.yaml:32", "takes its rows from 'order', which", "Did you mean 'orders'?")),
     "a routed table with files": ("  source_table: orders", "  source_table: orders\n  files: x.csv", ("defs.yaml:32", "`files` says nothing")),
     "an unknown column of a routed table": ("source: full name", "source: fullname", ("defs.yaml:32", "column 'who' is 'fullname' in the rows that come from 'orders'", "Did you mean 'full name'?")),
-    "a route to a table with files": ("to: returns}", "to: returns}\n    - {transform: route, where: TRUE, to: items}", ("defs.yaml:26", "no table 'items' takes its rows from here")),
+    "a route to a table with files": ("to: returns}", "to: returns}\n    - {transform: route, where: \"TRUE\", to: items}", ("defs.yaml:26", "no table 'items' takes its rows from here")),
     "landed columns that are declared": ("landed_columns: [item,", "landed_columns: [item, quantity,", ("defs.yaml:10", "names 'quantity', which is declared")),
     "landed columns for nothing": ("  keys: [item_id]\n", "  keys: [item_id]\n  landed_columns: [x]\n", ("defs.yaml:4", "there are none")),
     "no such file": ("own.py:f", "one.py:f", ("defs.yaml:30", "transform 8 (python)", "no file 'one.py' beside the YAML", "Did you mean 'own.py'?")),
