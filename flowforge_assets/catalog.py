@@ -42,7 +42,7 @@ def _read(file: Path) -> Declared:
     declared = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
     tables = [one for one in declared if not one.get("source_table")]
     routed = tuple(str(one["name"]) for one in declared if one.get("source_table"))
-    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
+    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith((".Model", ".DateDimension"))]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
     workflows = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Workflow")]
     of_all = next((one.get("history") for one in workflows), None)

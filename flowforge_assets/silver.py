@@ -7,25 +7,32 @@ and a failed blocking check publishes nothing, so that the same batch comes agai
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.preview import preview_of
+from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_assets.transforms.merge import Merge, merge
+from flowforge_assets.strategies import Merge, judged, merge
 from flowforge_assets.transforms.prepare import TRANSFORMS, Prepared, failures, prepare
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import KEYS_PRESENT, TYPE, Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
-from flowforge_checks.uniqueness import rows_sharing
+from flowforge_checks.uniqueness import keys_sharing, rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import SurrogateKeyCollisionError
-from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, object_metadata, silver_table
+from flowforge_resources.io_managers import (
+    StagedSilver,
+    StagedState,
+    covered_bronze_version,
+    object_metadata,
+    silver_table,
+)
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import is_in, left_out_of
@@ -98,6 +105,7 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     key = dg.AssetKey(spec.id.silver_key)
     declared = {
         "dagster/column_schema": column_notes.declared_silver(spec),
+        "strategy": spec.strategy.kind,
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
@@ -118,13 +126,17 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
 
 def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     held = BROKEN_ROWS["quarantine"]
-    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}.")]
+    implied = []
+    if spec.keys:
+        implied.append(check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}."))
     if spec.typed_columns:
         types = ", ".join(f"`{column.name}` {column.expected}" for column in spec.typed_columns)
         implied.append(check_spec(TYPE, key, f"Every value is of its column's declared type: {types}; {held}."))
     if failures(spec):
         said = f"Every transform can be computed for every row; {held}."
         implied.append(check_spec(TRANSFORMS, key, said))
+    if judged.needs_sequence(spec):
+        implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
     ruled = [
         check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
@@ -166,6 +178,8 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
         anew = "the table's definition changed"
     elif covered and later.supersedes_after(covered):
         anew = "a file was uploaded again and superseded its earlier version"
+    elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
+        anew = "what was remembered of its keys is gone"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.root.id)
         undone = left_out_of(published.facts) if published else ()
@@ -187,6 +201,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
     with watch.phase("fetch"):
         bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into else None
+        state = _remembered(lake, batch, scratch)
         reads = _referenced(lake, spec, scratch)
     with connect(scratch.root) as connection:
         if not bronze:
@@ -194,11 +209,11 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
         with watch.phase("judge"):
             prepared = prepare(connection, spec, bronze, batch.retracted, reads=reads, scratch=scratch)
             types = {column.name: column.expected for column in spec.typed_columns}
-            told = [*statements(spec.keys, types, spec.rules, reads), *prepared.statements]
+            told = judged.judged(spec, statements(spec.keys, types, spec.rules, reads)) + list(prepared.statements)
             gate = Gate(connection, told, spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         with watch.phase("merge"):
-            merged = merge(connection, spec, gate, [current] if current else [])
+            merged = merge(connection, spec, gate, [current] if current else [], state)
             merged = replace(merged, books=prepared.account(connection, merged.books))
         with watch.phase("write"):
             output = _write(
@@ -219,8 +234,14 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             books = _with_rows_after(merged.books, table)
             _refuse_collisions(connection, spec, table, books.rows_after)
             outcomes = [*(of_count(count) for count in counts), *_table_rules(connection, spec, table), of_books(books)]
-            preview = preview_of(connection, table, [column.name for column in spec.columns], spec.pii)
+            preview = preview_of(connection, table, shown_columns(spec), spec.pii)
     return Staged(output, books, tuple(outcomes), preview)
+
+
+def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
+    """Local file of what was remembered beside the version the batch is merged into."""
+    key = batch.merges_into.facts.get("state") if batch.merges_into else None
+    return lake.stage_in(key, scratch) if key else None
 
 
 def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
@@ -255,8 +276,14 @@ def _write(
     run_id: str,
 ) -> StagedSilver:
     path = scratch.path(".parquet") if merged.changed or batch.replay else None
+    facts, state = version_facts(spec, batch, merged.books, run_id), None
+    if path is not None and merged.state is not None:
+        state = StagedState(
+            spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"]), scratch.path(".parquet")
+        )
+        facts["state"] = state.key
+        connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
     if path is not None:
-        facts = version_facts(spec, batch, merged.books, run_id)
         connection.execute(copy_with_facts(merged.select, path, facts))
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
     if merged.books.quarantined or (batch.replay and held):
@@ -270,7 +297,7 @@ def _write(
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
     upto = batch.upto_version
-    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, upto, notes, spec.retention)
+    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, upto, notes, spec.retention, state)
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:
@@ -278,8 +305,13 @@ def _with_rows_after(books: Books, table: Path) -> Books:
 
 
 def _refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path, rows: int) -> None:
-    """Natural keys differ from row to row, so a surrogate key that does not has collided."""
-    if double := rows_sharing(connection, table, [spec.surrogate_key], rows):
+    """Natural keys differ from row to row (with history, from version to version), and so must surrogate keys."""
+    if not spec.keys:
+        return
+    unique = spec.strategy.version_key if spec.strategy.keeps_history else spec.surrogate_key
+    if double := rows_sharing(connection, table, [unique], rows):
+        raise SurrogateKeyCollisionError(str(spec.id), unique, double)
+    if spec.strategy.keeps_history and (double := keys_sharing(connection, table, spec.keys, spec.surrogate_key)):
         raise SurrogateKeyCollisionError(str(spec.id), spec.surrogate_key, double)
 
 

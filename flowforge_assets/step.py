@@ -172,3 +172,29 @@ def layer_asset(
             yield from compute(context)
 
     return step
+
+
+def set_asset(
+    key: dg.AssetKey,
+    face: AssetFace,
+    compute: Callable[[dg.AssetExecutionContext], StepEvents],
+    *,
+    deps: Sequence[tuple[str, str]],
+    kind: str,
+) -> dg.AssetsDefinition:
+    """An asset made of a workflow's tables as they lie on the lake, which stores itself; no IO manager has a part in it."""
+    spec = dg.AssetSpec(
+        key,
+        deps=[dg.AssetKey(dep) for dep in deps],
+        description=face.description,
+        group_name=key.path[0],
+        kinds={"gold", kind},
+        automation_condition=face.automation,
+    )
+
+    @dg.multi_asset(name="__".join(key.path), specs=[spec], required_resource_keys={"lake"})
+    def step(context: dg.AssetExecutionContext) -> StepEvents:
+        with clear_failure(context.retry_number):
+            yield from compute(context)
+
+    return step

@@ -12,6 +12,7 @@ from pydantic import Field
 from flowforge_assets.column_types.typed_column import TypedColumn
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
+from flowforge_assets.strategy_spec import Strategy
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 from flowforge_resources.retention import Retention
@@ -86,6 +87,7 @@ class TableSpec:
     routed: Routed | None = None
     folder: Path | None = None
     retention: Retention = field(default_factory=Retention)
+    strategy: Strategy = field(default_factory=Strategy)
 
     @property
     def transformed(self) -> bool:
@@ -155,6 +157,22 @@ class TableSpec:
         return {column.name: earlier[column.header] for column in self.landed if column.header in earlier}
 
     @cached_property
+    def stored_columns(self) -> list[Column]:
+        """Declared columns that the silver table has."""
+        return [column for column in self.columns if column.name not in self.strategy.except_columns]
+
+    @cached_property
+    def replays_events(self) -> bool:
+        """Whether the table is made from all that was said of a key, not from the newest row alone."""
+        hidden = self.strategy.kind == "upsert" and not {*self.sequence_by}.isdisjoint(self.strategy.except_columns)
+        return self.strategy.replays_events or hidden
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether something is kept beside the table. What arrives in order needs no memory."""
+        return self.replays_events and bool(self.sequence_by)
+
+    @cached_property
     def pii(self) -> frozenset[str]:
         """Names of the columns that hold personal data."""
         return frozenset(column.name for column in self.columns if column.pii)
@@ -174,6 +192,7 @@ class TableSpec:
             self.sequence_by,
             (self.surrogate_key, SURROGATE_KEY_FORMULA),
             [rule.model_dump(exclude={"description", "severity"}) for rule in self.rules],
+            *self.strategy.shape(),
         ]
         if self.transformed:
             shape = [*shape, self._way()]

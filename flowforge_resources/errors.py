@@ -9,6 +9,7 @@ FlowForgeError
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
+│   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
@@ -122,6 +123,13 @@ class TransformError(PermanentError):
             f"{table}, transform {number}: {problem} The table was not published and keeps its last version; the batch "
             f"comes again with the next run. {fix}"
         )
+
+
+class ModelColumnsError(PermanentError):
+    """A model's query or a table it reads lacks a column its document names, or has it of another kind."""
+
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        super().__init__(f"{where}: {problem} The table keeps its last version. {fix}")
 
 
 class SurrogateKeyCollisionError(PermanentError):

@@ -20,6 +20,7 @@ import duckdb
 
 from flowforge_assets.loading import load_workflows
 from flowforge_resources.duck import literal
+from flowforge_resources.gold_sets import read_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -271,9 +272,17 @@ def state(lake: Lake) -> dict[str, str]:
         found.key
         for layer in ("silver", "quarantine", "gold")
         for found in lake.objects(f"{layer}/")
-        if found.key.endswith(".parquet") and "/archive/" not in found.key
+        if found.key.endswith(".parquet") and "/archive/" not in found.key and "/_versions/" not in found.key
     ]
-    return {key: csv_of(lake, key, without=OF_THE_RUN) for key in sorted(keys)}
+    together = {f"published {name}": key for name, key in published_keys(lake).items()}
+    named = dict(zip(sorted(keys), sorted(keys), strict=True)) | together
+    return {name: csv_of(lake, key, without=OF_THE_RUN) for name, key in named.items()}
+
+
+def published_keys(lake: Lake) -> dict[str, str]:
+    """Where each table of each workflow's published set lies, by `workflow.table`."""
+    sets = {workflow: read_set(lake, workflow) for workflow in lake.folders("gold/")}
+    return {name: key for workflow, one in sets.items() if one for name, key in one.keys(workflow).items()}
 
 
 def leftovers(lake: Lake) -> list[str]:

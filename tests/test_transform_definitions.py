@@ -130,6 +130,7 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "an unknown table to look up": ("table: items, keys", "table: item, keys", ("defs.yaml:26", "transform 4 (lookup)", "no table 'item'", "Did you mean 'items'?")),
     "an unknown column to take": ("take: [price]", "take: {price: prise}", ("defs.yaml:26", "table 'items' has no column 'prise'", "Did you mean 'price'?")),
     "a lookup not by key": ("keys: {item: item_id}", "keys: {item: label}", ("defs.yaml:26", "the keys of 'items' are item_id", "several rows could match")),
+    "a lookup of history": ("  keys: [item_id]\n", "  keys: [item_id]\n  strategy: scd2\n", ("defs.yaml:27", "'items' keeps several rows of a key (`strategy: scd2`)")),
     "a lookup over a column": ("take: [price]", "take: {full name: price}", ("defs.yaml:26", "there is a column 'full name' already")),
     "a lookup that clashes": ("take: [price]", "take: {quantity: price}", ("defs.yaml:27", "'quantity' is DECIMAL(10,2) (made by transform 4), and declared as integer")),
     "a lookup in a circle": (
@@ -146,7 +147,7 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "an unknown source table": ("source_table: orders", "source_table: order", ("defs.yaml:32", "takes its rows from 'order', which", "Did you mean 'orders'?")),
     "a routed table with files": ("  source_table: orders", "  source_table: orders\n  files: x.csv", ("defs.yaml:32", "`files` says nothing")),
     "an unknown column of a routed table": ("source: full name", "source: fullname", ("defs.yaml:32", "column 'who' is 'fullname' in the rows that come from 'orders'", "Did you mean 'full name'?")),
-    "a route to a table with files": ("to: returns}", "to: returns}\n    - {transform: route, where: \"TRUE\", to: items}", ("defs.yaml:26", "no table 'items' takes its rows from here")),
+    "a route to a table with files": ("to: returns}", 'to: returns}\n    - {transform: route, where: "TRUE", to: items}', ("defs.yaml:26", "no table 'items' takes its rows from here")),
     "landed columns that are declared": ("landed_columns: [item,", "landed_columns: [item, quantity,", ("defs.yaml:10", "names 'quantity', which is declared")),
     "landed columns for nothing": ("  keys: [item_id]\n", "  keys: [item_id]\n  landed_columns: [x]\n", ("defs.yaml:4", "there are none")),
     "no such file": ("own.py:f", "one.py:f", ("defs.yaml:30", "transform 8 (python)", "no file 'one.py' beside the YAML", "Did you mean 'own.py'?")),

@@ -309,3 +309,35 @@ def test_a_batch_without_rows_is_fine(tmp_path: Path, lake: Lake) -> None:
     )
     result = run_well(tables(tmp_path), "shop")
     assert [books(result, table) for table in TABLES] == [{}, {}, {}]
+
+
+EXTRACTS = """
+type: flowforge_assets.components.Workflow
+---
+type: flowforge_assets.components.Table
+attributes:
+  name: baskets
+  columns: [{name: basket}, {name: item}]
+  keys: [basket, item]
+  delete_absent: delete
+  transforms:
+    - {transform: explode, column: item, by: ;}
+    - {transform: lookup, table: prices, keys: [item], take: [price]}
+---
+type: flowforge_assets.components.Table
+attributes:
+  name: prices
+  columns: [{name: item}, {name: price, type: integer}]
+  keys: [item]
+"""
+
+
+def test_a_row_that_was_exploded_belongs_to_the_extract_it_came_with(tmp_path: Path, lake: Lake) -> None:
+    defs = load(tmp_path, EXTRACTS)
+    days = ["basket,item\na,1;2\nb,1;3\n", "basket,item\na,2;4\nb,1;3\n"]
+    for number, day in enumerate(days):
+        land(lake, "shop", {f"baskets/{number}.csv": day, "prices/p.csv": "item,price\n1,10\n"})
+        result = run_well(defs, "shop")
+    assert [tuple(row.values()) for row in silver(lake, "baskets")] == [("a", "2"), ("a", "4"), ("b", "1"), ("b", "3")]
+    said = metadata(result, "silver_baskets")
+    assert (said["read"], said["exploded"], said["inserted"], said["unchanged"]) == (2, 2, 1, 3)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from flowforge_resources.run_reports import AssetReport, RunReport
 
 COLUMNS = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "quarantined")
-# Shown where a table has transforms that do it.
-_OF_TRANSFORMS = ("exploded", "filtered", "routed")
+# Shown where some table has any.
+SELDOM = ("deleted", "closed", "truncates", "rows_split", "rows_removed", "exploded", "filtered", "routed")
 # So that the account fits a terminal of 80 columns.
 _HYPHENATED = {
     "inserted": "in-\nserted",
@@ -27,6 +27,9 @@ _HYPHENATED = {
     "unchanged": "un-\nchanged",
     "deduplicated": "dedupli-\ncated",
     "quarantined": "quaran-\ntined",
+    "truncates": "trun-\ncates",
+    "rows_split": "split",
+    "rows_removed": "re-\nmoved",
 }
 
 
@@ -59,7 +62,7 @@ def _headline(report: RunReport, silent: Sequence[str], url: str) -> Text:
 
 def changes(report: RunReport) -> str:
     """How many tables this run published, in words."""
-    changed = [asset.asset for asset in report.assets if asset.published and asset.layer != "bronze"]
+    changed = [asset.asset for asset in report.assets if asset.published and asset.layer in ("silver", "gold")]
     return f"{len(changed)} table(s) changed." if changed else "No table changed."
 
 
@@ -67,7 +70,7 @@ def render_books(title: str, report: RunReport) -> Table:
     """The account of every table that has one, and its checks."""
     table = _table(title, "table")
     silver = report.of_layer("silver")
-    columns = [*COLUMNS, *(name for name in _OF_TRANSFORMS if any(asset.books.get(name) for asset in silver))]
+    columns = [*COLUMNS, *(name for name in SELDOM if any(asset.books.get(name) for asset in silver))]
     for name in columns:
         table.add_column(_HYPHENATED.get(name, name), justify="right")
     table.add_column("rows in\nsilver", justify="right")

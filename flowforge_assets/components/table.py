@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
 from pydantic import Field
@@ -14,6 +14,7 @@ from flowforge_assets.components.transformed import TransformedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
+from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.gate import KEYS_PRESENT, TYPE
@@ -40,17 +41,11 @@ class Table(TransformedPart):
     columns: Annotated[list[AsWritten[Column]], as_written(list[Column])] = Field(
         min_length=1, description="The columns of silver, in order."
     )
-    keys: list[str] = Field(min_length=1, description="Columns that identify a row together.")
-    sequence_by: list[str] = Field(
-        default=[],
-        description="Columns that say which of two rows of a key is newer. Default: the row that arrived later.",
-    )
     null_markers: Annotated[list[str], as_written(TextList)] = Field(
         default=[],
         description="Texts that mean there is no value, in every column without `null_markers` of its own. The whole text but for blanks around it, upper and lower case told apart.",
         examples=[["NA", "n/a", "-"]],
     )
-    strategy: Literal["upsert"] = Field(default="upsert", description="How a batch enters silver.")
     surrogate_key: str = Field(default="", description="Name of the surrogate key column. Default: `<table>_key`.")
     rules: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
         default=[], description="What is true of valid rows, or of the table."
@@ -88,6 +83,7 @@ class Table(TransformedPart):
             routed=self.routed(tables),
             folder=self.folder,
             retention=self.history or retention or Retention(),
+            strategy=self.strategy_spec(self.columns),
         )
 
     def _with_markers(self, column: Column) -> Column:
@@ -127,9 +123,12 @@ class Table(TransformedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPE, TRANSFORMS, BOOKS, *(rule.check_name for rule in self.rules)])
+        self._refuse_doubles(
+            "rule", [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *(rule.check_name for rule in self.rules)]
+        )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
+        self.validate_strategy(self.columns)
         for rule in self.rules:
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
             self._validate_reference(rule, tables)
@@ -144,14 +143,6 @@ class Table(TransformedPart):
                     f"Rename one{', e.g. with `name:`' if kind == 'rule' else ''}.",
                 )
             seen.add(name)
-
-    def _require_columns(self, part: str, wanted: Iterable[str], names: list[str]) -> None:
-        for name in wanted:
-            if name not in names:
-                raise self.wrong(
-                    f"{part} of table '{self.name}' names the column '{name}', which is not declared.{did_you_mean(name, names)}",
-                    "Declare it under `columns`, or correct the name.",
-                )
 
     def _validate_reference(self, rule: Rule, tables: Mapping[str, Table]) -> None:
         other = rule.referenced_table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from flowforge_assets.components.landed import LandedPart
+from flowforge_assets.components.merged import MergedPart
 from flowforge_assets.components.part import AssetPart, AsWritten, as_written
 from flowforge_assets.table_spec import Routed
 from flowforge_assets.transforms.computing import Route
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _ONE_ROW_A_KEY = ("upsert", "full_refresh")
 
 
-class TransformedPart(LandedPart):
+class TransformedPart(MergedPart):
     """A table whose rows may pass transforms, or come from another table's `route`."""
 
     transforms: Annotated[list[AsWritten[AnyTransform]], as_written(list[AnyTransform])] = Field(
@@ -87,7 +88,7 @@ class TransformedPart(LandedPart):
                     f"there is no table '{step.table}' in this workflow.{did_you_mean(step.table, tables)}",
                     "Correct `table`, or declare that table.",
                 )
-        return {step.table: tuple(tables[step.table].columns) for _, step in self.steps_to_look_up}
+        return {step.table: _stored(tables[step.table]) for _, step in self.steps_to_look_up}
 
     def validate_transforms(self, spec: TableSpec, tables: Mapping[str, Table]) -> None:
         """Check the transforms against each other, against other tables, and in DuckDB against the columns' types.
@@ -153,7 +154,7 @@ class TransformedPart(LandedPart):
             raise self._wrong_step(marks[1], "the columns were cast already.", "Keep one.")
 
     def _validate_lookup(self, at: int, step: Lookup, other: Table) -> None:
-        names = [column.name for column in other.columns]
+        names = [column.name for column in _stored(other)]
         for name in (*step.keys.values(), *step.take.values()):
             if name not in names:
                 problem = f"table '{step.table}' has no column '{name}'.{did_you_mean(name, names)}"
@@ -186,3 +187,8 @@ class TransformedPart(LandedPart):
             if step.to in seen:
                 raise self._wrong_step(at, f"a route to '{step.to}' stands above.", "Join the conditions with OR.")
             seen.add(step.to)
+
+
+def _stored(table: Table) -> tuple[Column, ...]:
+    """The declared columns that a table's silver has."""
+    return tuple(column for column in table.columns if column.name not in table.except_columns)

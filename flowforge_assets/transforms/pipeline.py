@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flowforge_assets.transforms.cast import AUDIT_COLUMNS, surrogate_key
+from flowforge_assets.transforms.cast import AUDIT_COLUMNS, create_typed
 from flowforge_assets.transforms.casting import select_cast, select_typed
 from flowforge_assets.transforms.cleaning import Hash
 from flowforge_assets.transforms.place import (
@@ -73,8 +73,7 @@ class Pipeline:
             typed = select_typed(spec.columns, place)
         except StepError as error:
             raise MisplacedError(spec, 0, error) from error.__cause__
-        key = f"{surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)}"
-        self.connection.execute(f"CREATE VIEW typed AS SELECT *, {key} FROM ({typed})")
+        create_typed(self.connection, spec, typed)
         return self.tally
 
     def _all(self, spec: TableSpec, multipliers: int, upto: int | None = None) -> Place:
