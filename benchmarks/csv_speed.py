@@ -91,12 +91,12 @@ def job(how: str, paths: Sequence[Path], target: Path) -> None:
 def _ingest(paths: Sequence[Path], target: Path) -> None:
     from datetime import UTC, datetime
 
-    from flowforge_assets.formats.csv_options import CsvOptions
+    from flowforge_assets.formats.file_options import FileOptions
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.ingest import LandedFile, ingest
     from flowforge_resources.layout import TableId
 
-    spec = TableSpec(TableId("shop", "orders"), "*", CsvOptions(), (), (), (), "")
+    spec = TableSpec(TableId("shop", "orders"), "*", FileOptions(), (), (), (), "")
     ingest([LandedFile(path.name, path) for path in paths], spec, datetime.now(UTC), target)
 
 
