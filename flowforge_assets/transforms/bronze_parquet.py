@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from flowforge_assets.transforms.bronze_rows import BronzeSource
 
-ROW_GROUP_ROWS = 262_144
 # Each row group of a categorical column has the names of its files once more.
 _FEW_FILES = 64
 
@@ -53,7 +52,6 @@ def _write(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path)
         target,
         compression="zstd",
         compression_level=1,
-        row_group_size=ROW_GROUP_ROWS,
         metadata={"ARROW:schema": _as_text(ordered.collect_schema())},
     )
 
