@@ -134,7 +134,7 @@ class _Seen:
         inside = bits.parity(quotes, self.inside)
         if misplaced(quotes, inside, edges, len(codes)).any():
             return None
-        self.inside ^= bits.count(quotes) & 1
+        self.inside = int(inside[-1] >> np.uint64(63))
         return ~inside
 
     def _ended_alike(self, lines: bits.Words, returns: bits.Words | None) -> bool:

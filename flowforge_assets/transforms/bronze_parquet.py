@@ -9,13 +9,14 @@ import base64
 from collections import Counter
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flowforge_assets.formats.csv_options import ROW_NUMBER
-from flowforge_assets.transforms.bronze_rows import AUDIT, SOURCE_FILE, Audit
+from flowforge_assets.transforms.bronze_rows import AUDIT, INGESTED_AT, SOURCE_FILE, Audit
 from flowforge_assets.transforms.small_files import is_small, small_files
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _write(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path)
         target,
         compression="zstd",
         compression_level=1,
-        metadata={"ARROW:schema": _as_text(ordered.collect_schema())},
+        metadata={"ARROW:schema": _as_text(ordered.collect_schema().names())},
     )
 
 
@@ -76,11 +77,11 @@ def _frames(sources: Sequence[BronzeSource], audit: Audit) -> Iterator[pl.LazyFr
             yield from map(audit.frame, members)
 
 
-def _as_text(schema: pl.Schema) -> str:
+def _as_text(names: Sequence[str]) -> str:
     """The schema that readers of Arrow take from the footer, where categorical columns are the text they hold."""
-    kinds: dict[str, Any] = {name: pl.String() if kind == pl.Categorical else kind for name, kind in schema.items()}
-    arrow = pl.DataFrame(schema=kinds).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-    return base64.b64encode(arrow.serialize()).decode()
+    kinds = {ROW_NUMBER: pa.int64(), INGESTED_AT: pa.timestamp("us")}
+    schema = pa.schema([pa.field(name, kinds.get(name, pa.large_string())) for name in names])
+    return base64.b64encode(schema.serialize()).decode()
 
 
 def _count(target: Path) -> Mapping[str, int]:
