@@ -1,6 +1,6 @@
 """How fast CSV files become bronze, against bare Polars on the same bytes in the same run, and in how much memory.
 
-`python -m benchmarks.csv_speed [--mb 50] [--rounds 5] [--gb 0]` prints the goals, each with its ratio and whether it is met.
+`python -m benchmarks.csv_speed [--mb 200] [--rounds 3] [--gb 0]` prints the goals, each with its ratio and whether it is met.
 
 - bare: `scan_csv` (all text) to `sink_parquet`, with bronze's compression, row groups and statistics.
 - ingest: what bronze does with files: deciding, proving, hashing, reading, writing, counting.
@@ -210,11 +210,11 @@ def at_most(name: str, found: float, wanted: float) -> Goal:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mb", type=float, default=50)
+    parser.add_argument("--mb", type=float, default=200)
     parser.add_argument(
         "--gb", type=float, default=0, help="also measure the peak on files of this size; needs the disk"
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)

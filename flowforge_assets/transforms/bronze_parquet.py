@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ def write_bronze(sources: Sequence[BronzeSource], ingested_at: datetime, target:
         if not clean:
             raise
         for csv in clean:
-            csv.dialect = replace(csv.dialect, clean=False)
+            csv.distrust()
         _write(sources, ingested_at, target)
     return _count(target)
 

@@ -6,7 +6,6 @@ place. Row numbers, source files and outcomes are those of files read one by one
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,7 +88,7 @@ def _alone(source: BronzeSource, audit: Audit) -> pl.DataFrame:
     try:
         return audit.frame(source).collect()
     except pl.exceptions.PolarsError:
-        csv.dialect = replace(csv.dialect, clean=False)
+        csv.distrust()
     return audit.frame(source).cast({RESCUED: audit.rescued}).collect()
 
 
