@@ -7,26 +7,35 @@ and a failed blocking check publishes nothing, so that the same batch comes agai
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.preview import preview_of
+from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.strategies import Merge, judged, merge
 from flowforge_assets.transforms.cast import create_views, quarantine_id
-from flowforge_assets.transforms.merge import Merge, merge
-from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
+from flowforge_assets.version_facts import rows_left_out, version_facts
+from flowforge_checks.gate import KEYS_PRESENT, TYPE, Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
-from flowforge_checks.uniqueness import rows_sharing
+from flowforge_checks.uniqueness import keys_sharing, rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import SurrogateKeyCollisionError
-from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, object_metadata, silver_table
-from flowforge_resources.layout import TableId, utc_now
+from flowforge_resources.io_managers import (
+    StagedSilver,
+    StagedState,
+    covered_bronze_version,
+    object_metadata,
+    silver_table,
+)
+from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
+from flowforge_resources.left_out import is_in, left_out_of
 from flowforge_resources.published import Published, copy_with_facts, read_footer, read_published
 from flowforge_resources.run_reports import AssetReport
 
@@ -46,13 +55,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """The bronze a silver run has to take in, and what it is merged into."""
+    """The bronze a silver run has to take in, and what it is merged into.
+
+    `covered`: the ledger version up to which the published version holds bronze. `left_out`: what a replay leaves out,
+    because a rollback did.
+    """
 
     entries: tuple[LedgerEntry, ...]
     published: Published | None
     upto_version: int
     anew: str = ""
     superseded: frozenset[tuple[int, str]] = frozenset()
+    covered: int = 0
+    left_out: tuple[LedgerEntry, ...] = ()
 
     @property
     def replay(self) -> bool:
@@ -92,6 +107,7 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     referenced = sorted({rule.referenced_table for rule in spec.rules if rule.referenced_table} - {spec.id.name})
     declared = {
         "dagster/column_schema": column_notes.declared_silver(spec),
+        "strategy": spec.strategy.kind,
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
@@ -105,15 +121,20 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         deps=upstream,
         checks=_check_specs(spec, key),
         code_version=spec.fingerprint,
+        pool=spec.id.pool,
     )
 
 
 def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     held = BROKEN_ROWS["quarantine"]
-    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}.")]
+    implied = []
+    if spec.keys:
+        implied.append(check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}."))
     if spec.typed_columns:
-        types = ", ".join(f"`{column.name}` {column.type}" for column in spec.typed_columns)
-        implied.append(check_spec(TYPES, key, f"Every value is of its column's declared type: {types}; {held}."))
+        types = ", ".join(f"`{column.name}` {column.expected}" for column in spec.typed_columns)
+        implied.append(check_spec(TYPE, key, f"Every value is of its column's declared type: {types}; {held}."))
+    if judged.needs_sequence(spec):
+        implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
     ruled = [
         check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
@@ -155,10 +176,22 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
         anew = "the table's definition changed"
     elif covered and later.supersedes_after(covered):
         anew = "a file was uploaded again and superseded its earlier version"
+    elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
+        anew = "what was remembered of its keys is gone"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.id)
-        return Batch(tuple(whole.data_after(0)), published, whole.version, anew, whole.superseded())
-    return Batch(tuple(later.data_after(covered)), published, later.version or covered)
+        undone = left_out_of(published.facts) if published else ()
+        entries = whole.data_after(0)
+        return Batch(
+            tuple(entry for entry in entries if not is_in(entry.version, undone)),
+            published,
+            whole.version,
+            anew,
+            whole.superseded(undone),
+            covered,
+            tuple(entry for entry in entries if is_in(entry.version, undone)),
+        )
+    return Batch(tuple(later.data_after(covered)), published, later.version or covered, covered=covered)
 
 
 def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:
@@ -166,17 +199,19 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
     with watch.phase("fetch"):
         bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into else None
+        state = _remembered(lake, batch, scratch)
         reads = _referenced(lake, spec, scratch)
     with connect(scratch.root) as connection:
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
             headers = create_views(connection, spec, bronze, batch.retracted)
-            types = {column.name: column.type for column in spec.typed_columns}
-            gate = Gate(connection, statements(spec.keys, types, spec.rules, reads), spec.keys)
+            types = {column.name: column.expected for column in spec.typed_columns}
+            told = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
+            gate = Gate(connection, told, spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         with watch.phase("merge"):
-            merged = merge(connection, spec, gate, [current] if current else [])
+            merged = merge(connection, spec, gate, [current] if current else [], state)
         with watch.phase("write"):
             output = _write(
                 connection, lake, spec, batch, merged=merged, gate=gate, headers=headers, scratch=scratch, run_id=run_id
@@ -188,8 +223,14 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             books = _with_rows_after(merged.books, table)
             _refuse_collisions(connection, spec, table, books.rows_after)
             outcomes = [*(of_count(count) for count in counts), *_table_rules(connection, spec, table), of_books(books)]
-            preview = preview_of(connection, table, [column.name for column in spec.columns], spec.pii)
+            preview = preview_of(connection, table, shown_columns(spec), spec.pii)
     return Staged(output, books, tuple(outcomes), preview)
+
+
+def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
+    """Local file of what was remembered beside the version the batch is merged into."""
+    key = batch.merges_into.facts.get("state") if batch.merges_into else None
+    return lake.stage_in(key, scratch) if key else None
 
 
 def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
@@ -225,29 +266,27 @@ def _write(
     run_id: str,
 ) -> StagedSilver:
     path = scratch.path(".parquet") if merged.changed or batch.replay else None
+    facts, state = version_facts(spec, batch, merged.books, run_id), None
+    if path is not None and merged.state is not None:
+        state = StagedState(
+            spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"]), scratch.path(".parquet")
+        )
+        facts["state"] = state.key
+        connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
     if path is not None:
-        connection.execute(copy_with_facts(merged.select, path, _facts(spec, batch, run_id)))
+        connection.execute(copy_with_facts(merged.select, path, facts))
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
-        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and not batch.replay else None
-        rows = held_rows(gate, quarantine_id(str(spec.id), headers), headers, run_id, earlier)
+        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and (batch.left_out or not batch.replay) else None
+        if earlier is not None and batch.replay:
+            earlier = rows_left_out(connection, earlier, batch.left_out, scratch)
+        row_id = quarantine_id(str(spec.id), headers)
+        rows = held_rows(gate, row_id, headers, run_id, earlier, sources=spec.sources)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
-    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version, notes)
-
-
-def _facts(spec: TableSpec, batch: Batch, run_id: str) -> dict[str, Any]:
-    version = int(batch.published.facts.get("version", 0)) if batch.published else 0
-    return {
-        "table": str(spec.id),
-        "version": version + 1,
-        "nonce": uuid4().hex,
-        "run_id": run_id,
-        "published_at": utc_now().isoformat(),
-        "bronze_version": batch.upto_version,
-        "definition": spec.fingerprint,
-    }
+    upto = batch.upto_version
+    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, upto, notes, spec.retention, state)
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:
@@ -255,8 +294,13 @@ def _with_rows_after(books: Books, table: Path) -> Books:
 
 
 def _refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path, rows: int) -> None:
-    """Natural keys differ from row to row, so a surrogate key that does not has collided."""
-    if double := rows_sharing(connection, table, [spec.surrogate_key], rows):
+    """Natural keys differ from row to row (with history, from version to version), and so must surrogate keys."""
+    if not spec.keys:
+        return
+    unique = spec.strategy.version_key if spec.strategy.keeps_history else spec.surrogate_key
+    if double := rows_sharing(connection, table, [unique], rows):
+        raise SurrogateKeyCollisionError(str(spec.id), unique, double)
+    if spec.strategy.keeps_history and (double := keys_sharing(connection, table, spec.keys, spec.surrogate_key)):
         raise SurrogateKeyCollisionError(str(spec.id), spec.surrogate_key, double)
 
 

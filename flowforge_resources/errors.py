@@ -8,6 +8,7 @@ FlowForgeError
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
+│   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
@@ -111,6 +112,13 @@ class MissingTableError(PermanentError):
             f"{table} has not been published yet, so nothing can be read from it. "
             f"Materialize the asset '{asset}' first, or run the workflow's job."
         )
+
+
+class ModelColumnsError(PermanentError):
+    """A model's query or a table it reads lacks a column its document names, or has it of another kind."""
+
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        super().__init__(f"{where}: {problem} The table keeps its last version. {fix}")
 
 
 class SurrogateKeyCollisionError(PermanentError):

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import dagster as dg
 
-from flowforge_resources.errors import ConcurrentPublishError, MissingTableError
+from flowforge_resources.errors import ConcurrentPublishError, FlowForgeError, MissingTableError
 from flowforge_resources.frames import scan
+from flowforge_resources.history import moment_of
 from flowforge_resources.lake import Lake
-from flowforge_resources.layout import ModelId, TableId
+from flowforge_resources.layout import ModelId, TableId, utc_now
 from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
 from flowforge_resources.published import Published, read_footer, read_published
+from flowforge_resources.retention import Retention, expired
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.scratch import Scratch
 
@@ -77,6 +79,14 @@ class StagedBronze:
 
 
 @dataclass(frozen=True)
+class StagedState:
+    """What is remembered beside the next version of a silver table, and the key under which that version names it."""
+
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class StagedSilver:
     """The next version of a silver table and its quarantine; a path of None means that part does not change."""
 
@@ -87,6 +97,8 @@ class StagedSilver:
     quarantine_path: Path | None
     covers_bronze_version: int
     notes: Mapping[str, str] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
+    state: StagedState | None = None
 
 
 @dataclass(frozen=True)
@@ -256,10 +268,17 @@ class SilverIOManager(LayerIOManager):
             self._cover(lake, obj)
             return
         self._describe(context, lake, obj.table.current, obj.path, obj.notes)
+        unnamed = _unnamed_states(lake, obj)
+        if obj.state is not None:
+            lake.publish_new(obj.state.path, obj.state.key)
         if obj.replaces is not None:
-            published_at = datetime.fromisoformat(obj.replaces.facts["published_at"])
-            lake.copy(obj.table.current, obj.table.snapshot(published_at))
+            # Never over a snapshot that is there: by now another run may have published what would be copied.
+            lake.copy_new(obj.table.current, obj.table.snapshot(moment_of(obj.replaces)))
         self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
+        if obj.replaces is not None:
+            _let_go(context, lake, obj)
+        for key in unnamed:
+            lake.delete(key)
 
     def _swap(self, lake: Lake, table: TableId, path: Path, key: str, replaces: Published | None) -> None:
         if lake.swap(path, key, expected=replaces.object if replaces else None) is None:
@@ -270,6 +289,32 @@ class SilverIOManager(LayerIOManager):
         covers, published = staged.covers_bronze_version, staged.replaces
         if published is not None and covers > covered_bronze_version(lake, staged.table, published):
             write_cover(lake, staged.table, published, covers)
+
+
+def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver) -> None:
+    """Remove the snapshots whose time is over; the table is published, so that whatever stays is only told of."""
+    try:
+        for found in expired(lake, staged.table, staged.retention, utc_now()):
+            lake.delete(found.key)
+    except FlowForgeError as error:
+        context.log.warning("%s is published; its old snapshots stay until the next run: %s", staged.table, error)
+
+
+def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
+    """Memories of versions that never came to be: of runs that ended before they published.
+
+    A memory lies there as long as its version does, in place or archived; both bear the moment of publishing in their
+    names. Listed before this run publishes its own: whoever begins after that reads the version this run publishes.
+    """
+    if staged.state is None:
+        return []
+    table, named = staged.table, staged.replaces.facts.get("state") if staged.replaces else None
+    archived = {found.key for found in lake.objects(table.archive)}
+    return [
+        found.key
+        for found in lake.objects(table.states)
+        if found.key != named and table.snapshot_beside(found.key) not in archived
+    ]
 
 
 def write_cover(lake: Lake, table: TableId, published: Published, bronze_version: int) -> None:

@@ -91,6 +91,20 @@ class TableId:
         return f"{self.silver}_covered.json"
 
     @property
+    def states(self) -> str:
+        """Prefix of what is remembered beside the table: deletes, and events its rows do not tell."""
+        return f"{self.silver}_state/"
+
+    def state(self, published_at: datetime, nonce: str) -> str:
+        """Key of what is remembered beside one published version, named by the moment that version was published."""
+        return f"{self.states}{published_at:%Y%m%d_%H%M%S_%f}_{nonce}.parquet"
+
+    def snapshot_beside(self, state: str) -> str:
+        """Key of the earlier version that a state belongs to."""
+        moment, _, _ = state.removeprefix(self.states).rpartition("_")
+        return f"{self.archive}snapshot_{moment}.parquet"
+
+    @property
     def archive(self) -> str:
         """Prefix of the earlier versions."""
         return f"{self.silver}archive/"
@@ -98,6 +112,11 @@ class TableId:
     def snapshot(self, published_at: datetime) -> str:
         """Key of an earlier version, named by the moment that version was published."""
         return f"{self.archive}snapshot_{published_at:%Y%m%d_%H%M%S_%f}.parquet"
+
+    @property
+    def pool(self) -> str:
+        """The Dagster pool of everything that writes the table."""
+        return f"flowforge/{self.workflow}/{self.name}"
 
     @property
     def quarantine(self) -> str:
@@ -121,14 +140,49 @@ class ModelId:
         return self.workflow, self.name
 
     @property
+    def pool(self) -> str:
+        """The Dagster pool of everything that writes the table."""
+        return f"flowforge/{self.workflow}/{self.name}"
+
+    @property
     def object(self) -> str:
-        """Key of the published table."""
-        return f"gold/{self.workflow}/{self.name}.parquet"
+        """Key of the newest table."""
+        return f"{gold_prefix(self.workflow)}{self.name}.parquet"
+
+    def version(self, nonce: str, *, kept_by: str | None = None) -> str:
+        """Key of one version that a published set names; a set of another workflow keeps its own."""
+        folder = self.name if kept_by in (None, self.workflow) else str(self)
+        return f"{gold_versions(kept_by or self.workflow)}{folder}/{nonce}.parquet"
 
 
 def landing_prefix(workflow: str) -> str:
     """Prefix of all raw uploads of a workflow."""
     return f"{LANDING}{workflow}/"
+
+
+def gold_prefix(workflow: str) -> str:
+    """Prefix of all gold of a workflow."""
+    return f"gold/{workflow}/"
+
+
+def gold_versions(workflow: str) -> str:
+    """Prefix of the versions of gold that published sets name."""
+    return f"{gold_prefix(workflow)}_versions/"
+
+
+def published_set(workflow: str) -> str:
+    """Key of the pointer to the gold tables that belong together."""
+    return f"{gold_prefix(workflow)}_published.json"
+
+
+def warehouse_file(workflow: str) -> str:
+    """Key of the DuckDB database of a workflow's tables."""
+    return f"{gold_prefix(workflow)}warehouse.duckdb"
+
+
+def warehouse_note(workflow: str) -> str:
+    """Key of what the warehouse was built from."""
+    return f"{gold_prefix(workflow)}_warehouse.json"
 
 
 def run_reports(workflow: str) -> str:

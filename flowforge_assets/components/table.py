@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
-from flowforge_assets.components.landed import LandedPart
+from flowforge_assets.column_types.typed_column import TextList
+from flowforge_assets.components.merged import MergedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
+from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
-from flowforge_checks.gate import KEYS_PRESENT, TYPES
+from flowforge_checks.gate import KEYS_PRESENT, TYPE
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import TableId
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from flowforge_assets.components.workflow import Workflow
     from flowforge_checks.rules import Rule
 
 
-class Table(LandedPart):
+class Table(MergedPart):
     """A table that arrives as files and is kept as a bronze and a silver asset."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
@@ -36,49 +40,63 @@ class Table(LandedPart):
     columns: Annotated[list[AsWritten[Column]], as_written(list[Column])] = Field(
         min_length=1, description="The columns of silver, in order."
     )
-    keys: list[str] = Field(min_length=1, description="Columns that identify a row together.")
-    sequence_by: list[str] = Field(
+    null_markers: Annotated[list[str], as_written(TextList)] = Field(
         default=[],
-        description="Columns that say which of two rows of a key is newer. Default: the row that arrived later.",
+        description="Texts that mean there is no value, in every column without `null_markers` of its own. The whole text but for blanks around it, upper and lower case told apart.",
+        examples=[["NA", "n/a", "-"]],
     )
-    strategy: Literal["upsert"] = Field(default="upsert", description="How a batch enters silver.")
     surrogate_key: str = Field(default="", description="Name of the surrogate key column. Default: `<table>_key`.")
     rules: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
         default=[], description="What is true of valid rows, or of the table."
     )
 
-    def spec(self) -> TableSpec:
-        """The table as factories and transforms take it."""
+    history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
+        default=None,
+        description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
+    )
+
+    def spec(self, retention: Retention | None = None) -> TableSpec:
+        """The table as factories and transforms take it; `retention` holds where the table declares none."""
         return TableSpec(
             id=TableId(self.workflow, self.name),
             files=self.files,
             file=self.file or FileOptions(),
-            columns=tuple(self.columns),
+            columns=tuple(self._with_markers(column) for column in self.columns),
             keys=tuple(self.keys),
             sequence_by=tuple(self.sequence_by),
             surrogate_key=self.surrogate_key or f"{self.name}_key",
             rules=tuple(self.rules),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
+            retention=self.history or retention or Retention(),
+            strategy=self.strategy_spec(self.columns),
         )
+
+    def _with_markers(self, column: Column) -> Column:
+        """The column with the table's null markers, where it has none of its own."""
+        if not self.null_markers or column.null_markers is not None:
+            return column
+        return column.model_copy(update={"null_markers": tuple(self.null_markers)})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The bronze and the silver asset with their checks."""
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
-        self._require_workflow(context)
+        workflow = self._require_workflow(context)
         self.validate_against(tables)
-        spec, face = self.spec(), self.face()
+        spec, face = self.spec(workflow.history), self.face()
         bronze_face = AssetFace(owners=face.owners, tags=face.tags)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
-    def _require_workflow(self, context: dg.ComponentLoadContext) -> None:
+    def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:
         from flowforge_assets.components.workflow import Workflow
 
-        if all(part.workflow != self.workflow for part in all_parts(context, Workflow)):
-            raise self.wrong(
-                "the folder has no Workflow document, so no job would run its tables.",
-                "Add a document `type: flowforge_assets.components.Workflow`.",
-            )
+        for part in all_parts(context, Workflow):
+            if part.workflow == self.workflow:
+                return part
+        raise self.wrong(
+            "the folder has no Workflow document, so no job would run its tables.",
+            "Add a document `type: flowforge_assets.components.Workflow`.",
+        )
 
     def validate_against(self, tables: Mapping[str, Table]) -> None:
         """Check everything that needs more than one field.
@@ -88,9 +106,12 @@ class Table(LandedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPES, BOOKS, *(rule.check_name for rule in self.rules)])
+        self._refuse_doubles(
+            "rule", [KEYS_PRESENT, TYPE, SEQUENCE_PRESENT, BOOKS, *(rule.check_name for rule in self.rules)]
+        )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
+        self.validate_strategy(self.columns)
         for rule in self.rules:
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
             self._validate_reference(rule, tables)
@@ -104,14 +125,6 @@ class Table(LandedPart):
                     f"Rename one{', e.g. with `name:`' if kind == 'rule' else ''}.",
                 )
             seen.add(name)
-
-    def _require_columns(self, part: str, wanted: Iterable[str], names: list[str]) -> None:
-        for name in wanted:
-            if name not in names:
-                raise self.wrong(
-                    f"{part} of table '{self.name}' names the column '{name}', which is not declared.{did_you_mean(name, names)}",
-                    "Declare it under `columns`, or correct the name.",
-                )
 
     def _validate_reference(self, rule: Rule, tables: Mapping[str, Table]) -> None:
         other = rule.referenced_table

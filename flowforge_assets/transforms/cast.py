@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AUDIT_COLUMNS = ("_source_file", "_row_number", "_ingested_at")
 RESCUED = "_rescued"
+OPERATION = "_op"
 # One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
 _ROW_BITS = 40
 
@@ -31,9 +32,9 @@ def create_views(
 
     `retracted`: landing files that no longer count, by the position of their bronze file and their key.
 
-    `landed`: `_rid` (BIGINT, order of arrival), every bronze column, and NULL for a declared column no file has. Lines
+    `landed`: `_rid` (BIGINT, order of arrival), `_position` (row in its bronze file), every bronze column, and NULL for a declared column no file has. Lines
     that are no record (titles, comments, footers: `_row_number` is null) stay in bronze.
-    `typed`: `_rid`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
+    `typed`: `_rid`, `_position`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
     files = text_list([str(path) for path in bronze])
@@ -43,10 +44,12 @@ def create_views(
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
     rid = f"(file_index::BIGINT << {_ROW_BITS}) + file_row_number"
     connection.execute(
-        f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
+        f"CREATE VIEW landed AS SELECT {rid} AS _rid, file_row_number AS _position, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
     )
+    made = [f"{surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)}"] if spec.keys else []
+    made += [f"{operation(spec)} AS {OPERATION}"] if spec.strategy.marks_operations else []
     connection.execute(
-        f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
+        f"CREATE VIEW typed AS SELECT {', '.join(['*', *made])} FROM (SELECT {_typed(spec)} FROM landed)"
     )
     return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
 
@@ -60,16 +63,25 @@ def _typed(spec: TableSpec) -> str:
     values = [f"{_value(column)} AS {quote(column.name)}" for column in spec.columns]
     raw = [f"{quote(column.header)} AS {quote(f'_raw_{column.name}')}" for column in spec.columns]
     flags = [f"{_broken(column)} AS {quote(broken_flag(column.name))}" for column in spec.typed_columns]
-    return ", ".join(["_rid", *values, *raw, *flags, *AUDIT_COLUMNS])
+    return ", ".join(["_rid", "_position", *values, *raw, *flags, *AUDIT_COLUMNS])
 
 
 def _value(column: Column) -> str:
-    return column.kind.cast(quote(column.header))
+    value = column.kind.cast(quote(column.header))
+    return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
 
 
 def _broken(column: Column) -> str:
-    """There is text, and it did not become a value."""
-    return f"(trim({quote(column.header)}) <> '' AND ({_value(column)}) IS NULL)"
+    """There is text, and it did not become a value. The text is looked at only where there is no value."""
+    unmarked = f" AND NOT {_is_marker(column)}" if column.null_markers else ""
+    text = f"coalesce(trim({quote(column.header)}) <> '', FALSE){unmarked}"
+    return f"CASE WHEN ({_value(column)}) IS NULL THEN {text} ELSE FALSE END"
+
+
+def _is_marker(column: Column) -> str:
+    """The text is one of those that mean there is no value."""
+    markers = ", ".join(literal(marker.strip()) for marker in column.null_markers or ())
+    return f"coalesce(trim({quote(column.header)}) IN ({markers}), FALSE)"
 
 
 def surrogate_key(keys: Sequence[str]) -> str:
@@ -85,9 +97,26 @@ def surrogate_key(keys: Sequence[str]) -> str:
     return f"((md5_number({parts}) >> 65)::BIGINT)"
 
 
+def operation(spec: TableSpec) -> str:
+    """SQL for what a row says: 0, its key has these values; 1, its key is deleted; 2, the table is cleared."""
+    truncates, deletes = spec.strategy.truncate_when, spec.strategy.delete_when
+    cases = [f"WHEN ({truncates}) THEN 2"] if truncates else []
+    cases += [f"WHEN ({deletes}) THEN 1"] if deletes else []
+    return f"(CASE {' '.join(cases)} ELSE 0 END)"
+
+
+def row_columns(spec: TableSpec) -> list[str]:
+    """The columns of the silver table that come from a landed row, in order."""
+    key = [spec.surrogate_key] if spec.keys else []
+    return [*key, *(column.name for column in spec.stored_columns), *AUDIT_COLUMNS]
+
+
 def table_columns(spec: TableSpec) -> list[str]:
     """The columns of the silver table, in order."""
-    return [spec.surrogate_key, *(column.name for column in spec.columns), *AUDIT_COLUMNS]
+    if not spec.strategy.keeps_history:
+        return row_columns(spec)
+    names, audit = row_columns(spec)[: -len(AUDIT_COLUMNS)], AUDIT_COLUMNS
+    return [names[0], spec.strategy.version_key, *names[1:], *spec.strategy.interval, *audit]
 
 
 def quarantine_id(table: str, headers: Sequence[str]) -> str:
