@@ -54,10 +54,11 @@ docs: home  ## write docs/yaml-reference.md from the models
 	@$(BIN)/python -m flowforge_assets.yaml_reference > docs/yaml-reference.md
 
 .PHONY: bench
-bench: home  ## ratios against a plain script, CSV robustness, discovery
+bench: home  ## ratios against a plain script, CSV robustness and speed, discovery
 	@$(UV) sync --quiet --locked --group bench
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.csv_robustness
+	@$(BIN)/python -m benchmarks.csv_speed
 	@$(BIN)/python -m benchmarks.discovery
 
 .PHONY: clean
