@@ -66,8 +66,8 @@ class TableSpec:
     rules: tuple[Rule, ...] = field(default=())
     schema_evolution: Evolution = "add_new_columns"
     landing: LandingOptions = field(default_factory=LandingOptions)
-    strategy: Strategy = field(default_factory=Strategy)
     retention: Retention = field(default_factory=Retention)
+    strategy: Strategy = field(default_factory=Strategy)
 
     @cached_property
     def typed_columns(self) -> list[Column]:

@@ -90,6 +90,11 @@ class TableId:
         """Key of the note that a published version also covers later bronze which changed no row."""
         return f"{self.silver}_covered.json"
 
+    @property
+    def states(self) -> str:
+        """Prefix of what is remembered beside the table: deletes, and events its rows do not tell."""
+        return f"{self.silver}_state/"
+
     def state(self, published_at: datetime, nonce: str) -> str:
         """Key of what is remembered beside one published version, named by the moment that version was published."""
         return f"{self.states}{published_at:%Y%m%d_%H%M%S_%f}_{nonce}.parquet"
@@ -107,11 +112,6 @@ class TableId:
     def snapshot(self, published_at: datetime) -> str:
         """Key of an earlier version, named by the moment that version was published."""
         return f"{self.archive}snapshot_{published_at:%Y%m%d_%H%M%S_%f}.parquet"
-
-    @property
-    def states(self) -> str:
-        """Prefix of what strategies remember beside a version; a version's footer names its own."""
-        return f"{self.silver}_state/"
 
     @property
     def pool(self) -> str:

@@ -68,8 +68,8 @@ class Table(MergedPart):
             rules=tuple(self.rules),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
-            strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
+            strategy=self.strategy_spec(self.columns),
         )
 
     def _with_markers(self, column: Column) -> Column:
