@@ -197,7 +197,7 @@ def _lines(account: CsvAccount) -> dict[str, int]:
 
 def _schema(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
     """Columns that came and went, against what bronze has had; of a first batch, against what is declared."""
-    declared = {column.header for column in spec.columns}
+    declared = set(spec.landed_headers)
     added = {key: [name for name in header if name not in known | declared] for key, header in done.headers.items()}
     removed = {key: sorted(declared - set(header)) for key, header in done.headers.items()}
     said = [

@@ -29,7 +29,7 @@ def of_bronze(spec: TableSpec) -> dict[str, str]:
     """Notes on the landed columns, by header."""
     return _AUDIT | {
         column.header: _note(column.description, _PII if column.pii else None)
-        for column in spec.columns
+        for column in spec.landed
         if column.description or column.pii
     }
 
@@ -73,7 +73,7 @@ def of_gold(spec: ModelSpec) -> dict[str, str]:
 
 def declared_bronze(spec: TableSpec) -> dg.TableSchema:
     """Bronze as declared: every column as text."""
-    return _schema({column.header: "text" for column in spec.columns} | _AUDIT_TYPES, of_bronze(spec))
+    return _schema(dict.fromkeys(spec.landed_headers, "text") | _AUDIT_TYPES, of_bronze(spec))
 
 
 def declared_silver(spec: TableSpec) -> dg.TableSchema:

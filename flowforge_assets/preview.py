@@ -40,7 +40,7 @@ def preview_of_text(bronze: Path, spec: TableSpec) -> str:
 
     rows = pl.scan_parquet(bronze)
     landed = rows.collect_schema().names()
-    shown = [column for column in spec.columns if column.header in landed]
+    shown = [column for column in spec.landed if column.header in landed]
     values = [pl.lit(HIDDEN).alias(one.header) if one.pii else pl.col(one.header) for one in shown]
     return as_preview(rows.head(ROWS).select(values).collect().to_dicts())
 

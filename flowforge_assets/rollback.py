@@ -13,11 +13,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.version_facts import next_version
+from flowforge_assets.version_facts import BRONZE_TABLE, next_version
 from flowforge_resources.duck import connect, literal
 from flowforge_resources.errors import FlowForgeError
 from flowforge_resources.history import ROLLED_BACK, Version, find_version, versions
 from flowforge_resources.io_managers import covered_bronze_version, object_metadata
+from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import LEFT_OUT, Ranges, is_in, joined, left_out_of
 from flowforge_resources.published import copy_with_facts, read_published
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowforge_resources.lake import Lake
-    from flowforge_resources.layout import TableId
     from flowforge_resources.ledger import LedgerEntry
 
 # What a version says of how it was made; everything else of the older version holds for the new one too.
@@ -104,9 +104,10 @@ def _held_in_the_end(found: Sequence[Version], version: Version) -> int:
 def newly_left_out(lake: Lake, plan: Rollback) -> list[LedgerEntry]:
     """The bronze that the published version holds and the new one leaves out."""
     before = left_out_of(plan.current.facts)
+    source = TableId(plan.table.workflow, plan.current.facts.get(BRONZE_TABLE, plan.table.name))
     return [
         entry
-        for entry in read_ledger(lake, plan.table).data_after(0)
+        for entry in read_ledger(lake, source).data_after(0)
         if entry.version <= plan.covered and is_in(entry.version, plan.left_out) and not is_in(entry.version, before)
     ]
 

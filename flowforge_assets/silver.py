@@ -17,7 +17,7 @@ from flowforge_assets import column_notes
 from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.strategies import Merge, judged, merge
-from flowforge_assets.transforms.cast import create_views, quarantine_id
+from flowforge_assets.transforms.prepare import TRANSFORMS, Prepared, failures, prepare
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import KEYS_PRESENT, TYPE, Gate, statements
 from flowforge_checks.quarantine import held_rows
@@ -40,7 +40,6 @@ from flowforge_resources.published import Published, copy_with_facts, read_foote
 from flowforge_resources.run_reports import AssetReport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -104,14 +103,14 @@ class Staged:
 def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     """The asset `[workflow, silver_<table>]` with one check a rule, and the books as a blocking check."""
     key = dg.AssetKey(spec.id.silver_key)
-    referenced = sorted({rule.referenced_table for rule in spec.rules if rule.referenced_table} - {spec.id.name})
     declared = {
         "dagster/column_schema": column_notes.declared_silver(spec),
         "strategy": spec.strategy.kind,
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
-    upstream = [spec.id.bronze_key, *(TableId(spec.id.workflow, name).silver_key for name in referenced)]
+    others = [TableId(spec.id.workflow, name).silver_key for name in spec.tables_read if name != spec.id.name]
+    upstream = [spec.root.id.bronze_key, *others]
     return layer_asset(
         key,
         replace(face, metadata={**face.metadata, **declared}),
@@ -133,6 +132,9 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     if spec.typed_columns:
         types = ", ".join(f"`{column.name}` {column.expected}" for column in spec.typed_columns)
         implied.append(check_spec(TYPE, key, f"Every value is of its column's declared type: {types}; {held}."))
+    if failures(spec):
+        said = f"Every transform can be computed for every row; {held}."
+        implied.append(check_spec(TRANSFORMS, key, said))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
     ruled = [
@@ -170,7 +172,7 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
     """The bronze that the published version does not hold yet; all of it where the table has to be made anew."""
     published = read_published(lake, spec.id.current)
     covered = covered_bronze_version(lake, spec.id, published) if published else 0
-    later = read_ledger(lake, spec.id, after=covered)
+    later = read_ledger(lake, spec.root.id, after=covered)
     anew = ""
     if published is not None and published.facts.get("definition") != spec.fingerprint:
         anew = "the table's definition changed"
@@ -179,7 +181,7 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
     elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
         anew = "what was remembered of its keys is gone"
     if anew or not covered:
-        whole = later if not covered else read_ledger(lake, spec.id)
+        whole = later if not covered else read_ledger(lake, spec.root.id)
         undone = left_out_of(published.facts) if published else ()
         entries = whole.data_after(0)
         return Batch(
@@ -205,16 +207,25 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
-            headers = create_views(connection, spec, bronze, batch.retracted)
+            prepared = prepare(connection, spec, bronze, batch.retracted, reads=reads, scratch=scratch)
             types = {column.name: column.expected for column in spec.typed_columns}
-            told = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
+            told = judged.judged(spec, statements(spec.keys, types, spec.rules, reads)) + list(prepared.statements)
             gate = Gate(connection, told, spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         with watch.phase("merge"):
             merged = merge(connection, spec, gate, [current] if current else [], state)
+            merged = replace(merged, books=prepared.account(connection, merged.books))
         with watch.phase("write"):
             output = _write(
-                connection, lake, spec, batch, merged=merged, gate=gate, headers=headers, scratch=scratch, run_id=run_id
+                connection,
+                lake,
+                spec,
+                batch,
+                merged=merged,
+                gate=gate,
+                prepared=prepared,
+                scratch=scratch,
+                run_id=run_id,
             )
         with watch.phase("audit"):
             table = output.path or current
@@ -236,17 +247,16 @@ def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
 def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
     """A bronze file without a row, so that a table whose files were all empty still gets published, with its columns."""
     path = scratch.path(".parquet")
-    columns = ", ".join(f"NULL::VARCHAR AS {quote(column.header)}" for column in spec.columns)
+    columns = ", ".join(f"NULL::VARCHAR AS {quote(name)}" for name in spec.root.landed_headers)
     audit = "NULL::VARCHAR AS _source_file, NULL::BIGINT AS _row_number, NULL::TIMESTAMP AS _ingested_at"
     connection.execute(f"COPY (SELECT {columns}, {audit} WHERE FALSE) TO {literal(str(path))} (FORMAT parquet)")
     return path
 
 
 def _referenced(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
-    """Local files of the silver tables that rules look into."""
-    names = {rule.referenced_table for rule in spec.rules if rule.referenced_table}
+    """Local files of the silver tables that rules and lookups look into."""
     found = {}
-    for name in sorted(names):
+    for name in spec.tables_read:
         table = silver_table(lake, TableId(spec.id.workflow, name))
         table.require()
         found[name] = str(table.stage_in(scratch))
@@ -261,7 +271,7 @@ def _write(
     *,
     merged: Merge,
     gate: Gate,
-    headers: Sequence[str],
+    prepared: Prepared,
     scratch: Scratch,
     run_id: str,
 ) -> StagedSilver:
@@ -277,8 +287,9 @@ def _write(
         earlier = lake.stage_in(spec.id.quarantine, scratch) if held and (batch.left_out or not batch.replay) else None
         if earlier is not None and batch.replay:
             earlier = rows_left_out(connection, earlier, batch.left_out, scratch)
-        row_id = quarantine_id(str(spec.id), headers)
-        rows = held_rows(gate, row_id, headers, run_id, earlier, sources=spec.sources)
+        rows = held_rows(
+            gate, prepared.row_id, prepared.headers, run_id, earlier, sources=spec.sources, landed_of=prepared.landed_of
+        )
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
     upto = batch.upto_version

@@ -17,6 +17,7 @@ class Books:
     something else. `closed`: deletes that ended a version; `truncates`: rows that said to clear the table. Beside what
     was inserted and deleted by a row of its own, a table grows by `rows_split` (later parts of versions a late row
     split) and shrinks by `rows_removed` (truncated, absent from a full extract, or merged into another version).
+    `exploded`: rows that transforms added; they are explained like those that were read.
     """
 
     read: int = 0
@@ -35,6 +36,9 @@ class Books:
     rows_removed: int = 0
     rows_before: int = 0
     rows_after: int = 0
+    exploded: int = 0
+    filtered: int = 0
+    routed: int = 0
 
     @property
     def explained(self) -> int:
@@ -45,7 +49,7 @@ class Books:
     def balances(self) -> bool:
         """Whether every row read is explained, and the table grew by exactly what the account says."""
         return (
-            self.read == self.explained
+            self.read + self.exploded == self.explained
             and self.deduplicated == self.duplicates_exact + self.duplicates_conflicting
             and self.rows_after == self.rows_before + sum(sign * getattr(self, name) for name, sign in GROWTH.items())
         )
@@ -58,7 +62,8 @@ class Books:
             if (count := getattr(self, name)) or name == "inserted"
         )
         said = "; " if self.balances else "; does not balance: "
-        return f"{self.read:,} read = {account or 0}{said}{self.rows_before:,} rows{grew} = {self.rows_after:,} rows"
+        exploded = f" + {self.exploded:,} exploded" if self.exploded else ""
+        return f"{self.read:,} read{exploded} = {account or 0}{said}{self.rows_before:,} rows{grew} = {self.rows_after:,} rows"
 
     def as_dict(self) -> dict[str, int]:
         """The account by column, in order."""
@@ -81,6 +86,8 @@ ACCOUNT = (
     "closed",
     "truncates",
     "quarantined",
+    "filtered",
+    "routed",
 )
 # What makes the table longer (+1) or shorter (-1).
 GROWTH = {"inserted": 1, "deleted": -1, "rows_split": 1, "rows_removed": -1}

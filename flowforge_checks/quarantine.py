@@ -28,6 +28,7 @@ def held_rows(
     current: Path | None,
     *,
     sources: Mapping[str, str],
+    landed_of: str = "",
 ) -> str:
     """The query for the next version of the quarantine file: what was held, and what this batch adds.
 
@@ -38,11 +39,16 @@ def held_rows(
         run_id: the run that holds the rows.
         current: local file of the published quarantine; None to start anew.
         sources: the column of `landed` that each declared column comes from.
+        landed_of: SQL that turns `_rid` of a judged row into that of the landed row, where a landed row may have become
+            several. `row_id` may then read `_part`, the judged row's own number.
     """
+    verdict = f"FROM verdict WHERE {gate.held}"
+    if landed_of:
+        verdict = f"SELECT * REPLACE ({landed_of} AS _rid), _rid::VARCHAR AS _part {verdict}"
     raw = "".join(f", {quote(name)}" for name in headers)
     batch = (
         f"SELECT {row_id} AS {ID}, {gate.reasons(sources)} AS {REASONS}, _source_file, _row_number, _ingested_at, "
-        f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN (FROM verdict WHERE {gate.held}) USING (_rid)"
+        f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN ({verdict}) USING (_rid)"
     )
     if current is None:
         return batch

@@ -8,6 +8,7 @@ FlowForgeError
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
+│   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
@@ -111,6 +112,16 @@ class MissingTableError(PermanentError):
         super().__init__(
             f"{table} has not been published yet, so nothing can be read from it. "
             f"Materialize the asset '{asset}' first, or run the workflow's job."
+        )
+
+
+class TransformError(PermanentError):
+    """A declared transform cannot be run on a batch; `number` counts from 1 as in the YAML."""
+
+    def __init__(self, table: str, number: int, problem: str, fix: str) -> None:
+        super().__init__(
+            f"{table}, transform {number}: {problem} The table was not published and keeps its last version; the batch "
+            f"comes again with the next run. {fix}"
         )
 
 

@@ -146,7 +146,7 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
     Args:
         folder: an empty folder.
         documents: the `defs.yaml` of each workflow.
-        files: `.sql` files by name, put beside every `defs.yaml`.
+        files: `.sql` files by name and `.py` files by file name, put beside every `defs.yaml`.
     """
     package = f"project_{next(_project_numbers)}"
     for workflow, text in documents.items():
@@ -154,7 +154,7 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
         beside.mkdir(parents=True)
         (beside / "defs.yaml").write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
         for name, sql in files.items():
-            (beside / f"{name}.sql").write_text(sql, encoding="utf-8")
+            (beside / (name if name.endswith(".py") else f"{name}.sql")).write_text(sql, encoding="utf-8")
     for inside in (folder / package, folder / package / "defs"):
         (inside / "__init__.py").touch()
     (folder / "pyproject.toml").write_text(

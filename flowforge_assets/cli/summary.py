@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "quarantined")
 # Shown where some table has any.
-SELDOM = ("deleted", "closed", "truncates", "rows_split", "rows_removed")
+SELDOM = ("deleted", "closed", "truncates", "rows_split", "rows_removed", "exploded", "filtered", "routed")
 # So that the account fits a terminal of 80 columns.
 _HYPHENATED = {
     "inserted": "in-\nserted",

@@ -9,13 +9,14 @@ from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.column_types.typed_column import TextList
-from flowforge_assets.components.merged import MergedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
+from flowforge_assets.components.transformed import TransformedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
+from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.gate import KEYS_PRESENT, TYPE
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Rule
 
 
-class Table(MergedPart):
-    """A table that arrives as files and is kept as a bronze and a silver asset."""
+class Table(TransformedPart):
+    """A table that arrives as files and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
@@ -55,8 +56,16 @@ class Table(MergedPart):
         description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
     )
 
-    def spec(self, retention: Retention | None = None) -> TableSpec:
-        """The table as factories and transforms take it; `retention` holds where the table declares none."""
+    def spec(self, tables: Mapping[str, Table], retention: Retention | None = None) -> TableSpec:
+        """The table as factories and transforms take it.
+
+        Args:
+            tables: the workflow's tables by name.
+            retention: holds where the table declares none.
+
+        Raises:
+            DefinitionError: it takes rows from, or looks into, a table that is not there.
+        """
         return TableSpec(
             id=TableId(self.workflow, self.name),
             files=self.files,
@@ -68,8 +77,13 @@ class Table(MergedPart):
             rules=tuple(self.rules),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
-            retention=self.history or retention or Retention(),
+            transforms=tuple(self.transforms),
+            landed_columns=tuple(self.landed_columns),
+            lookups=self.looked_up(tables),
+            routed=self.routed(tables),
+            folder=self.folder,
             strategy=self.strategy_spec(self.columns),
+            retention=self.history or retention or Retention(),
         )
 
     def _with_markers(self, column: Column) -> Column:
@@ -83,7 +97,10 @@ class Table(MergedPart):
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         workflow = self._require_workflow(context)
         self.validate_against(tables)
-        spec, face = self.spec(workflow.history), self.face()
+        spec, face = self.spec(tables, workflow.history), self.face()
+        self.validate_transforms(spec, tables)
+        if spec.routed:
+            return dg.Definitions(assets=[build_silver(spec, face)])
         bronze_face = AssetFace(owners=face.owners, tags=face.tags)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
@@ -107,7 +124,7 @@ class Table(MergedPart):
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         self._refuse_doubles(
-            "rule", [KEYS_PRESENT, TYPE, SEQUENCE_PRESENT, BOOKS, *(rule.check_name for rule in self.rules)]
+            "rule", [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *(rule.check_name for rule in self.rules)]
         )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
@@ -115,6 +132,7 @@ class Table(MergedPart):
         for rule in self.rules:
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
             self._validate_reference(rule, tables)
+        self._refuse_circle(tables)
 
     def _refuse_doubles(self, kind: str, names: Iterable[str]) -> None:
         seen: set[str] = set()
@@ -142,20 +160,21 @@ class Table(MergedPart):
                 f"rule {rule.check_name} of table '{self.name}' looks for the column '{column}' of '{other}', which is not declared there.{did_you_mean(column, names)}",
                 "Say which column with `to:`.",
             )
-        path = _circle(self.name, tables)
-        if path:
+
+    def _refuse_circle(self, tables: Mapping[str, Table]) -> None:
+        if path := _circle(self.name, tables):
             raise self.wrong(
-                f"the references of {' → '.join(path)} go in a circle, so none of these tables can be first.",
+                f"the references and lookups of {' → '.join(path)} go in a circle, so none of these tables can be first.",
                 "Take one of these references out.",
             )
 
 
 def _circle(start: str, tables: Mapping[str, Table]) -> list[str]:
-    """A way along references from a table back to itself, or nothing."""
+    """A way along references and lookups from a table back to itself, or nothing."""
 
     def walk(path: list[str]) -> list[str]:
         part = tables.get(path[-1])
-        following = {rule.referenced_table for rule in part.rules if rule.referenced_table} if part else set()
+        following = _looks_into(part, tables) if part else set()
         for name in sorted(following - set(path[1:])):
             if name == start:
                 return [*path, name]
@@ -164,3 +183,10 @@ def _circle(start: str, tables: Mapping[str, Table]) -> list[str]:
         return []
 
     return walk([start])
+
+
+def _looks_into(part: Table, tables: Mapping[str, Table]) -> set[str]:
+    """The tables whose silver must be there before a table's."""
+    own = {rule.referenced_table for rule in part.rules if rule.referenced_table}
+    own |= {step.table for _, step in part.steps_to_look_up}
+    return own | {lookup.table for lookup, _ in (part.spec(tables).lookups_on_the_way if part.source_table else ())}

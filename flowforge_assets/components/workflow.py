@@ -89,11 +89,12 @@ class Workflow(Part):
         )
         job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
-        specs = [part.spec(self.history) for part in tables]
+        by_name = {part.name: part for part in tables}
+        specs = [part.spec(by_name, self.history) for part in tables]
         sensors = [
             build_landing_sensor(
                 self.workflow,
-                specs,
+                [spec for spec in specs if spec.routed is None],
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
@@ -127,9 +128,10 @@ class Workflow(Part):
         specs = [part.spec(known) for part in models]
         made = [build_gold_published(self.workflow, specs, eager)] if models else []
         if self.warehouse:
+            by_name = {one.name: one for one in tables}
             silver = [
                 Described(spec.id, part.description, column_notes.of_silver(spec))
-                for part, spec in ((part, part.spec()) for part in tables)
+                for part, spec in ((part, part.spec(by_name)) for part in tables)
             ]
             gold = [
                 Described(spec.id, part.description, column_notes.of_gold(spec))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowforge_assets.strategies.merged import listed
+from flowforge_assets.transforms.cast import ROW_BITS
+from flowforge_assets.transforms.pipeline import LANDED_OF, multiplies
 from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:
@@ -13,17 +15,20 @@ if TYPE_CHECKING:
     from flowforge_assets.strategies.events import Events
     from flowforge_assets.table_spec import TableSpec
 
+# `{run}` stands for the number of the bronze file in the batch.
 _EXTRACT = {
-    "file": "[(_rid >> 40)::VARCHAR, _source_file]",
+    "file": "[{run}, _source_file]",
     "folder": "[regexp_replace(_source_file, '[^/]*$', '')]",
-    "run": "[(_rid >> 40)::VARCHAR]",
+    "run": "[{run}]",
 }
 
 
 def number_extracts(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> list[int]:
     """Create the table `extract_row` (`_rid`, `extract` number in order of arrival) of all rows, held ones too."""
+    landed = LANDED_OF if multiplies(spec) else "_rid"
+    name = _EXTRACT[spec.strategy.extract].format(run=f"({landed} >> {ROW_BITS})::VARCHAR")
     connection.execute(
-        f"CREATE TABLE extract_row AS WITH row AS (SELECT _rid, {_EXTRACT[spec.strategy.extract]} AS name FROM typed), "
+        f"CREATE TABLE extract_row AS WITH row AS (SELECT _rid, {name} AS name FROM typed), "
         "place AS (SELECT name, row_number() OVER (ORDER BY min(_rid)) AS extract FROM row GROUP BY name) "
         "SELECT _rid, extract FROM row JOIN place USING (name)"
     )
