@@ -275,10 +275,8 @@ class SilverIOManager(LayerIOManager):
             # Never over a snapshot that is there: by now another run may have published what would be copied.
             lake.copy_new(obj.table.current, obj.table.snapshot(moment_of(obj.replaces)))
         self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
-        for key in unnamed:
-            lake.delete(key)
-        if obj.replaces is not None:
-            _let_go(context, lake, obj)
+        if obj.replaces is not None or unnamed:
+            _let_go(context, lake, obj, unnamed)
 
     def _swap(self, lake: Lake, table: TableId, path: Path, key: str, replaces: Published | None) -> None:
         if lake.swap(path, key, expected=replaces.object if replaces else None) is None:
@@ -289,6 +287,18 @@ class SilverIOManager(LayerIOManager):
         covers, published = staged.covers_bronze_version, staged.replaces
         if published is not None and covers > covered_bronze_version(lake, staged.table, published):
             write_cover(lake, staged.table, published, covers)
+
+
+def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver, unnamed: list[str]) -> None:
+    """Remove what no version needs, and the snapshots whose time is over.
+
+    The table is published, so that whatever stays is only told of.
+    """
+    try:
+        for key in (*unnamed, *(found.key for found in expired(lake, staged.table, staged.retention, utc_now()))):
+            lake.delete(key)
+    except FlowForgeError as error:
+        context.log.warning("%s is published; its old snapshots stay until the next run: %s", staged.table, error)
 
 
 def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
@@ -306,15 +316,6 @@ def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
         for found in lake.objects(table.states)
         if found.key != named and table.snapshot_beside(found.key) not in archived
     ]
-
-
-def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver) -> None:
-    """Remove the snapshots whose time is over; the table is published, so that whatever stays is only told of."""
-    try:
-        for found in expired(lake, staged.table, staged.retention, utc_now()):
-            lake.delete(found.key)
-    except FlowForgeError as error:
-        context.log.warning("%s is published; its old snapshots stay until the next run: %s", staged.table, error)
 
 
 def write_cover(lake: Lake, table: TableId, published: Published, bronze_version: int) -> None:
