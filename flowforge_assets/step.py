@@ -133,6 +133,8 @@ def layer_asset(
     deps: Sequence[tuple[str, str]] = (),
     checks: Sequence[dg.AssetCheckSpec] = (),
     code_version: str | None = None,
+    partitions: dg.PartitionsDefinition[str] | None = None,
+    backfill: dg.BackfillPolicy | None = None,
 ) -> dg.AssetsDefinition:
     """An asset of a layer with its checks as one step, stored by the layer's IO manager.
 
@@ -162,6 +164,8 @@ def layer_asset(
         check_specs=list(checks),
         can_subset=True,
         required_resource_keys={"lake"},
+        partitions_def=partitions,
+        backfill_policy=backfill,
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from flowforge_assets.column_types import ColumnType, Text, parse_type
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
+from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 
@@ -78,6 +79,7 @@ class TableSpec:
     rules: tuple[Rule, ...] = field(default=())
     schema_evolution: Evolution = "add_new_columns"
     landing: LandingOptions = field(default_factory=LandingOptions)
+    partition_by: PartitionBy | None = None
 
     @cached_property
     def typed_columns(self) -> list[Column]:
@@ -88,6 +90,18 @@ class TableSpec:
     def pii(self) -> frozenset[str]:
         """Names of the columns that hold personal data."""
         return frozenset(column.name for column in self.columns if column.pii)
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """The YAML type of every column, by name."""
+        return {column.name: column.type for column in self.columns}
+
+    @cached_property
+    def partition_key(self) -> str:
+        """SQL over the table's rows for the partition a row is in."""
+        if self.partition_by is None:
+            raise AssertionError("a table in one piece has no partition key")
+        return self.partition_by.key(self.id.landing, self.types)
 
     @cached_property
     def read_as(self) -> str:
@@ -104,5 +118,6 @@ class TableSpec:
             self.sequence_by,
             (self.surrogate_key, SURROGATE_KEY_FORMULA),
             [rule.model_dump(exclude={"description", "severity"}) for rule in self.rules],
+            *([self.partition_by.shape] if self.partition_by else []),
         ]
         return sha256(repr(shape).encode()).hexdigest()[:16]

@@ -8,6 +8,7 @@ FlowForgeError
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
+│   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
@@ -110,6 +111,17 @@ class MissingTableError(PermanentError):
         super().__init__(
             f"{table} has not been published yet, so nothing can be read from it. "
             f"Materialize the asset '{asset}' first, or run the workflow's job."
+        )
+
+
+class PartitionsOfOldDefinitionError(PermanentError):
+    """Some partitions are to be made anew of a table whose others were made by another definition."""
+
+    def __init__(self, table: str, job: str) -> None:
+        super().__init__(
+            f"{table}: its columns, keys, rules or partitions were declared otherwise since it was published, and only "
+            "some of its partitions were chosen. No partition was made anew, because the others would not fit them. "
+            f"Run the job '{job}' without choosing partitions: it makes the whole table anew."
         )
 
 

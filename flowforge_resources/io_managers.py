@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import dagster as dg
 
-from flowforge_resources.errors import ConcurrentPublishError, MissingTableError
+from flowforge_resources.errors import ConcurrentPublishError, LakeAccessError, MissingTableError
 from flowforge_resources.frames import scan
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
+from flowforge_resources.partitioned import (
+    StagedPartitions,
+    cover,
+    objects_of,
+    publish_partitions,
+    put_away_partitions,
+    put_away_single,
+    read_manifest,
+    stage_in_partitions,
+)
 from flowforge_resources.published import Published, read_footer, read_published
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.scratch import Scratch
@@ -87,6 +97,7 @@ class StagedSilver:
     quarantine_path: Path | None
     covers_bronze_version: int
     notes: Mapping[str, str] = field(default_factory=dict)
+    partitions: StagedPartitions | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +140,49 @@ class StoredTable:
         return scan(self.lake, self.key)
 
 
+@dataclass(frozen=True)
+class SilverTable(StoredTable):
+    """The published silver of a table, in one piece or in partitions."""
+
+    table: TableId
+
+    def published(self) -> Published | None:
+        """Its version, from the footer or, of a table in partitions, from their manifest."""
+        return published_silver(self.lake, self.table)
+
+    def stage_in(self, scratch: Scratch) -> Path:
+        """A local Parquet file, or a pattern that stands for the files of all partitions."""
+        try:
+            return super().stage_in(scratch)
+        except LakeAccessError:
+            manifest = read_manifest(self.lake, self.table)
+            if manifest is None:
+                raise
+            return stage_in_partitions(self.lake, objects_of(manifest), scratch)
+
+    def scan(self) -> "pl.LazyFrame":
+        """A lazy frame over the store itself: only the columns and row groups that are used are read."""
+        import polars as pl
+
+        if self.require().object.key == self.key:
+            return scan(self.lake, self.key)
+        manifest = read_manifest(self.lake, self.table)
+        if manifest is None:
+            raise MissingTableError(self.name, self.asset)
+        return pl.concat([scan(self.lake, key) for key in objects_of(manifest).values()], how="diagonal")
+
+
 def silver_table(lake: Lake, table: TableId) -> StoredTable:
     """The published silver of a table."""
-    return StoredTable(lake, table.current, str(table), "/".join(table.silver_key))
+    return SilverTable(lake, table.current, str(table), "/".join(table.silver_key), table)
+
+
+def published_silver(lake: Lake, table: TableId) -> Published | None:
+    """A silver table's version, whether it is in one piece or in partitions."""
+    if (single := read_published(lake, table.current)) is not None:
+        return single
+    manifest = read_manifest(lake, table)
+    return manifest.published() if manifest else None
 
 
 def gold_table(lake: Lake, model: ModelId) -> StoredTable:
@@ -252,6 +303,9 @@ class SilverIOManager(LayerIOManager):
         lake = self.lake.open()
         if obj.quarantine_path is not None:
             self._swap(lake, obj.table, obj.quarantine_path, obj.table.quarantine, obj.quarantine_replaces)
+        if obj.partitions is not None:
+            self._publish_partitions(context, lake, obj, obj.partitions)
+            return
         if obj.path is None:
             self._cover(lake, obj)
             return
@@ -260,6 +314,23 @@ class SilverIOManager(LayerIOManager):
             published_at = datetime.fromisoformat(obj.replaces.facts["published_at"])
             lake.copy(obj.table.current, obj.table.snapshot(published_at))
         self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
+        if obj.replaces is None:
+            put_away_partitions(lake, obj.table)
+
+    def _publish_partitions(
+        self, context: dg.OutputContext, lake: Lake, obj: StagedSilver, staged: StagedPartitions
+    ) -> None:
+        """Swap the manifest in: the one moment at which the batch becomes true, for all partitions at once."""
+        before = staged.replaces
+        if staged.files or before is None:
+            described = object_metadata(
+                lake.uri(obj.table.silver), staged.size_bytes, staged.rows, staged.columns, obj.notes
+            )
+            context.add_output_metadata(described)
+            publish_partitions(lake, obj.table, staged)
+            put_away_single(lake, obj.table)
+        elif obj.covers_bronze_version > before.bronze_version and not staged.chosen:
+            cover(lake, obj.table, before, obj.covers_bronze_version)
 
     def _swap(self, lake: Lake, table: TableId, path: Path, key: str, replaces: Published | None) -> None:
         if lake.swap(path, key, expected=replaces.object if replaces else None) is None:

@@ -77,6 +77,7 @@ class _Transfer(Protocol):
     def create(self, path: Path, key: str) -> bool: ...
     def swap(self, path: Path, key: str, expected: StoredObject) -> bool: ...
     def copy(self, source: str, target: str) -> None: ...
+    def show_as(self, source: str, target: str) -> None: ...
 
 
 class Lake:
@@ -228,6 +229,11 @@ class Lake:
         with self.clear_errors(f"copy {source} to {target}"):
             self._transfer.copy(source, target)
 
+    def show_as(self, source: str, target: str) -> None:
+        """Give an object's content a second name, replacing in one step what had that name."""
+        with self.clear_errors(f"copy {source} to {target}"):
+            self._transfer.show_as(source, target)
+
     def _published(self, key: str) -> StoredObject:
         stored = self.head(key)
         if stored is None:
@@ -305,6 +311,12 @@ class _LocalTransfer:
                 raise
             shutil.copyfile(self.root / source, self._target(target))
 
+    def show_as(self, source: str, target: str) -> None:
+        with Scratch(self.root / ".scratch") as scratch:
+            near = scratch.path(".link")
+            self.fetch(source, near)
+            near.replace(self._target(target))
+
     def _target(self, key: str) -> Path:
         target = self.root / key
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -371,6 +383,9 @@ class _RemoteTransfer:
         return True
 
     def copy(self, source: str, target: str) -> None:
+        obstore.copy(self.store, source, target)
+
+    def show_as(self, source: str, target: str) -> None:
         obstore.copy(self.store, source, target)
 
     def _holds(self, key: str, path: Path) -> bool:

@@ -146,11 +146,14 @@ class Ledger:
         said = self.checkpoint.entries["columns"]
         return frozenset(next((columns for columns in reversed(said.to_list()) if columns), ()))
 
-    def superseded(self) -> frozenset[tuple[int, str]]:
-        """The content that no longer counts: number of the entry that took it, and its landing key."""
+    def superseded(self, upto: int | None = None) -> frozenset[tuple[int, str]]:
+        """The content that no longer counts: number of the entry that took it, and its landing key.
+
+        `upto`: as it was when that was the newest entry.
+        """
         import polars as pl
 
-        newer = self._supersedes
+        newer = self._supersedes if upto is None else self._supersedes.filter(pl.col("since") <= upto)
         if newer.is_empty():
             return frozenset()
         older = self.records(newer, ("outcome",)).filter(pl.col("outcome") == TAKEN).join(newer, on="key")

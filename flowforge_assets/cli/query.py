@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.duck import connect, quote
 from flowforge_resources.errors import FlowForgeError, did_you_mean
-from flowforge_resources.io_managers import StoredTable
+from flowforge_resources.io_managers import StoredTable, silver_table
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.ledger import read_ledger
@@ -118,7 +118,7 @@ def tables_of(lake: Lake) -> dict[str, Callable[[], pl.LazyFrame]]:
     for workflow in lake.folders("silver/"):
         for name in lake.folders(f"silver/{workflow}/"):
             table = TableId(workflow, name)
-            found[f"{workflow}.{name}"] = _published(lake, table.current, str(table), table.silver_key)
+            found[f"{workflow}.{name}"] = silver_table(lake, table).scan
             found[f"{workflow}{BRONZE}.{name}"] = _bronze(lake, table)
     for workflow in lake.folders("quarantine/"):
         for name in lake.folders(f"quarantine/{workflow}/"):

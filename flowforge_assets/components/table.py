@@ -11,10 +11,11 @@ from flowforge_assets.bronze import build_bronze
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.table_spec import Column, TableSpec
-from flowforge_checks.gate import KEYS_PRESENT, TYPES
+from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPES
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
@@ -47,6 +48,10 @@ class Table(LandedPart):
         default=[], description="What is true of valid rows, or of the table."
     )
 
+    partition_by: Annotated[AsWritten[PartitionBy] | None, as_written(PartitionBy | None)] = Field(
+        default=None, description="How silver is cut into partitions. Default: it is in one piece."
+    )
+
     def spec(self) -> TableSpec:
         """The table as factories and transforms take it."""
         return TableSpec(
@@ -60,6 +65,7 @@ class Table(LandedPart):
             rules=tuple(self.rules),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
+            partition_by=self.partition_by,
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -88,12 +94,25 @@ class Table(LandedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPES, BOOKS, *(rule.check_name for rule in self.rules)])
+        own = [PARTITION] if self.partition_by else []
+        self._refuse_doubles("rule", [KEYS_PRESENT, TYPES, BOOKS, *own, *(rule.check_name for rule in self.rules)])
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
+        self._validate_partitions()
         for rule in self.rules:
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
             self._validate_reference(rule, tables)
+
+    def _validate_partitions(self) -> None:
+        if self.partition_by is None:
+            return
+        if wrong := self.partition_by.problem({column.name: column.type for column in self.columns}):
+            raise self.wrong(f"`partition_by` of table '{self.name}' {wrong[0]}", wrong[1])
+        if self.automation == "eager":
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by` and `automation: eager`; Dagster would ask for its newest partition only, whichever the new rows are in.",
+                "Leave `automation` out: sensor, schedule and job take whatever is new. Models that read it can be eager.",
+            )
 
     def _refuse_doubles(self, kind: str, names: Iterable[str]) -> None:
         seen: set[str] = set()
