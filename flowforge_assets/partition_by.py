@@ -85,7 +85,9 @@ class PartitionBy(BaseModel):
             raise ValueError("`partition_by` with `every` needs `start`: the first partition Dagster lists.")
         set_without = [name for name in ("start", "format") if getattr(self, name) and not self.every]
         if set_without:
-            raise ValueError(f"`partition_by.{set_without[0]}` counts with `every` only. Say `every: day`, or remove it.")
+            raise ValueError(
+                f"`partition_by.{set_without[0]}` counts with `every` only. Say `every: day`, or remove it."
+            )
         if self.other and self.values is None:
             raise ValueError("`partition_by.other` counts with `values` only. List the values, or remove it.")
         if self.values is not None:
@@ -198,7 +200,9 @@ def _require_zone(timezone: str) -> None:
     try:
         ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"`partition_by.timezone` is '{timezone}', which is no time zone. Write e.g. Europe/Berlin.") from None
+        raise ValueError(
+            f"`partition_by.timezone` is '{timezone}', which is no time zone. Write e.g. Europe/Berlin."
+        ) from None
 
 
 def _require_date(start: str) -> None:

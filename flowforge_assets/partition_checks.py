@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 50
 
 
-def by_partition(
-    spec: TableSpec, gate: Gate, outcomes: Sequence[Outcome]
-) -> list[Outcome]:
+def by_partition(spec: TableSpec, gate: Gate, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes of the row rules with a table `partitions`: partition and rows that break it, most first."""
     broken = [outcome.check for outcome in outcomes if outcome.rows_broken]
     if not broken:

@@ -76,5 +76,3 @@ def record(
     for name in sorted(known & set(touched)):
         context.log_event(dg.AssetMaterialization(key, partition=name, metadata=touched[name]))
     return sorted(set(touched) - known)
-
-

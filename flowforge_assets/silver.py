@@ -15,6 +15,7 @@ import dagster as dg
 from flowforge_assets import column_notes
 from flowforge_assets.partition_checks import by_partition
 from flowforge_assets.partition_defs import backfill_policy, chosen_partitions, partitions_def, record
+from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_other
 from flowforge_assets.preview import preview_of
 from flowforge_assets.silver_partitions import PartitionedBatch
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
@@ -105,6 +106,8 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
+    if spec.partition_by and referenced:
+        let_partitioned_tables_read_each_other()
     upstream = [spec.id.bronze_key, *(TableId(spec.id.workflow, name).silver_key for name in referenced)]
     return layer_asset(
         key,
@@ -240,7 +243,16 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             merged = merge(connection, spec, gate, touched if parts else [current] if current else [])
         with watch.phase("write"):
             output = _write(
-                connection, lake, spec, batch, merged=merged, gate=gate, headers=headers, scratch=scratch, run_id=run_id, parts=parts
+                connection,
+                lake,
+                spec,
+                batch,
+                merged=merged,
+                gate=gate,
+                headers=headers,
+                scratch=scratch,
+                run_id=run_id,
+                parts=parts,
             )
         with watch.phase("audit"):
             table = output.path or (parts.sample() if parts else current)
@@ -321,7 +333,16 @@ def _write(
         rows = held_rows(gate, row_id, headers, run_id, earlier)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
-    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version, notes, parts.staged if parts else None)
+    return StagedSilver(
+        spec.id,
+        batch.published,
+        path,
+        held,
+        quarantine_path,
+        batch.upto_version,
+        notes,
+        parts.staged if parts else None,
+    )
 
 
 def _facts(spec: TableSpec, batch: Batch, run_id: str) -> dict[str, Any]:

@@ -101,7 +101,9 @@ class PartitionedBatch:
         connection.register("_other_partitions", pl.concat(frames, how="diagonal"))
         return f"(SELECT {', '.join([*shown, PARTITION]) if shown else '*'} FROM _other_partitions)"
 
-    def write(self, connection: duckdb.DuckDBPyConnection, select: str, facts: Mapping[str, Any], *, changed: bool) -> Path | None:
+    def write(
+        self, connection: duckdb.DuckDBPyConnection, select: str, facts: Mapping[str, Any], *, changed: bool
+    ) -> Path | None:
         """Write the partitions that changed; a pattern that stands for their files, None where none did."""
         files: dict[str, LocalPartition] = {}
         if changed or self.anew or self.chosen:

@@ -141,6 +141,8 @@ def layer_asset(
     One step, because an event costs 3 ms and a step 15; subsettable, so that checks can be run alone.
     """
     name = key.path[-1]
+    # A partition is judged by all of another table, whatever partition of it a row belongs to.
+    whole = dg.AllPartitionMapping() if partitions else None
     out = dg.AssetOut(
         key=key,
         description=face.description,
@@ -160,7 +162,7 @@ def layer_asset(
     @dg.multi_asset(
         name="__".join(key.path),
         outs={name: out},
-        deps=[dg.AssetKey(dep) for dep in deps],
+        deps=[dg.AssetDep(dg.AssetKey(dep), partition_mapping=whole) for dep in deps],
         check_specs=list(checks),
         can_subset=True,
         required_resource_keys={"lake"},

@@ -165,7 +165,7 @@ def partition_folder(partition: str) -> str:
     is taken. A name too long for a disk ends in its hash.
     """
     plain = "".join(
-        chr(byte) if chr(byte).isalnum() and byte < _ASCII or chr(byte) in "-_." else f"~{byte:02X}"
+        chr(byte) if (chr(byte).isalnum() and byte < _ASCII) or chr(byte) in "-_." else f"~{byte:02X}"
         for byte in partition.encode()
     )
     if plain in ("", "archive") or (plain[0] in "_." and partition not in _OWN_PARTITIONS):

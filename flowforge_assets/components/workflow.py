@@ -12,6 +12,7 @@ from flowforge_assets.components.model import Model, known_tables
 from flowforge_assets.components.part import AsWritten, Part, all_parts, rendered, require_unique
 from flowforge_assets.components.table import Table
 from flowforge_assets.jobs import build_job, build_schedule
+from flowforge_assets.partition_defs import partitions_def
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_resources.layout import ModelId
 from flowforge_resources.notifications import Notifications
@@ -59,9 +60,10 @@ class Workflow(Part):
         self._validate(
             tables, models, [part for part in all_parts(context, Workflow) if part.workflow == self.workflow]
         )
-        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
-        status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
         specs = [part.spec() for part in tables]
+        ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
+        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent, partitionings=len(ways))
+        status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
         sensors = [
             build_landing_sensor(
                 self.workflow,
