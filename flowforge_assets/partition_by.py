@@ -29,6 +29,7 @@ KEY_FORMATS: Mapping[Every, str] = {"hour": "%Y-%m-%d-%H", "day": "%Y-%m-%d", "w
 _PATH_FORMATS: Mapping[Every, str] = {"hour": "%Y-%m-%d-%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}
 _PLACE = re.compile(r"\{[a-z_]+\}")
 _PARTS_OF_A_KEY = 1
+_SOURCE = "_source_file"
 
 
 class PartitionBy(BaseModel):
@@ -148,10 +149,18 @@ class PartitionBy(BaseModel):
         listed = ", ".join(literal(one) for one in self.values)
         return f"NOT coalesce({self._text(landing)} IN ({listed}), FALSE)"
 
+    def moved(self, landing: str, types: Mapping[str, str], old: str, new: str) -> str | None:
+        """SQL: two rows of a key that are the same in every column are in different partitions, as only paths can say."""
+        if self.path is None:
+            return None
+        key = self.key(landing, types)
+        sides = (key.replace(_SOURCE, f"{side}.{_SOURCE}") for side in (new, old))
+        return " IS DISTINCT FROM ".join(f"({side})" for side in sides)
+
     def _text(self, landing: str) -> str:
         if self.column is not None:
             return f"{quote(self.column)}::VARCHAR"
-        return f"nullif(regexp_extract(_source_file, {literal(self._pattern(landing))}, 1), '')"
+        return f"nullif(regexp_extract({_SOURCE}, {literal(self._pattern(landing))}, 1), '')"
 
     def _pattern(self, landing: str) -> str:
         """The path as a regular expression: the braces take what is up to the next folder or literal text."""

@@ -260,11 +260,10 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
                 raise AssertionError("a table without an earlier version is always written")
             books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
             _refuse_collisions(connection, spec, table, books.rows_after)
-            whole = parts.whole_table(connection) if parts else f"read_parquet({literal(str(table))})"
             judged = [of_count(count) for count in counts]
             if parts is not None:
                 judged = by_partition(spec, gate, judged)
-            outcomes = [*judged, *_table_rules(connection, spec, whole), of_books(books)]
+            outcomes = [*judged, *_table_rules(connection, spec, parts or table), of_books(books)]
             shown = parts.sample() if parts else table
             preview = preview_of(connection, shown, [column.name for column in spec.columns], spec.pii)
     return Staged(output, books, tuple(outcomes), preview, parts)
@@ -368,8 +367,15 @@ def _refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, t
         raise SurrogateKeyCollisionError(str(spec.id), spec.surrogate_key, double)
 
 
-def _table_rules(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: str) -> list[Outcome]:
-    return [_judge_table(connection, rule, table) for rule in spec.rules if rule.judges == "table"]
+def _table_rules(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path | PartitionedBatch
+) -> list[Outcome]:
+    rules = [rule for rule in spec.rules if rule.judges == "table"]
+    if not rules:
+        return []
+    in_parts = isinstance(table, PartitionedBatch)
+    whole = table.whole_table(connection) if in_parts else f"read_parquet({literal(str(table))})"
+    return [_judge_table(connection, rule, whole) for rule in rules]
 
 
 def _judge_table(connection: duckdb.DuckDBPyConnection, rule: Rule, table: str) -> Outcome:

@@ -23,13 +23,13 @@ from flowforge_assets.transforms.partition import (
     partitions_of_batch,
     write_partitions,
 )
-from flowforge_resources.duck import quote, text_list
-from flowforge_resources.frames import scan
+from flowforge_resources.duck import text_list
+from flowforge_resources.frames import scan_all, uri_of
 from flowforge_resources.partitioned import Manifest, StagedPartitions, objects_of, stage_in_partitions
 from flowforge_resources.published import read_footer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import duckdb
@@ -84,22 +84,25 @@ class PartitionedBatch:
         self.searched = len(candidates)
         if not candidates:
             return set()
-        return hold_keys(connection, self.spec, self._open(connection, candidates, self.spec.keys))
+        return hold_keys(connection, self.spec, self._open(connection, candidates))
 
-    def _open(self, connection: duckdb.DuckDBPyConnection, names: set[str], columns: tuple[str, ...]) -> str:
+    def _open(self, connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> str:
         """SQL of published partitions on the store itself, with `_partition`; only what is used of them is read."""
         if self.manifest is None:
             raise AssertionError("only published partitions are opened")
         objects = objects_of(self.manifest, names)
         if self.lake.local_root is not None:
-            files = text_list([str(self.lake.local_root / key) for key in objects.values()])
-            return f"(SELECT *, {text_list(list(objects))}[(file_index + 1)::BIGINT] AS {PARTITION} FROM read_parquet({files}))"
+            files = text_list([uri_of(self.lake, key) for key in objects.values()])
+            place = "(file_index + 1)::BIGINT"
+            return f"(SELECT *, {text_list(list(objects))}[{place}] AS {PARTITION} FROM read_parquet({files}))"
         import polars as pl
 
-        shown = [quote(column) for column in columns]
-        frames = [scan(self.lake, key).with_columns(pl.lit(name).alias(PARTITION)) for name, key in objects.items()]
-        connection.register("_other_partitions", pl.concat(frames, how="diagonal"))
-        return f"(SELECT {', '.join([*shown, PARTITION]) if shown else '*'} FROM _other_partitions)"
+        partition_of = {uri_of(self.lake, key): name for name, key in objects.items()}
+        rows = scan_all(self.lake, list(objects.values()), path_as=PARTITION)
+        named = rows.with_columns(pl.col(PARTITION).replace_strict(partition_of))
+        connection.execute("SELECT 1").fetchall()  # a statement whose result nobody took forbids `register`
+        connection.register("_other_partitions", named)
+        return "_other_partitions"
 
     def write(
         self, connection: duckdb.DuckDBPyConnection, select: str, facts: Mapping[str, Any], *, changed: bool
@@ -152,7 +155,7 @@ class PartitionedBatch:
             new = text_list([str(part.path) for part in self.staged.files.values()])
             parts.append(f"SELECT * FROM read_parquet({new})")
         if self.staged.kept:
-            kept = self._open(connection, set(self.staged.kept), ())
+            kept = self._open(connection, self.staged.kept)
             parts.append(f"SELECT * EXCLUDE ({PARTITION}) FROM {kept}")
         return f"({' UNION ALL BY NAME '.join(parts)})"
 

@@ -103,6 +103,11 @@ class TableSpec:
             raise AssertionError("a table in one piece has no partition key")
         return self.partition_by.key(self.id.landing, self.types)
 
+    def moved(self, old: str, new: str) -> list[str]:
+        """SQL, if any, that a row is in another partition than one of its key which holds the same values."""
+        said = self.partition_by.moved(self.id.landing, self.types, old, new) if self.partition_by else None
+        return [said] if said else []
+
     @cached_property
     def read_as(self) -> str:
         """Changes when a file may be read otherwise than before: one that could not be read deserves new attempts."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import dagster as dg
 
 from flowforge_resources.errors import ConcurrentPublishError, LakeAccessError, MissingTableError
-from flowforge_resources.frames import scan
+from flowforge_resources.frames import scan, scan_all
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
@@ -162,14 +162,12 @@ class SilverTable(StoredTable):
 
     def scan(self) -> "pl.LazyFrame":
         """A lazy frame over the store itself: only the columns and row groups that are used are read."""
-        import polars as pl
-
         if self.require().object.key == self.key:
             return scan(self.lake, self.key)
         manifest = read_manifest(self.lake, self.table)
         if manifest is None:
             raise MissingTableError(self.name, self.asset)
-        return pl.concat([scan(self.lake, key) for key in objects_of(manifest).values()], how="diagonal")
+        return scan_all(self.lake, list(objects_of(manifest).values()))
 
 
 def silver_table(lake: Lake, table: TableId) -> StoredTable:

@@ -33,7 +33,9 @@ Row = dict[str, str | None]
 DECLARED = ("id", "day", "n", "at")
 
 
-def spec_of(name: str, partition_by: PartitionBy | None, keys: tuple[str, ...] = ("id",), *, ordered: bool = True) -> TableSpec:
+def spec_of(
+    name: str, partition_by: PartitionBy | None, keys: tuple[str, ...] = ("id",), *, ordered: bool = True
+) -> TableSpec:
     """A table with a key, a day, a number that orders rows, and a moment."""
     return TableSpec(
         id=TableId("w", name),
@@ -141,5 +143,6 @@ class Driven:
 
 
 def _declared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = (*DECLARED, "t_key", "_source_file", "_row_number")
+    """Without where a row came from: of two equal rows a replay keeps the later one, a merge the earlier."""
+    names = (*DECLARED, "t_key")
     return sorted(({name: row[name] for name in names} for row in rows), key=str)

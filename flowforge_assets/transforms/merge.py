@@ -98,7 +98,8 @@ def _upsert(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books
 
 def _fate(spec: TableSpec) -> str:
     """SQL: what becomes of an arriving row `d` given the published row `c` of its key, if any."""
-    differs = " OR ".join(f"d.{quote(one.name)} IS DISTINCT FROM c.{quote(one.name)}" for one in spec.columns)
+    each = [f"d.{quote(one.name)} IS DISTINCT FROM c.{quote(one.name)}" for one in spec.columns]
+    differs = " OR ".join([*each, *spec.moved("c", "d")])
     late = f"WHEN {_older(spec)} THEN 'late' " if spec.sequence_by else ""
     return f"CASE WHEN c.{quote(spec.keys[0])} IS NULL THEN 'inserted' {late}WHEN {differs} THEN 'updated' ELSE 'unchanged' END"
 
