@@ -22,7 +22,7 @@ from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, 
 from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_assets.transforms.partition import narrow_to
-from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPES, Gate, of_partition, statements
+from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE, Gate, of_partition, statements
 from flowforge_checks.quarantine import held_rows, without_judged
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
@@ -127,8 +127,8 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     held = BROKEN_ROWS["quarantine"]
     implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}.")]
     if spec.typed_columns:
-        types = ", ".join(f"`{column.name}` {column.type}" for column in spec.typed_columns)
-        implied.append(check_spec(TYPES, key, f"Every value is of its column's declared type: {types}; {held}."))
+        types = ", ".join(f"`{column.name}` {column.expected}" for column in spec.typed_columns)
+        implied.append(check_spec(TYPE, key, f"Every value is of its column's declared type: {types}; {held}."))
     if _unlisted(spec):
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
     ruled = [
@@ -231,7 +231,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             headers = create_views(connection, spec, bronze, batch.retracted)
             if batch.chosen:
                 narrow_to(connection, spec, batch.chosen)
-            types = {column.name: column.type for column in spec.typed_columns}
+            types = {column.name: column.expected for column in spec.typed_columns}
             told = [*statements(spec.keys, types, spec.rules, reads), *_unlisted(spec)]
             gate = Gate(connection, told, spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
@@ -329,7 +329,7 @@ def _write(
         row_id = quarantine_id(str(spec.id), headers)
         if earlier and batch.chosen:
             earlier = without_judged(connection, earlier, row_id, scratch.path(".parquet"))
-        rows = held_rows(gate, row_id, headers, run_id, earlier)
+        rows = held_rows(gate, row_id, headers, run_id, earlier, sources=spec.sources)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
     return StagedSilver(
