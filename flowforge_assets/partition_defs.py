@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from flowforge_assets.partition_by import KEY_FORMATS
 from flowforge_resources.layout import OTHER_PARTITION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from flowforge_assets.partition_by import PartitionBy
     from flowforge_assets.table_spec import TableSpec
@@ -64,7 +64,7 @@ def make_known(context: dg.AssetExecutionContext, spec: TableSpec, keys: Iterabl
 
 
 def record(
-    context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey, touched: dict[str, dict[str, object]]
+    context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey, touched: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """One materialization event a touched partition, with its metadata; returns the keys Dagster does not list.
 

@@ -373,8 +373,10 @@ def _table_rules(
     rules = [rule for rule in spec.rules if rule.judges == "table"]
     if not rules:
         return []
-    in_parts = isinstance(table, PartitionedBatch)
-    whole = table.whole_table(connection) if in_parts else f"read_parquet({literal(str(table))})"
+    if isinstance(table, PartitionedBatch):
+        whole = table.whole_table(connection)
+    else:
+        whole = f"read_parquet({literal(str(table))})"
     return [_judge_table(connection, rule, whole) for rule in rules]
 
 

@@ -172,7 +172,7 @@ class PartitionedBatch:
         first = objects_of(self.manifest, list(self.manifest.partitions)[:1])
         return self.lake.stage_in(next(iter(first.values())), self.scratch)
 
-    def touched(self) -> dict[str, dict[str, object]]:
+    def touched(self) -> dict[str, dict[str, Any]]:
         """What is said of each partition that changed."""
         if self.staged is None:
             return {}

@@ -159,7 +159,8 @@ class StagedPartitions:
     @property
     def rows(self) -> int:
         """Rows of the whole table."""
-        return sum(part.rows for part in (*self.kept.values(), *self.files.values()))
+        kept = sum(part.rows for part in self.kept.values())
+        return kept + sum(part.rows for part in self.files.values())
 
     @property
     def size_bytes(self) -> int:

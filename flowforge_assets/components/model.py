@@ -34,10 +34,13 @@ class Model(AssetPart):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The gold asset with its checks."""
-        known = known_tables(all_parts(context, Table), all_parts(context, Model), self.workflow)
+        tables = all_parts(context, Table)
+        known = known_tables(tables, all_parts(context, Model), self.workflow)
         spec = self.spec(known)
+        cut = {TableId(part.workflow, part.name) for part in tables if part.partition_by}
+        in_partitions = [dg.AssetKey(read.silver_key) for read in spec.reads.values() if read in cut]
         metadata = {"sql": dg.MetadataValue.md(f"```sql\n{spec.sql}\n```")}
-        return dg.Definitions(assets=[build_gold(spec, self.face(metadata))])
+        return dg.Definitions(assets=[build_gold(spec, self.face(metadata, in_partitions))])
 
     def spec(self, known: dict[str, TableId | ModelId]) -> ModelSpec:
         """The model as the factory takes it, with what its SQL reads.
