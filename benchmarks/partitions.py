@@ -84,8 +84,8 @@ def _parts(kind: Any) -> list[Any]:
     return list(tree.get_all_components(kind))
 
 
-def land(root: Path, days: Sequence[int], rows_a_day: int) -> None:
-    """A batch in the last days: half of its rows change one that is there, half are new."""
+def land(root: Path, days: Sequence[int], rows_a_day: int, number: int) -> None:
+    """The n-th batch in the last days: half of its rows change one that is there, half are new."""
     each = BATCH_ROWS // TOUCHED // 2
     folder = root / "landing" / "daily" / "orders"
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,8 +93,9 @@ def land(root: Path, days: Sequence[int], rows_a_day: int) -> None:
         out.write(f"{COLUMNS}\n")
         for day in days[-TOUCHED:]:
             first, moment = day * KEYS_A_DAY, FIRST + timedelta(day)
-            places = [*range(each), *range(rows_a_day, rows_a_day + each)]
-            out.writelines(f"{first + place},{moment},{place % 977},DONE,{place % 1000}.50\n" for place in places)
+            new = rows_a_day + number * each
+            places = [*range(each), *range(new, new + each)]
+            out.writelines(f"{first + place},{moment},{number},DONE,{place % 1000}.50\n" for place in places)
 
 
 def run_silver() -> dict[str, float]:
@@ -149,9 +150,9 @@ def compare(folder: Path, days: int, rows_a_day: int, rounds: int) -> None:
         print(
             f"{name}: {len(there) * rows_a_day:,} rows, {size / 1e6:,.0f} MB, made in {time.perf_counter() - began:.0f} s"
         )
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, there in tables.items():
-            land(lakes[name], there, rows_a_day)
+            land(lakes[name], there, rows_a_day, number)
             taken[name].append(json.loads(child("--run", root=lakes[name]).splitlines()[-1]))
     small, large = ({key: median(one[key] for one in taken[name]) for key in taken[name][0]} for name in tables)
     names = list(tables)

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from flowforge_checks.books import Books
     from flowforge_resources.lake import Lake
+    from flowforge_resources.partitioned import Manifest
 
 Row = dict[str, str | None]
+DAILY = PartitionBy(column="day", every="day", start="2026-01-01")
 DECLARED = ("id", "day", "n", "at")
 
 
@@ -146,3 +148,14 @@ def _declared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without where a row came from: of two equal rows a replay keeps the later one, a merge the earlier."""
     names = (*DECLARED, "t_key")
     return sorted(({name: row[name] for name in names} for row in rows), key=str)
+
+
+def rows(*said: str) -> list[Row]:
+    """`id day n` each."""
+    return [dict(zip(("id", "day", "n"), one.split(), strict=False)) for one in said]
+
+
+def manifest_of(table: Driven) -> Manifest:
+    found = read_manifest(table.lake, table.spec.id)
+    assert found is not None
+    return found

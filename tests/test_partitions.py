@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +12,15 @@ from hypothesis import strategies as st
 from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.partition_defs import partitions_def
 from flowforge_resources.duck import connect
-from flowforge_resources.errors import ConcurrentPublishError, PartitionsOfOldDefinitionError
+from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.io_managers import silver_table
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import partition_folder
-from flowforge_resources.partitioned import read_manifest
-from partitioned_table import Driven, Row, spec_of
+from partitioned_table import DAILY, Driven, Row, manifest_of, rows, spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from flowforge_resources.partitioned import Manifest
-
-DAILY = PartitionBy(column="day", every="day", start="2026-01-01")
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-31", "2025-12-31", None)
 ROWS = st.fixed_dictionaries(
     {
@@ -44,11 +38,6 @@ WAYS = {
     "number": PartitionBy(column="n"),
     "path": PartitionBy(path="{batch}.csv"),
 }
-
-
-def rows(*said: str) -> list[Row]:
-    """`id day n` each."""
-    return [dict(zip(("id", "day", "n"), one.split(), strict=False)) for one in said]
 
 
 @QUICK
@@ -82,12 +71,6 @@ def assert_same(cut: Driven, whole: Driven) -> None:
     assert cut.strangers() == []
     keys = [row["id"] for row in cut.rows()]
     assert len(keys) == len(set(keys))
-
-
-def manifest_of(table: Driven) -> Manifest:
-    found = read_manifest(table.lake, table.spec.id)
-    assert found is not None
-    return found
 
 
 def test_a_row_that_moves_leaves_its_old_partition_and_is_counted_once(lake: Lake) -> None:
@@ -153,110 +136,6 @@ def test_a_partition_whose_rows_stay_the_same_is_not_written(lake: Lake) -> None
     after = manifest_of(table).partitions
     assert after["2026-01-01"] == before["2026-01-01"]
     assert after["2026-01-02"] != before["2026-01-02"]
-
-
-class Killed(BaseException):
-    """Ends a process' work like a kill: nothing of ours catches it."""
-
-
-WRITES = ("write", "publish", "publish_new", "swap", "show_as", "delete", "copy")
-
-
-def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], int]:
-    """Die before the n-th write to any lake; returns how many there were."""
-    count = -1
-    for name in WRITES:
-        original = getattr(Lake, name)
-
-        def counted(self: Lake, *args: Any, _original: Any = original, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == at:
-                raise Killed
-            return _original(self, *args, **options)
-
-        monkeypatch.setattr(Lake, name, counted)
-    return lambda: count + 1
-
-
-def test_a_run_killed_before_any_write_leaves_what_one_clean_run_leaves(tmp_path: Path) -> None:
-    """Then comes a batch that touches less than the killed run's, so that nothing is put right by chance."""
-    start = Driven(Lake(str(tmp_path / "start")), spec_of("t", DAILY))
-    start.land(rows("a 2026-01-01 1", "b 2026-01-02 1", "c 2026-01-02 1"))
-    start.take()
-    start.land(rows("a 2026-01-03 2", "b 2026-01-02 5", "e 2026-01-05 1", "f 2026-01-05 -1", "c 2026-01-02 0"))
-
-    def table(name: str) -> Driven:
-        shutil.copytree(tmp_path / "start", tmp_path / name)
-        return Driven(Lake(str(tmp_path / name)), start.spec)
-
-    def take_last(driven: Driven) -> None:
-        driven.land(rows("b 2026-01-02 6"))
-        driven.take()
-
-    clean = table("clean")
-    with pytest.MonkeyPatch.context() as patch:
-        counted = killing(patch, -1)
-        clean.take()
-        writes = counted()
-    take_last(clean)
-    assert writes > 10
-    for at in range(writes):
-        driven = table(f"killed-{at}")
-        with pytest.MonkeyPatch.context() as patch:
-            killing(patch, at)
-            with pytest.raises(Killed):
-                driven.take()
-        assert len(driven.rows()) in (3, 4), f"{at}: a reader sees the old version or the new one"
-        take_last(driven)
-        assert driven.rows() == driven.plain_rows() == clean.rows(), at
-        assert driven.held() == clean.held(), at
-        assert driven.strangers() == [], at
-
-
-def test_two_runs_with_the_same_batch_publish_it_once(any_lake: Lake) -> None:
-    table = Driven(any_lake, spec_of("t", DAILY))
-    table.land(rows("a 2026-01-01 1"))
-    table.take()
-    table.land(rows("a 2026-01-02 2", "b 2026-01-03 1"))
-    with any_lake.scratch() as scratch:
-        first, second = (table.stage(table.batch(), scratch) for _ in range(2))
-        table.publish(first)
-        with pytest.raises(ConcurrentPublishError):
-            table.publish(second)
-    assert table.take() is None
-    assert table.partitions() == {"2026-01-02": 1, "2026-01-03": 1}
-    assert table.strangers() == []
-    assert table.rows() == table.plain_rows()
-
-
-def test_runs_that_make_different_partitions_anew_do_not_hinder_each_other(any_lake: Lake) -> None:
-    table = Driven(any_lake, spec_of("t", DAILY))
-    table.land(rows("a 2026-01-01 1", "b 2026-01-02 1"))
-    table.take()
-    before = table.rows()
-    with any_lake.scratch() as scratch:
-        staged = [table.stage(table.batch(day), scratch) for day in ("2026-01-01", "2026-01-02", "2026-01-01")]
-        table.publish(staged[0])
-        table.publish(staged[1])
-        with pytest.raises(ConcurrentPublishError):
-            table.publish(staged[2])
-    assert table.rows() == table.plain_rows() == before
-    assert manifest_of(table).version == 3
-    assert table.strangers() == []
-
-
-def test_partitions_made_anew_while_new_bronze_is_published_are_made_again(lake: Lake) -> None:
-    table = Driven(lake, spec_of("t", DAILY))
-    table.land(rows("a 2026-01-01 1", "b 2026-01-02 1"))
-    table.take()
-    with lake.scratch() as scratch:
-        backfill = table.stage(table.batch("2026-01-01"), scratch)
-        table.land(rows("a 2026-01-05 2"))
-        table.take()
-        with pytest.raises(ConcurrentPublishError):
-            table.publish(backfill)
-    assert table.partitions() == {"2026-01-02": 1, "2026-01-05": 1}
 
 
 def test_a_backfill_makes_the_chosen_partitions_right_and_takes_no_newer_bronze(lake: Lake) -> None:

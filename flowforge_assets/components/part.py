@@ -170,7 +170,8 @@ def eager_behind_checks(in_partitions: Sequence[dg.AssetKey] = ()) -> dg.Automat
     eager = dg.AutomationCondition.eager()
     if in_partitions:
         missing = dg.AutomationCondition.any_deps_missing()
-        eager = eager.replace(missing, missing.ignore(dg.AssetSelection.assets(*in_partitions)))
+        there = missing.ignore(dg.AssetSelection.assets(*in_partitions))
+        eager = eager.replace(missing, there)  # type: ignore[arg-type]  # it takes any condition, and says only its own kind
     return eager & dg.AutomationCondition.all_deps_blocking_checks_passed()
 
 
