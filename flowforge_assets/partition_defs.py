@@ -72,7 +72,11 @@ def record(
     """
     make_known(context, spec, touched)
     listed = partitions_def(spec)
-    known = set(listed.get_partition_keys(dynamic_partitions_store=context.instance)) if listed else set()
-    for name in sorted(known & set(touched)):
+    if listed is None:
+        return []
+    known = [
+        name for name in sorted(touched) if listed.has_partition_key(name, dynamic_partitions_store=context.instance)
+    ]
+    for name in known:
         context.log_event(dg.AssetMaterialization(key, partition=name, metadata=touched[name]))
-    return sorted(set(touched) - known)
+    return sorted(set(touched) - set(known))
