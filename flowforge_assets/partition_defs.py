@@ -10,7 +10,7 @@ from flowforge_assets.partition_by import KEY_FORMATS
 from flowforge_resources.layout import OTHER_PARTITION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from flowforge_assets.partition_by import PartitionBy
     from flowforge_assets.table_spec import TableSpec
@@ -57,12 +57,6 @@ def chosen_partitions(context: dg.AssetExecutionContext) -> tuple[str, ...]:
     return tuple(context.partition_keys)
 
 
-def make_known(context: dg.AssetExecutionContext, spec: TableSpec, keys: Iterable[str]) -> None:
-    """Tell Dagster of values that no earlier batch had, where it lists the values found."""
-    if isinstance(partitions_def(spec), dg.DynamicPartitionsDefinition):
-        context.instance.add_dynamic_partitions(dynamic_name(spec), sorted(keys))
-
-
 def record(
     context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey, touched: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
@@ -70,13 +64,12 @@ def record(
 
     What Dagster does not list (earlier than `start`, not yet ended, without a value) is on the lake all the same.
     """
-    make_known(context, spec, touched)
     listed = partitions_def(spec)
-    if listed is None:
-        return []
-    known = [
-        name for name in sorted(touched) if listed.has_partition_key(name, dynamic_partitions_store=context.instance)
-    ]
-    for name in known:
+    if isinstance(listed, dg.DynamicPartitionsDefinition):
+        context.instance.add_dynamic_partitions(dynamic_name(spec), sorted(touched))
+        known: Collection[str] = touched
+    else:
+        known = listed.filter_valid_partition_keys(set(touched)) if listed else ()
+    for name in sorted(known):
         context.log_event(dg.AssetMaterialization(key, partition=name, metadata=touched[name]))
     return sorted(set(touched) - set(known))

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets import column_notes
 from flowforge_assets.transforms.partition import (
     PARTITION,
     create_batch_keys,
@@ -25,6 +24,7 @@ from flowforge_assets.transforms.partition import (
 )
 from flowforge_resources.duck import text_list
 from flowforge_resources.frames import scan_all, uri_of
+from flowforge_resources.layout import EMPTY_PARTITION
 from flowforge_resources.partitioned import Manifest, StagedPartitions, objects_of, stage_in_partitions
 from flowforge_resources.published import read_footer
 
@@ -184,9 +184,5 @@ class PartitionedBatch:
                 "dagster/uri": self.lake.uri(self.spec.id.partition_current(name)),
             }
             for name, part in self.staged.files.items()
+            if name != EMPTY_PARTITION
         }
-
-    @property
-    def notes(self) -> dict[str, str]:
-        """What the columns are."""
-        return column_notes.of_silver(self.spec)
