@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,7 @@ from flowforge_resources.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flowforge_assets.lookups import Lookup
     from flowforge_resources.layout import ModelId, TableId
 
 UNKNOWN_KEY = -1
@@ -28,11 +29,20 @@ class ForeignKey(BaseModel):
     column: str = Field(description="The column of this model.")
     model: str = Field(description="The gold model it points to.")
     to: str | None = Field(default=None, description="The column it points to. Default: the column of the same name.")
+    on_orphan: Literal["keep", "unknown", "drop", "block"] = Field(
+        default="keep",
+        description="What becomes of rows that point to no row: stay (the check fails), point to the unknown member -1, are left out, or keep the whole table from being published. All are counted.",
+    )
 
     @property
     def target(self) -> str:
         """Column of the other model."""
         return self.to or self.column
+
+
+def _shape(foreign: ForeignKey) -> dict[str, Any]:
+    """What of a foreign key makes a table another one; keeping orphans, as always was, does not."""
+    return foreign.model_dump(exclude={"on_orphan"} if foreign.on_orphan == "keep" else None)
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,20 @@ class ModelSpec:
     foreign_keys: tuple[ForeignKey, ...]
     pii: frozenset[str]
     reads: Mapping[str, TableId | ModelId] = field(default_factory=dict)
+    lookups: tuple[Lookup, ...] = ()
+    omit: tuple[str, ...] = ()
+
+    @property
+    def pointers(self) -> frozenset[str]:
+        """Columns that hold keys of other tables."""
+        return frozenset(one.column for one in self.foreign_keys) | {one.column for one in self.lookups}
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes when the table must be made anew though its inputs did not change."""
-        shape = [self.sql, self.keys, self.unknown_member, [one.model_dump() for one in self.foreign_keys]]
+        shape: list[Any] = [self.sql, self.keys, self.unknown_member]
+        shape.append([_shape(one) for one in self.foreign_keys])
+        shape += [[one.model_dump() for one in self.lookups], self.omit] if self.lookups or self.omit else []
         return sha256(repr(shape).encode()).hexdigest()[:16]
 
 

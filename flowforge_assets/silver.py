@@ -22,6 +22,7 @@ from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, 
 from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_assets.transforms.partition import narrow_to
+from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE, Gate, of_partition, statements
 from flowforge_checks.quarantine import held_rows, without_judged
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
@@ -30,8 +31,9 @@ from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import PartitionsOfOldDefinitionError, SurrogateKeyCollisionError
 from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, object_metadata, silver_table
-from flowforge_resources.layout import TableId, utc_now
+from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
+from flowforge_resources.left_out import is_in, joined, left_out_of
 from flowforge_resources.partitioned import StagedPartitions, finish, read_manifest
 from flowforge_resources.published import Published, copy_with_facts, read_footer, read_published
 from flowforge_resources.run_reports import AssetReport
@@ -54,13 +56,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """The bronze a silver run has to take in, and what it is merged into."""
+    """The bronze a silver run has to take in, and what it is merged into.
+
+    `covered`: the ledger version up to which the published version holds bronze. `left_out`: what a replay leaves out,
+    because a rollback did.
+    """
 
     entries: tuple[LedgerEntry, ...]
     published: Published | None
     upto_version: int
     anew: str = ""
     superseded: frozenset[tuple[int, str]] = frozenset()
+    covered: int = 0
+    left_out: tuple[LedgerEntry, ...] = ()
     chosen: tuple[str, ...] = ()
     manifest: Manifest | None = None
 
@@ -118,6 +126,7 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         deps=upstream,
         checks=_check_specs(spec, key),
         code_version=spec.fingerprint,
+        pool=spec.id.pool,
         partitions=partitions_def(spec),
         backfill=backfill_policy(spec.partition_by),
     )
@@ -187,10 +196,18 @@ def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
         raise PartitionsOfOldDefinitionError(str(spec.id), spec.id.workflow)
     whole = read_ledger(lake, spec.id)
     upto = manifest.bronze_version if manifest else whole.version
-    entries = tuple(entry for entry in whole.data_after(0) if entry.version <= upto)
-    published = manifest.published() if manifest else None
-    anew = f"{len(chosen)} partition(s) were chosen"
-    return Batch(entries, published, upto, anew, whole.superseded(upto), chosen, manifest)
+    out = joined((*left_out_of(manifest.facts if manifest else {}), (upto + 1, whole.version)))
+    entries = tuple(entry for entry in whole.data_after(0) if not is_in(entry.version, out))
+    return Batch(
+        entries,
+        manifest.published() if manifest else None,
+        upto,
+        f"{len(chosen)} partition(s) were chosen",
+        whole.superseded(out),
+        upto,
+        chosen=chosen,
+        manifest=manifest,
+    )
 
 
 def next_batch(lake: Lake, spec: TableSpec) -> Batch:
@@ -198,7 +215,8 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
     if spec.partition_by is None:
         return _next_batch(lake, spec, read_published(lake, spec.id.current))
     manifest = read_manifest(lake, spec.id)
-    batch = _next_batch(lake, spec, manifest.published() if manifest else None)
+    # A table that was in one piece so far goes on from there: its definition is another, so it is made anew.
+    batch = _next_batch(lake, spec, manifest.published() if manifest else read_published(lake, spec.id.current))
     never_whole = manifest is not None and not manifest.complete
     anew = batch.anew or ("only chosen partitions of it were made so far" if never_whole else "")
     return replace(batch, manifest=manifest, anew=anew)
@@ -214,8 +232,18 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
         anew = "a file was uploaded again and superseded its earlier version"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.id)
-        return Batch(tuple(whole.data_after(0)), published, whole.version, anew, whole.superseded())
-    return Batch(tuple(later.data_after(covered)), published, later.version or covered)
+        undone = left_out_of(published.facts) if published else ()
+        entries = whole.data_after(0)
+        return Batch(
+            tuple(entry for entry in entries if not is_in(entry.version, undone)),
+            published,
+            whole.version,
+            anew,
+            whole.superseded(undone),
+            covered,
+            tuple(entry for entry in entries if is_in(entry.version, undone)),
+        )
+    return Batch(tuple(later.data_after(covered)), published, later.version or covered, covered=covered)
 
 
 def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:
@@ -315,7 +343,7 @@ def _write(
     run_id: str,
     parts: PartitionedBatch | None = None,
 ) -> StagedSilver:
-    facts = _facts(spec, batch, run_id)
+    facts = version_facts(spec, batch, merged.books, run_id)
     if parts is not None:
         path = parts.write(connection, merged.select, facts, changed=merged.changed)
     else:
@@ -325,7 +353,10 @@ def _write(
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
-        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and (batch.chosen or not batch.replay) else None
+        stays = batch.chosen or batch.left_out or not batch.replay
+        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and stays else None
+        if earlier is not None and batch.replay and not batch.chosen:
+            earlier = rows_left_out(connection, earlier, batch.left_out, scratch)
         row_id = quarantine_id(str(spec.id), headers)
         if earlier and batch.chosen:
             earlier = without_judged(connection, earlier, row_id, scratch.path(".parquet"))
@@ -340,21 +371,9 @@ def _write(
         quarantine_path,
         batch.upto_version,
         notes,
-        parts.staged if parts else None,
+        spec.retention,
+        partitions=parts.staged if parts else None,
     )
-
-
-def _facts(spec: TableSpec, batch: Batch, run_id: str) -> dict[str, Any]:
-    version = int(batch.published.facts.get("version", 0)) if batch.published else 0
-    return {
-        "table": str(spec.id),
-        "version": version + 1,
-        "nonce": uuid4().hex,
-        "run_id": run_id,
-        "published_at": utc_now().isoformat(),
-        "bronze_version": batch.upto_version,
-        "definition": spec.fingerprint,
-    }
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:

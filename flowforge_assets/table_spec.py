@@ -15,6 +15,7 @@ from flowforge_assets.landing_options import LandingOptions
 from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,7 @@ class TableSpec:
     schema_evolution: Evolution = "add_new_columns"
     landing: LandingOptions = field(default_factory=LandingOptions)
     partition_by: PartitionBy | None = None
+    retention: Retention = field(default_factory=Retention)
 
     @cached_property
     def typed_columns(self) -> list[Column]:

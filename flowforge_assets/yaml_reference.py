@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from flowforge_assets.components import Model, Table, Workflow
+from flowforge_assets.components import DateDimension, Model, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.lookups import Lookup
 from flowforge_assets.model_spec import ForeignKey
 from flowforge_assets.table_spec import Column
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +24,17 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model)
-NESTED: tuple[type[BaseModel], ...] = (Column, FileOptions, CsvOptions, Freshness, ForeignKey, Notifications)
+DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension)
+NESTED: tuple[type[BaseModel], ...] = (
+    Column,
+    FileOptions,
+    CsvOptions,
+    Freshness,
+    ForeignKey,
+    Lookup,
+    Notifications,
+    Retention,
+)
 HEAD = """# YAML reference
 
 Written from the code by `make docs`; do not edit. How the parts work together: [workflows.md](workflows.md).

@@ -8,6 +8,7 @@ FlowForgeError
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
+│   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
@@ -123,6 +124,13 @@ class PartitionsOfOldDefinitionError(PermanentError):
             "some of its partitions were chosen. No partition was made anew, because the others would not fit them. "
             f"Run the job '{job}' without choosing partitions: it makes the whole table anew."
         )
+
+
+class ModelColumnsError(PermanentError):
+    """A model's query or a table it reads lacks a column its document names, or has it of another kind."""
+
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        super().__init__(f"{where}: {problem} The table keeps its last version. {fix}")
 
 
 class SurrogateKeyCollisionError(PermanentError):

@@ -110,9 +110,14 @@ class TableId:
         """Key of the list of a partitioned table's partitions: which object each is at present."""
         return f"{self.silver}_partitions.json"
 
+    @property
+    def manifests(self) -> str:
+        """Prefix of the lists of partitions of every version, the published one among them."""
+        return f"{self.silver}_manifests/"
+
     def snapshot_manifest(self, published_at: datetime, nonce: str) -> str:
         """Key of one version's list of partitions, kept."""
-        return f"{self.archive}{_snapshot(published_at, nonce)}.json"
+        return f"{self.manifests}{_snapshot(published_at, nonce)}.json"
 
     def partition_current(self, partition: str) -> str:
         """Key of a partition for readers who know nothing of FlowForge."""
@@ -126,6 +131,16 @@ class TableId:
     def unfinished(self) -> str:
         """Prefix of the notes on publishes that have begun and not ended."""
         return f"{self.silver}_publishing/"
+
+    @property
+    def states(self) -> str:
+        """Prefix of what strategies remember beside a version; a version's footer names its own."""
+        return f"{self.silver}_state/"
+
+    @property
+    def pool(self) -> str:
+        """The Dagster pool of everything that writes the table."""
+        return f"flowforge/{self.workflow}/{self.name}"
 
     @property
     def quarantine(self) -> str:
@@ -149,9 +164,19 @@ class ModelId:
         return self.workflow, self.name
 
     @property
+    def pool(self) -> str:
+        """The Dagster pool of everything that writes the table."""
+        return f"flowforge/{self.workflow}/{self.name}"
+
+    @property
     def object(self) -> str:
-        """Key of the published table."""
-        return f"gold/{self.workflow}/{self.name}.parquet"
+        """Key of the newest table."""
+        return f"{gold_prefix(self.workflow)}{self.name}.parquet"
+
+    def version(self, nonce: str, *, kept_by: str | None = None) -> str:
+        """Key of one version that a published set names; a set of another workflow keeps its own."""
+        folder = self.name if kept_by in (None, self.workflow) else str(self)
+        return f"{gold_versions(kept_by or self.workflow)}{folder}/{nonce}.parquet"
 
 
 def _snapshot(published_at: datetime, nonce: str) -> str:
@@ -178,6 +203,31 @@ def partition_folder(partition: str) -> str:
 def landing_prefix(workflow: str) -> str:
     """Prefix of all raw uploads of a workflow."""
     return f"{LANDING}{workflow}/"
+
+
+def gold_prefix(workflow: str) -> str:
+    """Prefix of all gold of a workflow."""
+    return f"gold/{workflow}/"
+
+
+def gold_versions(workflow: str) -> str:
+    """Prefix of the versions of gold that published sets name."""
+    return f"{gold_prefix(workflow)}_versions/"
+
+
+def published_set(workflow: str) -> str:
+    """Key of the pointer to the gold tables that belong together."""
+    return f"{gold_prefix(workflow)}_published.json"
+
+
+def warehouse_file(workflow: str) -> str:
+    """Key of the DuckDB database of a workflow's tables."""
+    return f"{gold_prefix(workflow)}warehouse.duckdb"
+
+
+def warehouse_note(workflow: str) -> str:
+    """Key of what the warehouse was built from."""
+    return f"{gold_prefix(workflow)}_warehouse.json"
 
 
 def run_reports(workflow: str) -> str:

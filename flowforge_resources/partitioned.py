@@ -178,6 +178,20 @@ def read_manifest(lake: Lake, table: TableId) -> Manifest | None:
     return None
 
 
+def find_manifest(lake: Lake, table: TableId, nonce: str) -> Manifest | None:
+    """A version of a partitioned table by its nonce, if it is kept."""
+    now = read_manifest(lake, table)
+    if now is None or now.nonce == nonce:
+        return now
+    kept = [found for found in lake.files(table.manifests) if found.key.endswith(f"_{nonce[:8]}.json")]
+    return next((one for found in kept if (one := _read(lake, found)) is not None and one.nonce == nonce), None)
+
+
+def _read(lake: Lake, stored: StoredObject) -> Manifest | None:
+    content = lake.read(stored.key)
+    return Manifest.parse(content, stored) if content is not None else None
+
+
 def publish_partitions(lake: Lake, table: TableId, staged: StagedPartitions) -> Manifest:
     """Write the new versions, swap the manifest, then show the new versions to other readers.
 
@@ -332,7 +346,7 @@ def put_away_single(lake: Lake, table: TableId) -> None:
     """Of a table that was in one piece before: archive that version, so that nobody takes it for the table."""
     if (single := read_published(lake, table.current)) is None:
         return
-    lake.copy(table.current, table.snapshot(datetime.fromisoformat(single.facts["published_at"])))
+    lake.copy_new(table.current, table.snapshot(datetime.fromisoformat(single.facts["published_at"])))
     lake.delete(table.current)
 
 

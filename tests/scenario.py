@@ -20,6 +20,7 @@ import duckdb
 
 from flowforge_assets.loading import load_workflows
 from flowforge_resources.duck import literal
+from flowforge_resources.gold_sets import read_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -102,6 +103,20 @@ SHOP_DAY2 = {
     "sales/sales_2.csv": "shop,number,item_id,quantity\nnorth,2,009,4\nwest,1,008,1\nwest,1,008,1\n",
 }
 
+CONTESTED_YAML = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: A table that several runs write at once., history: {keep_last: 1000}}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: counts
+      max_files_per_run: 1
+      columns:
+        - {name: key}
+        - {name: value, type: integer}
+      keys: [key]
+"""
+
 _project_numbers = itertools.count(1)
 
 
@@ -164,6 +179,11 @@ def load(folder: Path, yaml: str, workflow: str = "shop", **files: str) -> dg.De
 def shop(folder: Path) -> dg.Definitions:
     """The small workflow."""
     return load(folder, SHOP_YAML, **SHOP_SQL)
+
+
+def contested(folder: Path) -> dg.Definitions:
+    """One table of which a run takes one file, so that runs side by side each have something to publish."""
+    return load(folder, CONTESTED_YAML, "contested")
 
 
 def run(
@@ -252,9 +272,17 @@ def state(lake: Lake) -> dict[str, str]:
         found.key
         for layer in ("silver", "quarantine", "gold")
         for found in lake.objects(f"{layer}/")
-        if found.key.endswith(".parquet") and "/archive/" not in found.key
+        if found.key.endswith(".parquet") and "/archive/" not in found.key and "/_versions/" not in found.key
     ]
-    return {key: csv_of(lake, key, without=OF_THE_RUN) for key in sorted(keys)}
+    together = {f"published {name}": key for name, key in published_keys(lake).items()}
+    named = dict(zip(sorted(keys), sorted(keys), strict=True)) | together
+    return {name: csv_of(lake, key, without=OF_THE_RUN) for name, key in named.items()}
+
+
+def published_keys(lake: Lake) -> dict[str, str]:
+    """Where each table of each workflow's published set lies, by `workflow.table`."""
+    sets = {workflow: read_set(lake, workflow) for workflow in lake.folders("gold/")}
+    return {name: key for workflow, one in sets.items() if one for name, key in one.keys(workflow).items()}
 
 
 def leftovers(lake: Lake) -> list[str]:

@@ -57,7 +57,7 @@ def _headline(report: RunReport, silent: Sequence[str], url: str) -> Text:
 
 def changes(report: RunReport) -> str:
     """How many tables this run published, in words."""
-    changed = [asset.asset for asset in report.assets if asset.published and asset.layer != "bronze"]
+    changed = [asset.asset for asset in report.assets if asset.published and asset.layer in ("silver", "gold")]
     return f"{len(changed)} table(s) changed." if changed else "No table changed."
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import dagster as dg
 from pydantic import Field
 
-from flowforge_assets.components.part import AssetPart, AsWritten, all_parts, as_written
-from flowforge_assets.components.table import Table
-from flowforge_assets.gold import build_gold
+from flowforge_assets.components.gold_part import GoldPart
+from flowforge_assets.components.part import AsWritten, as_written
+from flowforge_assets.lookups import Lookup  # noqa: TC001  # a field of a pydantic model is needed at runtime
 from flowforge_assets.model_spec import ForeignKey, ModelSpec, read_sql
 from flowforge_resources.errors import did_you_mean
-from flowforge_resources.layout import ModelId, TableId
+from flowforge_resources.layout import ModelId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+
+    from flowforge_resources.layout import TableId
 
 
-class Model(AssetPart):
+class Model(GoldPart):
     """A gold table made by a SQL query over silver and other gold tables."""
 
     sql: str = Field(default="", description="File of the query, beside this YAML. Default: `<model>.sql`.")
@@ -30,19 +31,21 @@ class Model(AssetPart):
     foreign_keys: Annotated[list[AsWritten[ForeignKey]], as_written(list[ForeignKey])] = Field(
         default=[], description="Columns that point to rows of other gold tables."
     )
+    lookups: Annotated[list[AsWritten[Lookup]], as_written(list[Lookup])] = Field(
+        default=[],
+        description="Columns that are found in dimensions by natural key, as of a date where history is kept.",
+    )
+    omit: list[str] = Field(
+        default=[], description="Columns of the query that only `lookups` need; the table does not get them."
+    )
     pii: list[str] = Field(default=[], description="Columns with personal data: never shown in previews.")
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The gold asset with its checks."""
-        tables = all_parts(context, Table)
-        known = known_tables(tables, all_parts(context, Model), self.workflow)
-        spec = self.spec(known)
-        cut = {TableId(part.workflow, part.name) for part in tables if part.partition_by}
-        in_partitions = [dg.AssetKey(read.silver_key) for read in spec.reads.values() if read in cut]
-        metadata = {"sql": dg.MetadataValue.md(f"```sql\n{spec.sql}\n```")}
-        return dg.Definitions(assets=[build_gold(spec, self.face(metadata, in_partitions))])
+    @property
+    def unknown_key(self) -> str | None:
+        """As declared."""
+        return self.unknown_member
 
-    def spec(self, known: dict[str, TableId | ModelId]) -> ModelSpec:
+    def spec(self, known: Mapping[str, TableId | ModelId]) -> ModelSpec:
         """The model as the factory takes it, with what its SQL reads.
 
         Raises:
@@ -58,7 +61,8 @@ class Model(AssetPart):
             )
         sql = file.read_text(encoding="utf-8")
         where = f"defs/{self.workflow}/{name}"
-        wanted = {*read_sql(sql, where).tables, *(foreign.model for foreign in self.foreign_keys)}
+        pointed_to = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
+        self._require_different([one.column for one in self.lookups])
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=sql,
@@ -67,28 +71,15 @@ class Model(AssetPart):
             unknown_member=self.unknown_member,
             foreign_keys=tuple(self.foreign_keys),
             pii=frozenset(self.pii),
-            reads={table: self._find(table, known, where) for table in sorted(wanted)},
+            reads=self.reads({*read_sql(sql, where).tables, *pointed_to}, known, where),
+            lookups=tuple(self.lookups),
+            omit=tuple(self.omit),
         )
 
-    def _find(self, table: str, known: dict[str, TableId | ModelId], where: str) -> TableId | ModelId:
-        if table == self.name:
+    def _require_different(self, columns: list[str]) -> None:
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
             raise self.wrong(
-                f"model '{self.name}' reads itself in {where}.", "Read another table, or name the CTE differently."
+                f"model '{self.name}' looks up `{twice[0]}` twice.",
+                "Give each lookup a `column` of its own, and name the dimension's column in `key`.",
             )
-        if table not in known:
-            raise self.wrong(
-                f"model '{self.name}' reads '{table}' in {where}, which no document makes.{did_you_mean(table, known)}",
-                "Correct the name, or declare the table.",
-            )
-        return known[table]
-
-
-def known_tables(tables: Iterable[Table], models: Iterable[Model], workflow: str) -> dict[str, TableId | ModelId]:
-    """Every table a model of `workflow` may read: its own by name, other workflows' as `workflow.name`."""
-    found: dict[str, TableId | ModelId] = {}
-    for part in (*tables, *models):
-        made = TableId(part.workflow, part.name) if isinstance(part, Table) else ModelId(part.workflow, part.name)
-        found[f"{part.workflow}.{made.name}"] = made
-        if part.workflow == workflow:
-            found[made.name] = made
-    return found
