@@ -137,6 +137,11 @@ class StoredTable:
         """A local Parquet file that stays as it is while others publish."""
         return self.lake.stage_in(self.key, scratch)
 
+    def stage_in_version(self, scratch: Scratch) -> tuple[Path, str | None]:
+        """As `stage_in`, with the nonce of the very version that was fetched."""
+        path = self.stage_in(scratch)
+        return path, read_footer(path)[0].get("nonce")
+
     def scan(self) -> "pl.LazyFrame":
         """A lazy frame over the store itself: only the columns and row groups that are used are read."""
         self.require()
@@ -155,13 +160,18 @@ class SilverTable(StoredTable):
 
     def stage_in(self, scratch: Scratch) -> Path:
         """A local Parquet file, or a pattern that stands for the files of all partitions."""
+        return self.stage_in_version(scratch)[0]
+
+    def stage_in_version(self, scratch: Scratch) -> tuple[Path, str | None]:
+        """As `stage_in`, with the nonce of the very version that was fetched."""
         try:
-            return super().stage_in(scratch)
+            path = super().stage_in(scratch)
         except LakeAccessError:
             manifest = read_manifest(self.lake, self.table)
             if manifest is None:
                 raise
-            return stage_in_partitions(self.lake, objects_of(manifest), scratch)
+            return stage_in_partitions(self.lake, objects_of(manifest), scratch), manifest.nonce
+        return path, read_footer(path)[0].get("nonce")
 
     def scan(self) -> "pl.LazyFrame":
         """A lazy frame over the store itself: only the columns and row groups that are used are read."""
