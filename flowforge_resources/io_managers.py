@@ -22,6 +22,7 @@ from flowforge_resources.history import moment_of
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId, utc_now
 from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
+from flowforge_resources.partition_history import let_go_of_versions
 from flowforge_resources.partitioned import (
     StagedPartitions,
     cover,
@@ -342,6 +343,7 @@ class SilverIOManager(LayerIOManager):
             context.add_output_metadata(described)
             publish_partitions(lake, obj.table, staged)
             put_away_single(lake, obj.table)
+            let_go_of_versions(lake, obj.table, obj.retention)
         elif obj.covers_bronze_version > before.bronze_version and not staged.chosen:
             cover(lake, obj.table, before, obj.covers_bronze_version)
 

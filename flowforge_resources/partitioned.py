@@ -184,10 +184,11 @@ def find_manifest(lake: Lake, table: TableId, nonce: str) -> Manifest | None:
     if now is None or now.nonce == nonce:
         return now
     kept = [found for found in lake.files(table.manifests) if found.key.endswith(f"_{nonce[:8]}.json")]
-    return next((one for found in kept if (one := _read(lake, found)) is not None and one.nonce == nonce), None)
+    return next((one for found in kept if (one := read_kept(lake, found)) is not None and one.nonce == nonce), None)
 
 
-def _read(lake: Lake, stored: StoredObject) -> Manifest | None:
+def read_kept(lake: Lake, stored: StoredObject) -> Manifest | None:
+    """One version's manifest, or None where it was let go meanwhile."""
     content = lake.read(stored.key)
     return Manifest.parse(content, stored) if content is not None else None
 
@@ -200,7 +201,7 @@ def publish_partitions(lake: Lake, table: TableId, staged: StagedPartitions) -> 
     """
     at, nonce = datetime.fromisoformat(staged.facts["published_at"]), str(staged.facts["nonce"])
     names = {key: table.partition_snapshot(key, at, nonce) for key in staged.files}
-    after = staged.replaces.version if staged.replaces else 0
+    after = _version_before(staged)
     own = [*names.values(), table.snapshot_manifest(at, nonce)]
     gone = sorted(set(staged.replaces.partitions) - set(staged.files)) if staged.replaces and staged.anew else []
     last = after + (_REBASED_AT_MOST if staged.chosen else 1)
@@ -220,6 +221,23 @@ def publish_partitions(lake: Lake, table: TableId, staged: StagedPartitions) -> 
         staged = rebased
     finish(lake, table)
     return manifest
+
+
+def publish_manifest(lake: Lake, table: TableId, wanted: Manifest, *, replaces: Manifest) -> bool:
+    """Make partitions that all exist already the next version; False where another run published meanwhile."""
+    at, version = datetime.fromisoformat(wanted.facts["published_at"]), replaces.version + 1
+    lineage = ((version, wanted.nonce), *replaces.lineage)[:_REMEMBERED]
+    manifest = replace(wanted, facts={**wanted.facts, "version": version}, lineage=lineage)
+    either = {*manifest.partitions, *replaces.partitions}
+    changed = sorted(key for key in either if manifest.partitions.get(key) != replaces.partitions.get(key))
+    snapshot = table.snapshot_manifest(at, wanted.nonce)
+    note = _Note(wanted.nonce, replaces.version, version, tuple(changed), (snapshot,))
+    lake.write(note.key(table), note.to_json())
+    if not _swap(lake, table, manifest, replaces, snapshot):
+        _forget(lake, table, note)
+        return False
+    finish(lake, table)
+    return True
 
 
 def cover(lake: Lake, table: TableId, manifest: Manifest, bronze_version: int) -> None:
@@ -307,9 +325,13 @@ def _forget(lake: Lake, table: TableId, note: _Note) -> None:
     lake.delete(note.key(table))
 
 
+def _version_before(staged: StagedPartitions) -> int:
+    """The version that is replaced; of a table that was in one piece, that one's."""
+    return staged.replaces.version if staged.replaces else int(staged.facts["version"]) - 1
+
+
 def _following(staged: StagedPartitions, names: Mapping[str, str], sizes: Mapping[str, int]) -> Manifest:
-    before = staged.replaces
-    version = before.version + 1 if before else 1
+    before, version = staged.replaces, _version_before(staged) + 1
     new = {
         key: Partition(names[key], part.rows, sizes[key], version, part.bounds) for key, part in staged.files.items()
     }
