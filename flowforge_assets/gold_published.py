@@ -160,7 +160,7 @@ def _keep_versions(
         model, key = wanted
         published = found[model] if model in found else gold_table(lake, model).published()
         if published is not None and published.nonce == made.tables[str(model)]:
-            lake.copy(model.object, key)
+            lake.copy_new(model.object, key)
             if lake.head(model.object) != published.object:
                 raise _MovedError(str(model))
             return None
@@ -174,5 +174,5 @@ def _copy_from_its_set(lake: Lake, model: ModelId, nonce: str, key: str) -> bool
     theirs = read_set(lake, model.workflow)
     if theirs is None or theirs.tables.get(str(model)) != nonce:
         return False
-    lake.copy(model.version(nonce), key)
+    lake.copy_new(model.version(nonce), key)
     return True

@@ -7,6 +7,7 @@ and a failed blocking check publishes nothing, so that the same batch comes agai
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -16,21 +17,27 @@ from flowforge_assets import column_notes
 from flowforge_assets.partition_checks import by_partition
 from flowforge_assets.partition_defs import backfill_policy, chosen_partitions, partitions_def, record
 from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_other
-from flowforge_assets.preview import preview_of
+from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.silver_partitions import PartitionedBatch
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.strategies import Merge, judged, merge
 from flowforge_assets.transforms.cast import create_views, quarantine_id
-from flowforge_assets.transforms.merge import Merge, merge
 from flowforge_assets.transforms.partition import narrow_to
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE, Gate, of_partition, statements
 from flowforge_checks.quarantine import held_rows, without_judged
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
-from flowforge_checks.uniqueness import rows_sharing
+from flowforge_checks.uniqueness import keys_sharing, rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import PartitionsOfOldDefinitionError, SurrogateKeyCollisionError
-from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, object_metadata, silver_table
+from flowforge_resources.io_managers import (
+    StagedSilver,
+    StagedState,
+    covered_bronze_version,
+    object_metadata,
+    silver_table,
+)
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import is_in, joined, left_out_of
@@ -111,6 +118,7 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     referenced = sorted({rule.referenced_table for rule in spec.rules if rule.referenced_table} - {spec.id.name})
     declared = {
         "dagster/column_schema": column_notes.declared_silver(spec),
+        "strategy": spec.strategy.kind,
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
@@ -134,12 +142,16 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
 
 def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     held = BROKEN_ROWS["quarantine"]
-    implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}.")]
+    implied = []
+    if spec.keys:
+        implied.append(check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}."))
     if spec.typed_columns:
         types = ", ".join(f"`{column.name}` {column.expected}" for column in spec.typed_columns)
         implied.append(check_spec(TYPE, key, f"Every value is of its column's declared type: {types}; {held}."))
     if _unlisted(spec):
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
+    if judged.needs_sequence(spec):
+        implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
     ruled = [
         check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
@@ -230,6 +242,8 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
         anew = "the table's definition changed"
     elif covered and later.supersedes_after(covered):
         anew = "a file was uploaded again and superseded its earlier version"
+    elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
+        anew = "what was remembered of its keys is gone"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.id)
         undone = left_out_of(published.facts) if published else ()
@@ -251,6 +265,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
     with watch.phase("fetch"):
         bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
+        state = _remembered(lake, batch, scratch)
         reads = _referenced(lake, spec, scratch)
     with connect(scratch.root) as connection:
         if not bronze:
@@ -260,7 +275,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             if batch.chosen:
                 narrow_to(connection, spec, batch.chosen)
             types = {column.name: column.expected for column in spec.typed_columns}
-            told = [*statements(spec.keys, types, spec.rules, reads), *_unlisted(spec)]
+            told = [*judged.judged(spec, statements(spec.keys, types, spec.rules, reads)), *_unlisted(spec)]
             gate = Gate(connection, told, spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         parts = _partitions(lake, spec, batch, scratch)
@@ -268,7 +283,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             with watch.phase("touched"):
                 touched = parts.fetch_touched(connection, gate)
         with watch.phase("merge"):
-            merged = merge(connection, spec, gate, touched if parts else [current] if current else [])
+            merged = merge(connection, spec, gate, touched if parts else [current] if current else [], state)
         with watch.phase("write"):
             output = _write(
                 connection,
@@ -288,12 +303,12 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
                 raise AssertionError("a table without an earlier version is always written")
             books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
             _refuse_collisions(connection, spec, table, books.rows_after)
-            judged = [of_count(count) for count in counts]
+            row_rules = [of_count(count) for count in counts]
             if parts is not None:
-                judged = by_partition(spec, gate, judged)
-            outcomes = [*judged, *_table_rules(connection, spec, parts or table), of_books(books)]
+                row_rules = by_partition(spec, gate, row_rules)
+            outcomes = [*row_rules, *_table_rules(connection, spec, parts or table), of_books(books)]
             shown = parts.sample() if parts else table
-            preview = preview_of(connection, shown, [column.name for column in spec.columns], spec.pii)
+            preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
     return Staged(output, books, tuple(outcomes), preview, parts)
 
 
@@ -308,6 +323,12 @@ def _unlisted(spec: TableSpec) -> list[Statement]:
     by = spec.partition_by
     broken = by.unlisted(spec.id.landing) if by else None
     return [of_partition(by.column, broken)] if by and broken else []
+
+
+def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
+    """Local file of what was remembered beside the version the batch is merged into."""
+    key = batch.merges_into.facts.get("state") if batch.merges_into else None
+    return lake.stage_in(key, scratch) if key else None
 
 
 def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
@@ -343,13 +364,14 @@ def _write(
     run_id: str,
     parts: PartitionedBatch | None = None,
 ) -> StagedSilver:
-    facts = version_facts(spec, batch, merged.books, run_id)
+    facts, state = version_facts(spec, batch, merged.books, run_id), None
     if parts is not None:
         path = parts.write(connection, merged.select, facts, changed=merged.changed)
     else:
         path = scratch.path(".parquet") if merged.changed or batch.replay else None
         if path is not None:
-            connection.execute(copy_with_facts(merged.select, path, facts))
+            state = _write_state(connection, spec, merged, facts, scratch)
+            connection.execute(copy_with_facts(merged.select, path, facts | ({"state": state.key} if state else {})))
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
@@ -372,8 +394,21 @@ def _write(
         batch.upto_version,
         notes,
         spec.retention,
+        state=state,
         partitions=parts.staged if parts else None,
     )
+
+
+def _write_state(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, merged: Merge, facts: dict[str, Any], scratch: Scratch
+) -> StagedState | None:
+    """What has to be remembered beside the version of some facts."""
+    if merged.state is None:
+        return None
+    key = spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"])
+    state = StagedState(key, scratch.path(".parquet"))
+    connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
+    return state
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:
@@ -381,8 +416,13 @@ def _with_rows_after(books: Books, table: Path) -> Books:
 
 
 def _refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path, rows: int) -> None:
-    """Natural keys differ from row to row, so a surrogate key that does not has collided."""
-    if double := rows_sharing(connection, table, [spec.surrogate_key], rows):
+    """Natural keys differ from row to row (with history, from version to version), and so must surrogate keys."""
+    if not spec.keys:
+        return
+    unique = spec.strategy.version_key if spec.strategy.keeps_history else spec.surrogate_key
+    if double := rows_sharing(connection, table, [unique], rows):
+        raise SurrogateKeyCollisionError(str(spec.id), unique, double)
+    if spec.strategy.keeps_history and (double := keys_sharing(connection, table, spec.keys, spec.surrogate_key)):
         raise SurrogateKeyCollisionError(str(spec.id), spec.surrogate_key, double)
 
 

@@ -140,7 +140,13 @@ class PartitionedBatch:
         if self.chosen:
             rows = sum(part.rows for part in self.staged.files.values())
             elsewhere = books.inserted - rows
-            return replace(books, inserted=rows, deduplicated=books.deduplicated + elsewhere, rows_after=rows)
+            return replace(
+                books,
+                inserted=rows,
+                deduplicated=books.deduplicated + elsewhere,
+                duplicates_conflicting=books.duplicates_conflicting + elsewhere,
+                rows_after=rows,
+            )
         touched_before = sum(self.manifest.partitions[name].rows for name in self.current) if self.manifest else 0
         everything_before = 0 if self.anew or self.manifest is None else self.manifest.rows
         rest = everything_before - touched_before

@@ -198,7 +198,9 @@ def set_asset(
         automation_condition=face.automation,
     )
 
-    @dg.multi_asset(name="__".join(key.path), specs=[spec], required_resource_keys={"lake"})
+    name, pool = "__".join(key.path), "/".join(("flowforge", *key.path))
+
+    @dg.multi_asset(name=name, specs=[spec], required_resource_keys={"lake"}, pool=pool)
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):
             yield from compute(context)

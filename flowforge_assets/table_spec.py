@@ -13,6 +13,7 @@ from flowforge_assets.column_types.typed_column import TypedColumn
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
+from flowforge_assets.strategy_spec import Strategy
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 from flowforge_resources.retention import Retention
@@ -67,6 +68,7 @@ class TableSpec:
     schema_evolution: Evolution = "add_new_columns"
     landing: LandingOptions = field(default_factory=LandingOptions)
     partition_by: PartitionBy | None = None
+    strategy: Strategy = field(default_factory=Strategy)
     retention: Retention = field(default_factory=Retention)
 
     @cached_property
@@ -78,6 +80,22 @@ class TableSpec:
     def sources(self) -> dict[str, str]:
         """The bronze column that each column is cast from, by the column's name."""
         return {column.name: column.header for column in self.columns}
+
+    @cached_property
+    def stored_columns(self) -> list[Column]:
+        """Declared columns that the silver table has."""
+        return [column for column in self.columns if column.name not in self.strategy.except_columns]
+
+    @cached_property
+    def replays_events(self) -> bool:
+        """Whether the table is made from all that was said of a key, not from the newest row alone."""
+        hidden = self.strategy.kind == "upsert" and not {*self.sequence_by}.isdisjoint(self.strategy.except_columns)
+        return self.strategy.replays_events or hidden
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether something is kept beside the table. What arrives in order needs no memory."""
+        return self.replays_events and bool(self.sequence_by)
 
     @cached_property
     def pii(self) -> frozenset[str]:
@@ -117,5 +135,6 @@ class TableSpec:
             (self.surrogate_key, SURROGATE_KEY_FORMULA),
             [rule.model_dump(exclude={"description", "severity"}) for rule in self.rules],
             *([self.partition_by.shape] if self.partition_by else []),
+            *self.strategy.shape(),
         ]
         return sha256(repr(shape).encode()).hexdigest()[:16]

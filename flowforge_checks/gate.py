@@ -123,8 +123,8 @@ class Gate:
         self.connection = connection
         self.told = list(told)
         words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
-        key = ", ".join(quote(name) for name in keys)
-        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, hash({key}) AS _h, {words} FROM typed")
+        key = f"hash({', '.join(quote(name) for name in keys)})" if keys else "hash(_rid)"
+        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, {key} AS _h, {words} FROM typed")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
 
     def _words(self) -> list[str]:

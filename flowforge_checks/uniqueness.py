@@ -29,6 +29,13 @@ def rows_sharing(connection: duckdb.DuckDBPyConnection, table: Path, columns: Se
     return int(one_row(connection, f"SELECT coalesce(sum(n), 0) FROM ({groups})")[0])
 
 
+def keys_sharing(connection: duckdb.DuckDBPyConnection, table: Path, keys: Sequence[str], surrogate: str) -> int:
+    """How many values of a surrogate key stand for more than one natural key in a local Parquet file."""
+    names = ", ".join(quote(name) for name in keys)
+    pairs = f"SELECT DISTINCT {quote(surrogate)} AS s, {names} FROM read_parquet({literal(str(table))})"
+    return int(one_row(connection, f"SELECT count(*) - count(DISTINCT s) FROM ({pairs})")[0])
+
+
 def _all_different(table: Path, column: str) -> bool:
     """Whether a column of whole numbers has no value twice; False where it is of another type."""
     import polars as pl

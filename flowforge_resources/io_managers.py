@@ -90,6 +90,14 @@ class StagedBronze:
 
 
 @dataclass(frozen=True)
+class StagedState:
+    """What is remembered beside the next version of a silver table, and the key under which that version names it."""
+
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class StagedSilver:
     """The next version of a silver table and its quarantine; a path of None means that part does not change."""
 
@@ -101,6 +109,7 @@ class StagedSilver:
     covers_bronze_version: int
     notes: Mapping[str, str] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
+    state: StagedState | None = None
     partitions: StagedPartitions | None = None
 
 
@@ -322,10 +331,15 @@ class SilverIOManager(LayerIOManager):
             self._cover(lake, obj)
             return
         self._describe(context, lake, obj.table.current, obj.path, obj.notes)
+        unnamed = _unnamed_states(lake, obj)
+        if obj.state is not None:
+            lake.publish_new(obj.state.path, obj.state.key)
         if obj.replaces is not None:
             # Never over a snapshot that is there: by now another run may have published what would be copied.
             lake.copy_new(obj.table.current, obj.table.snapshot(moment_of(obj.replaces)))
         self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
+        for key in unnamed:
+            lake.delete(key)
         if obj.replaces is None:
             put_away_partitions(lake, obj.table)
         else:
@@ -356,6 +370,23 @@ class SilverIOManager(LayerIOManager):
         covers, published = staged.covers_bronze_version, staged.replaces
         if published is not None and covers > covered_bronze_version(lake, staged.table, published):
             write_cover(lake, staged.table, published, covers)
+
+
+def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
+    """Memories of versions that never came to be: of runs that ended before they published.
+
+    A memory lies there as long as its version does, in place or archived; both bear the moment of publishing in their
+    names. Listed before this run publishes its own: whoever begins after that reads the version this run publishes.
+    """
+    if staged.state is None:
+        return []
+    table, named = staged.table, staged.replaces.facts.get("state") if staged.replaces else None
+    archived = {found.key for found in lake.objects(table.archive)}
+    return [
+        found.key
+        for found in lake.objects(table.states)
+        if found.key != named and table.snapshot_beside(found.key) not in archived
+    ]
 
 
 def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver) -> None:

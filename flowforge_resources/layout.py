@@ -97,6 +97,20 @@ class TableId:
         return f"{self.silver}_covered.json"
 
     @property
+    def states(self) -> str:
+        """Prefix of what is remembered beside the table: deletes, and events its rows do not tell."""
+        return f"{self.silver}_state/"
+
+    def state(self, published_at: datetime, nonce: str) -> str:
+        """Key of what is remembered beside one published version, named by the moment that version was published."""
+        return f"{self.states}{published_at:%Y%m%d_%H%M%S_%f}_{nonce}.parquet"
+
+    def snapshot_beside(self, state: str) -> str:
+        """Key of the earlier version that a state belongs to."""
+        moment, _, _ = state.removeprefix(self.states).rpartition("_")
+        return f"{self.archive}snapshot_{moment}.parquet"
+
+    @property
     def archive(self) -> str:
         """Prefix of the earlier versions."""
         return f"{self.silver}archive/"
@@ -131,11 +145,6 @@ class TableId:
     def unfinished(self) -> str:
         """Prefix of the notes on publishes that have begun and not ended."""
         return f"{self.silver}_publishing/"
-
-    @property
-    def states(self) -> str:
-        """Prefix of what strategies remember beside a version; a version's footer names its own."""
-        return f"{self.silver}_state/"
 
     @property
     def pool(self) -> str:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
+from flowforge_assets import gold_published
 from flowforge_assets.cli.query import QueryError, run_query
 from flowforge_resources import gold_sets
 from flowforge_resources.gold_sets import GoldSet, chosen_keys, read_pointer, read_set, swap_pointer
 from flowforge_resources.lake import Lake
+from flowforge_resources.layout import ModelId
 from flowforge_resources.published import read_published
 from forker import KILLED, Forker
 from scenario import (
@@ -205,6 +207,7 @@ READER = """
 import pathlib, sys
 from flowforge_assets.cli.query import QueryError, run_query
 from flowforge_resources.lake import Lake
+from flowforge_resources.layout import ModelId
 lake, seen = Lake(), set()
 print("ready", flush=True)
 while True:
@@ -370,3 +373,27 @@ def test_a_table_that_is_not_there_is_named_with_the_nearest_that_is(lake: Lake,
             QueryError, match=rf"There is no table '{wrong}' on the lake .*Did you mean 'shop.dim_item'\?"
         ):
             run_query(f"SELECT * FROM shop.fact_sales AS f JOIN {wrong} AS d USING (item_key)", lake)
+
+
+def test_a_slow_run_does_not_spoil_versions_that_another_run_kept_meanwhile(any_lake: Lake, tmp_path: Path) -> None:
+    """It looked at tables and pointer, another run published its set and a third one new tables, and then it copies."""
+    defs = builds(tmp_path)
+    land_build(any_lake, 1)
+    run_well(defs, "shop")
+    pointer = read_pointer(any_lake, "shop")
+    land_build(any_lake, 2)
+    run_well(defs, "shop")
+    made = read_set(any_lake, "shop")
+    assert made is not None
+    models = [ModelId("shop", name) for name in ("dim_item", "fact_sales")]
+    found = {model: read_published(any_lake, model.object) for model in models}
+    kept = {key: any_lake.read(key) for key in made.keys("shop").values()}
+    land_build(any_lake, 3)
+    tables = ("bronze_items", "silver_items", "dim_item", "fact_sales")
+    run_well(defs, "shop", asset_selection=[dg.AssetKey(["shop", name]) for name in tables])
+
+    with pytest.raises(gold_published._MovedError):
+        gold_published._keep_versions(any_lake, "shop", made, found, pointer)
+
+    assert {key: any_lake.read(key) for key in kept} == kept
+    assert seen(any_lake) == of_build(2)

@@ -206,7 +206,7 @@ class Page:
 
     def _whole_graph(self) -> dict[str, set[str]]:
         nodes = self._nodes()
-        return nodes if all("parquet" in icons for icons in nodes.values()) else {}
+        return nodes if all(icons & {"parquet", "duckdb"} for icons in nodes.values()) else {}
 
     def _nodes(self) -> dict[str, set[str]]:
         return {

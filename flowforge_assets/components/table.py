@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.column_types.typed_column import TextList
-from flowforge_assets.components.landed import LandedPart
+from flowforge_assets.components.merged import MergedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
+from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.results import BOOKS
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Rule
 
 
-class Table(LandedPart):
+class Table(MergedPart):
     """A table that arrives as files and is kept as a bronze and a silver asset."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
@@ -40,17 +41,11 @@ class Table(LandedPart):
     columns: Annotated[list[AsWritten[Column]], as_written(list[Column])] = Field(
         min_length=1, description="The columns of silver, in order."
     )
-    keys: list[str] = Field(min_length=1, description="Columns that identify a row together.")
-    sequence_by: list[str] = Field(
-        default=[],
-        description="Columns that say which of two rows of a key is newer. Default: the row that arrived later.",
-    )
     null_markers: Annotated[list[str], as_written(TextList)] = Field(
         default=[],
         description="Texts that mean there is no value, in every column without `null_markers` of its own. The whole text but for blanks around it, upper and lower case told apart.",
         examples=[["NA", "n/a", "-"]],
     )
-    strategy: Literal["upsert"] = Field(default="upsert", description="How a batch enters silver.")
     surrogate_key: str = Field(default="", description="Name of the surrogate key column. Default: `<table>_key`.")
     rules: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
         default=[], description="What is true of valid rows, or of the table."
@@ -79,6 +74,7 @@ class Table(LandedPart):
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
             partition_by=self.partition_by,
+            strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
         )
 
@@ -117,9 +113,12 @@ class Table(LandedPart):
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         own = [PARTITION] if self.partition_by else []
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPE, BOOKS, *own, *(rule.check_name for rule in self.rules)])
+        self._refuse_doubles(
+            "rule", [KEYS_PRESENT, TYPE, SEQUENCE_PRESENT, BOOKS, *own, *(rule.check_name for rule in self.rules)]
+        )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
+        self.validate_strategy(self.columns)
         self._validate_partitions()
         for rule in self.rules:
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
@@ -128,7 +127,13 @@ class Table(LandedPart):
     def _validate_partitions(self) -> None:
         if self.partition_by is None:
             return
-        if wrong := self.partition_by.problem({column.name: column.type for column in self.columns}):
+        spec = self.spec()
+        if spec.replays_events or spec.strategy.kind == "full_refresh" or not spec.keys:
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by` and a strategy that needs the whole table or remembers more than its rows: {self.strategy}.",
+                "Partitions go with `strategy: upsert` of newest rows and with `append` of keyed rows. Take `partition_by` out, or the options of the strategy.",
+            )
+        if wrong := self.partition_by.problem({column.name: column.type for column in spec.stored_columns}):
             raise self.wrong(f"`partition_by` of table '{self.name}' {wrong[0]}", wrong[1])
         if self.automation == "eager":
             raise self.wrong(
@@ -145,14 +150,6 @@ class Table(LandedPart):
                     f"Rename one{', e.g. with `name:`' if kind == 'rule' else ''}.",
                 )
             seen.add(name)
-
-    def _require_columns(self, part: str, wanted: Iterable[str], names: list[str]) -> None:
-        for name in wanted:
-            if name not in names:
-                raise self.wrong(
-                    f"{part} of table '{self.name}' names the column '{name}', which is not declared.{did_you_mean(name, names)}",
-                    "Declare it under `columns`, or correct the name.",
-                )
 
     def _validate_reference(self, rule: Rule, tables: Mapping[str, Table]) -> None:
         other = rule.referenced_table

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AUDIT_COLUMNS = ("_source_file", "_row_number", "_ingested_at")
 RESCUED = "_rescued"
+OPERATION = "_ff_op"
 # One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
 _ROW_BITS = 40
 
@@ -45,8 +46,10 @@ def create_views(
     connection.execute(
         f"CREATE VIEW landed AS SELECT {rid} AS _rid, file_row_number AS _position, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
     )
+    made = [f"{surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)}"] if spec.keys else []
+    made += [f"{operation(spec)} AS {OPERATION}"] if spec.strategy.marks_operations else []
     connection.execute(
-        f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
+        f"CREATE VIEW typed AS SELECT {', '.join(['*', *made])} FROM (SELECT {_typed(spec)} FROM landed)"
     )
     return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
 
@@ -94,9 +97,26 @@ def surrogate_key(keys: Sequence[str]) -> str:
     return f"((md5_number({parts}) >> 65)::BIGINT)"
 
 
+def operation(spec: TableSpec) -> str:
+    """SQL for what a row says: 0, its key has these values; 1, its key is deleted; 2, the table is cleared."""
+    truncates, deletes = spec.strategy.truncate_when, spec.strategy.delete_when
+    cases = [f"WHEN ({truncates}) THEN 2"] if truncates else []
+    cases += [f"WHEN ({deletes}) THEN 1"] if deletes else []
+    return f"(CASE {' '.join(cases)} ELSE 0 END)"
+
+
+def row_columns(spec: TableSpec) -> list[str]:
+    """The columns of the silver table that come from a landed row, in order."""
+    key = [spec.surrogate_key] if spec.keys else []
+    return [*key, *(column.name for column in spec.stored_columns), *AUDIT_COLUMNS]
+
+
 def table_columns(spec: TableSpec) -> list[str]:
     """The columns of the silver table, in order."""
-    return [spec.surrogate_key, *(column.name for column in spec.columns), *AUDIT_COLUMNS]
+    if not spec.strategy.keeps_history:
+        return row_columns(spec)
+    names, audit = row_columns(spec)[: -len(AUDIT_COLUMNS)], AUDIT_COLUMNS
+    return [names[0], spec.strategy.version_key, *names[1:], *spec.strategy.interval, *audit]
 
 
 def quarantine_id(table: str, headers: Sequence[str]) -> str:
