@@ -141,10 +141,11 @@ def _build(
     run_id: str,
 ) -> Built:
     with watch.phase("fetch"):
-        files = {name: table.stage_in(scratch) for name, table in inputs.items()}
+        staged = {name: table.stage_in_version(scratch) for name, table in inputs.items()}
+    files = {name: path for name, (path, _) in staged.items()}
     target = scratch.path(".parquet")
     # What was fetched, not what was there a moment before: a set of versions is only as true as this.
-    fetched = {name: read_footer(file)[0].get("nonce", built_from[name]) for name, file in files.items()}
+    fetched = {name: nonce or built_from[name] for name, (_, nonce) in staged.items()}
     facts = {
         "table": str(spec.id),
         "nonce": uuid4().hex,

@@ -12,6 +12,7 @@ from pydantic import Field
 from flowforge_assets.column_types.typed_column import TypedColumn
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
+from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
 from flowforge_assets.strategy_spec import Strategy
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
@@ -86,6 +87,7 @@ class TableSpec:
     lookups: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
     routed: Routed | None = None
     folder: Path | None = None
+    partition_by: PartitionBy | None = None
     strategy: Strategy = field(default_factory=Strategy)
     retention: Retention = field(default_factory=Retention)
 
@@ -178,6 +180,23 @@ class TableSpec:
         return frozenset(column.name for column in self.columns if column.pii)
 
     @cached_property
+    def types(self) -> dict[str, str]:
+        """The YAML type of every column, by name."""
+        return {column.name: column.type for column in self.columns}
+
+    @cached_property
+    def partition_key(self) -> str:
+        """SQL over the table's rows for the partition a row is in."""
+        if self.partition_by is None:
+            raise AssertionError("a table in one piece has no partition key")
+        return self.partition_by.key(self.root.id.landing, self.types)
+
+    def moved(self, old: str, new: str) -> list[str]:
+        """SQL, if any, that a row is in another partition than one of its key which holds the same values."""
+        said = self.partition_by.moved(self.root.id.landing, self.types, old, new) if self.partition_by else None
+        return [said] if said else []
+
+    @cached_property
     def read_as(self) -> str:
         """Changes when a file may be read otherwise than before: one that could not be read deserves new attempts."""
         headers = [*((column.header, column.aliases) for column in self.landed), *self.landed_columns]
@@ -192,6 +211,7 @@ class TableSpec:
             self.sequence_by,
             (self.surrogate_key, SURROGATE_KEY_FORMULA),
             [rule.model_dump(exclude={"description", "severity"}) for rule in self.rules],
+            *([self.partition_by.shape] if self.partition_by else []),
             *self.strategy.shape(),
         ]
         if self.transformed:

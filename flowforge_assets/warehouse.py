@@ -16,11 +16,12 @@ import dagster as dg
 
 from flowforge_assets.gold_published import GOLD_PUBLISHED
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, set_asset
-from flowforge_resources.duck import connect, literal, quote
+from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import ConcurrentPublishError
 from flowforge_resources.gold_sets import GoldSet, read_set
 from flowforge_resources.io_managers import silver_table
 from flowforge_resources.layout import ModelId, TableId, warehouse_file, warehouse_note
+from flowforge_resources.partitioned import find_manifest, objects_of, stage_in_partitions
 from flowforge_resources.published import read_footer, read_published
 
 if TYPE_CHECKING:
@@ -138,8 +139,10 @@ def _fetch(lake: Lake, workflow: str, member: Member, scratch: Scratch) -> Path:
 
 
 def _fetch_silver(lake: Lake, table: TableId, nonce: str, scratch: Scratch) -> Path:
+    if (cut := find_manifest(lake, table, nonce)) is not None:
+        return stage_in_partitions(lake, objects_of(cut), scratch)
     current = silver_table(lake, table).stage_in(scratch)
-    if read_footer(current)[0].get("nonce") == nonce:
+    if "*" not in current.name and read_footer(current)[0].get("nonce") == nonce:
         return current
     snapshots = sorted((found.key for found in lake.files(table.archive)), reverse=True)
     for key in snapshots[:_SNAPSHOTS_LOOKED_AT]:
@@ -183,10 +186,11 @@ def _fill(
     for member, file in files.items():
         target = f"{database}.{quote(member.schema)}.{quote(member.table.name)}"
         connection.execute(f"CREATE TABLE {target} AS FROM read_parquet({literal(str(file))})")
-        _, rows, found = read_footer(file)
+        rows = one_row(connection, f"SELECT count(*) FROM {target}")[0]
+        found = connection.execute(f"DESCRIBE {target}").fetchall()
         row = ", ".join(map(literal, (member.schema, member.table.name, member.nonce, rows)))
         connection.execute(f"INSERT INTO {database}.flowforge.tables VALUES ({row})")
-        for comment in _comments(target, said.get(member.table), [column for column, _ in found]):
+        for comment in _comments(target, said.get(member.table), [column for column, *_ in found]):
             connection.execute(comment)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEYS_PRESENT = "keys_present"
 TYPE = "type"
+PARTITION = "partition"
 EXAMPLES = 5
 _BITS_A_WORD = 62
 
@@ -83,6 +84,20 @@ def statements(
     ]
     judged = [_of_rule(rule, reads) for rule in rules if rule.judges == "row"]
     return [*absent, *uncast, *judged]
+
+
+def of_partition(column: str | None, unlisted: str) -> Statement:
+    """The row belongs to one of the partitions there are."""
+    what = f"`{column}`" if column else "the landing path"
+    return Statement(
+        PARTITION,
+        column,
+        unlisted,
+        "quarantine",
+        "error",
+        f"{what} is none of the declared partitions",
+        "one of the declared partitions",
+    )
 
 
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
@@ -173,6 +188,20 @@ class Gate:
             )
             for index, (check, one) in enumerate(checks.items())
         ]
+
+    def broken_by(self, group: str, checks: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+        """Per check the rows that break it, by the SQL expression `group` over `typed`: (group, rows), most first."""
+        flags = ", ".join(f"({self._breaks_check(check)}) AS _c{index}" for index, check in enumerate(checks))
+        counts = ", ".join(f"count(*) FILTER (_c{index})" for index, _ in enumerate(checks))
+        found = self.connection.execute(
+            f"SELECT {group} AS _group, {counts} FROM typed JOIN (SELECT _rid, {flags} FROM verdict WHERE {self._any(None)}) "
+            "USING (_rid) GROUP BY ALL"
+        ).fetchall()
+        each = {check: [(row[0], int(row[1 + index])) for row in found] for index, check in enumerate(checks)}
+        return {
+            check: sorted((one for one in rows if one[1]), key=lambda one: (-one[1], one[0]))
+            for check, rows in each.items()
+        }
 
     def _breaks_check(self, check: str) -> str:
         return " OR ".join(self._breaks(index) for index, one in enumerate(self.told) if one.check == check)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import duckdb
+
     from flowforge_checks.gate import Gate
 
 ID, REASONS, HELD_BY = "_quarantine_id", "_reasons", "_held_by_run"
@@ -54,3 +56,11 @@ def held_rows(
         return batch
     held = f"read_parquet({literal(str(current))})"
     return f"SELECT * FROM {held} UNION ALL BY NAME SELECT * FROM ({batch}) ANTI JOIN (SELECT {ID} FROM {held}) USING ({ID})"
+
+
+def without_judged(connection: duckdb.DuckDBPyConnection, current: Path, row_id: str, to: Path) -> Path:
+    """The published quarantine without the rows that are judged again: those that pass now must not stay."""
+    again = f"SELECT {row_id} AS {ID} FROM landed SEMI JOIN verdict USING (_rid)"
+    held = f"read_parquet({literal(str(current))})"
+    connection.execute(f"COPY (FROM {held} ANTI JOIN ({again}) USING ({ID})) TO {literal(str(to))} (FORMAT parquet)")
+    return to

@@ -10,6 +10,7 @@ FlowForgeError
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
 │   ├── ModelColumnsError     a model's query does not return what its document needs
+│   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
@@ -122,6 +123,17 @@ class TransformError(PermanentError):
         super().__init__(
             f"{table}, transform {number}: {problem} The table was not published and keeps its last version; the batch "
             f"comes again with the next run. {fix}"
+        )
+
+
+class PartitionsOfOldDefinitionError(PermanentError):
+    """Some partitions are to be made anew of a table whose others were made by another definition."""
+
+    def __init__(self, table: str, job: str) -> None:
+        super().__init__(
+            f"{table}: its columns, keys, rules or partitions were declared otherwise since it was published, and only "
+            "some of its partitions were chosen. No partition was made anew, because the others would not fit them. "
+            f"Run the job '{job}' without choosing partitions: it makes the whole table anew."
         )
 
 

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 RUN_REPORTS = "_flowforge/runs"
 LANDING = "landing/"
+# Partitions of rows without a value, of values nobody declared, and of a table without a row.
+NULL_PARTITION, OTHER_PARTITION, EMPTY_PARTITION = "__null__", "__other__", "__empty__"
+_OWN_PARTITIONS = (NULL_PARTITION, OTHER_PARTITION, EMPTY_PARTITION)
+_LONGEST_FOLDER = 200
+_ASCII = 128
 
 
 def utc_now() -> datetime:
@@ -114,6 +120,33 @@ class TableId:
         return f"{self.archive}snapshot_{published_at:%Y%m%d_%H%M%S_%f}.parquet"
 
     @property
+    def manifest(self) -> str:
+        """Key of the list of a partitioned table's partitions: which object each is at present."""
+        return f"{self.silver}_partitions.json"
+
+    @property
+    def manifests(self) -> str:
+        """Prefix of the lists of partitions of every version, the published one among them."""
+        return f"{self.silver}_manifests/"
+
+    def snapshot_manifest(self, published_at: datetime, nonce: str) -> str:
+        """Key of one version's list of partitions, kept."""
+        return f"{self.manifests}{_snapshot(published_at, nonce)}.json"
+
+    def partition_current(self, partition: str) -> str:
+        """Key of a partition for readers who know nothing of FlowForge."""
+        return f"{self.silver}{partition_folder(partition)}/current.parquet"
+
+    def partition_snapshot(self, partition: str, published_at: datetime, nonce: str) -> str:
+        """Key of one version of a partition: written once, never changed."""
+        return f"{self.silver}{partition_folder(partition)}/archive/{_snapshot(published_at, nonce)}.parquet"
+
+    @property
+    def unfinished(self) -> str:
+        """Prefix of the notes on publishes that have begun and not ended."""
+        return f"{self.silver}_publishing/"
+
+    @property
     def pool(self) -> str:
         """The Dagster pool of everything that writes the table."""
         return f"flowforge/{self.workflow}/{self.name}"
@@ -153,6 +186,27 @@ class ModelId:
         """Key of one version that a published set names; a set of another workflow keeps its own."""
         folder = self.name if kept_by in (None, self.workflow) else str(self)
         return f"{gold_versions(kept_by or self.workflow)}{folder}/{nonce}.parquet"
+
+
+def _snapshot(published_at: datetime, nonce: str) -> str:
+    return f"snapshot_{published_at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}"
+
+
+def partition_folder(partition: str) -> str:
+    """A partition's key as the name of a folder, different for different keys.
+
+    What is not plain in every store and shell becomes `~` and its bytes in hex; so does the first byte of a name that
+    is taken. A name too long for a disk ends in its hash.
+    """
+    plain = "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < _ASCII) or chr(byte) in "-_." else f"~{byte:02X}"
+        for byte in partition.encode()
+    )
+    if plain in ("", "archive") or (plain[0] in "_." and partition not in _OWN_PARTITIONS):
+        plain = f"~{partition.encode()[:1].hex().upper()}{plain[1:]}"
+    if len(plain) <= _LONGEST_FOLDER:
+        return plain
+    return f"{plain[:100]}~{sha256(partition.encode()).hexdigest()}"
 
 
 def landing_prefix(workflow: str) -> str:

@@ -13,7 +13,7 @@ from flowforge_assets.cli.as_of import parse_as_of, refuse_as_of, silver_as_of
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.errors import FlowForgeError, did_you_mean
 from flowforge_resources.gold_sets import chosen_keys, read_set
-from flowforge_resources.io_managers import StoredTable
+from flowforge_resources.io_managers import StoredTable, silver_table
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId, gold_prefix
 from flowforge_resources.ledger import read_ledger
@@ -176,7 +176,7 @@ def tables_of(lake: Lake, named: Iterable[str] = ()) -> dict[str, Opener]:
     for workflow in lake.folders("silver/"):
         for name in lake.folders(f"silver/{workflow}/"):
             table = TableId(workflow, name)
-            found[f"{workflow}.{name}"] = _published(lake, table.current, str(table), table.silver_key)
+            found[f"{workflow}.{name}"] = silver_table(lake, table).scan
             found[f"{workflow}{BRONZE}.{name}"] = _bronze(lake, table)
     for workflow in lake.folders("quarantine/"):
         for name in lake.folders(f"quarantine/{workflow}/"):

@@ -33,10 +33,13 @@ class GoldPart(AssetPart):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The gold asset with its checks."""
         models = all_parts(context, GoldPart)
-        spec = self.spec(known_tables(all_parts(context, Table), models, self.workflow))
+        tables = all_parts(context, Table)
+        spec = self.spec(known_tables(tables, models, self.workflow))
         self.require_unknown_members(spec, {ModelId(one.workflow, one.name): one for one in models})
         metadata = {"sql": dg.MetadataValue.md(f"```sql\n{spec.sql}\n```")}
-        return dg.Definitions(assets=[build_gold(spec, self.face(metadata))])
+        return dg.Definitions(
+            assets=[build_gold(spec, self.face(metadata, in_partitions(tables, spec.reads.values())))]
+        )
 
     def require_unknown_members(self, spec: ModelSpec, models: Mapping[ModelId, GoldPart]) -> None:
         """Whatever may be pointed to the unknown member has one.
@@ -75,6 +78,12 @@ class GoldPart(AssetPart):
                 "Correct the name, or declare the table.",
             )
         return known[table]
+
+
+def in_partitions(tables: Iterable[Table], reads: Iterable[TableId | ModelId]) -> list[dg.AssetKey]:
+    """The silver tables among those read that are in partitions."""
+    cut = {TableId(part.workflow, part.name) for part in tables if part.partition_by}
+    return [dg.AssetKey(read.silver_key) for read in reads if isinstance(read, TableId) and read in cut]
 
 
 def known_tables(tables: Iterable[Table], models: Iterable[GoldPart], workflow: str) -> dict[str, TableId | ModelId]:

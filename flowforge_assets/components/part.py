@@ -138,15 +138,15 @@ class AssetPart(Part):
         description="`eager`: rebuilt by the daemon when what it reads changed and passed its blocking checks. `none`: by job, sensor and schedule only.",
     )
 
-    def face(self, metadata: dict[str, Any] | None = None) -> AssetFace:
-        """How the asset is shown and automated."""
+    def face(self, metadata: dict[str, Any] | None = None, in_partitions: Sequence[dg.AssetKey] = ()) -> AssetFace:
+        """How the asset is shown and automated; `in_partitions`: the partitioned tables it reads."""
         return AssetFace(
             description=self.description,
             owners=tuple(self.owners),
             tags=self.tags,
             metadata=metadata or {},
             freshness=self.freshness.policy() if self.freshness else None,
-            automation=eager_behind_checks() if self.automation == "eager" else None,
+            automation=eager_behind_checks(in_partitions) if self.automation == "eager" else None,
         )
 
 
@@ -167,9 +167,17 @@ def all_parts(context: dg.ComponentLoadContext, kind: type[P]) -> list[P]:
     return _Known.parts[kind]
 
 
-def eager_behind_checks() -> dg.AutomationCondition[Any]:
-    """Eager, but never on an input whose blocking checks failed; `eager()` alone forgets a failure by the next tick."""
-    return dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+def eager_behind_checks(in_partitions: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition[Any]:
+    """Eager, but never on an input whose blocking checks failed; `eager()` alone forgets a failure by the next tick.
+
+    A table in partitions is there although some day of it has no row: it never counts as missing.
+    """
+    eager = dg.AutomationCondition.eager()
+    if in_partitions:
+        missing = dg.AutomationCondition.any_deps_missing()
+        there = missing.ignore(dg.AssetSelection.assets(*in_partitions))
+        eager = eager.replace(missing, there)  # type: ignore[arg-type]  # it takes any condition, and says only its own kind
+    return eager & dg.AutomationCondition.all_deps_blocking_checks_passed()
 
 
 def require_unique(parts: Sequence[AssetPart]) -> None:

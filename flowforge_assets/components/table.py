@@ -12,12 +12,14 @@ from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.transformed import TransformedPart
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
+from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_assets.transforms.prepare import TRANSFORMS
-from flowforge_checks.gate import KEYS_PRESENT, TYPE
+from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
@@ -51,6 +53,10 @@ class Table(TransformedPart):
         default=[], description="What is true of valid rows, or of the table."
     )
 
+    partition_by: Annotated[AsWritten[PartitionBy] | None, as_written(PartitionBy | None)] = Field(
+        default=None, description="How silver is cut into partitions. Default: it is in one piece."
+    )
+
     history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
         default=None,
         description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
@@ -82,6 +88,7 @@ class Table(TransformedPart):
             lookups=self.looked_up(tables),
             routed=self.routed(tables),
             folder=self.folder,
+            partition_by=self.partition_by,
             strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
         )
@@ -123,8 +130,10 @@ class Table(TransformedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
+        own = [PARTITION] if self.partition_by else []
         self._refuse_doubles(
-            "rule", [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *(rule.check_name for rule in self.rules)]
+            "rule",
+            [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *own, *(rule.check_name for rule in self.rules)],
         )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
@@ -133,6 +142,29 @@ class Table(TransformedPart):
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
             self._validate_reference(rule, tables)
         self._refuse_circle(tables)
+        self._validate_partitions(tables)
+
+    def _validate_partitions(self, tables: Mapping[str, Table]) -> None:
+        if self.partition_by is None:
+            return
+        spec = self.spec(tables)
+        if multiplies(spec):
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by`, and transforms that make several rows of one.",
+                "Take `partition_by` out, or route the rows to a table that is not partitioned.",
+            )
+        if spec.replays_events or spec.strategy.kind == "full_refresh" or not spec.keys:
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by` and a strategy that needs the whole table or remembers more than its rows: {self.strategy}.",
+                "Partitions go with `strategy: upsert` of newest rows and with `append` of keyed rows. Take `partition_by` out, or the options of the strategy.",
+            )
+        if wrong := self.partition_by.problem({column.name: column.type for column in spec.stored_columns}):
+            raise self.wrong(f"`partition_by` of table '{self.name}' {wrong[0]}", wrong[1])
+        if self.automation == "eager":
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by` and `automation: eager`; Dagster would ask for its newest partition only, whichever the new rows are in.",
+                "Leave `automation` out: sensor, schedule and job take whatever is new. Models that read it can be eager.",
+            )
 
     def _refuse_doubles(self, kind: str, names: Iterable[str]) -> None:
         seen: set[str] = set()

@@ -23,9 +23,10 @@ from flowforge_assets.components.table import Table
 from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
+from flowforge_assets.partition_defs import partitions_def
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
-from flowforge_resources.layout import ModelId
+from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowforge_assets.jobs import AnyJob
-    from flowforge_resources.layout import TableId
 
 
 class Workflow(Part):
@@ -87,10 +87,11 @@ class Workflow(Part):
         self._validate(
             tables, models, [part for part in all_parts(context, Workflow) if part.workflow == self.workflow]
         )
-        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
         by_name = {part.name: part for part in tables}
         specs = [part.spec(by_name, self.history) for part in tables]
+        ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
+        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent, partitionings=len(ways))
         sensors = [
             build_landing_sensor(
                 self.workflow,
@@ -124,7 +125,8 @@ class Workflow(Part):
         self, tables: list[Table], models: list[GoldPart], known: Mapping[str, TableId | ModelId]
     ) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
-        eager = eager_behind_checks() if any(part.automation == "eager" for part in models) else None
+        cut = [dg.AssetKey(TableId(part.workflow, part.name).silver_key) for part in tables if part.partition_by]
+        eager = eager_behind_checks(cut) if any(part.automation == "eager" for part in models) else None
         specs = [part.spec(known) for part in models]
         made = [build_gold_published(self.workflow, specs, eager)] if models else []
         if self.warehouse:

@@ -49,7 +49,7 @@ def _merge(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books,
 
 def _fate(spec: TableSpec) -> str:
     """SQL: what becomes of an arriving row `d` given the published row `c` of its key, if any."""
-    changed = differs((one.name for one in spec.stored_columns), "d", "c")
+    changed = " OR ".join([differs((one.name for one in spec.stored_columns), "d", "c"), *spec.moved("c", "d")])
     late = f"WHEN {_older(spec)} THEN 'late' " if spec.sequence_by else ""
     return f"CASE WHEN c.{quote(spec.keys[0])} IS NULL THEN 'inserted' {late}WHEN {changed} THEN 'updated' ELSE 'unchanged' END"
 
