@@ -5,13 +5,25 @@ A model whose SQL and inputs are the ones its published table was built from is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.gold_incremental import (
+    EQUALS_FULL,
+    FULL_TAG,
+    MEMORY,
+    combine,
+    equal_outcome,
+    judged_orphans,
+    plan_build,
+    read_driving,
+    remembers_orphans,
+    require_version,
+)
 from flowforge_assets.lookups import lookup_check, lookup_outcome, require_columns, with_lookups
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.orphans import Orphans, count_orphans, foreign_check, own_rows, without_orphans
@@ -25,13 +37,15 @@ from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table,
 from flowforge_resources.layout import ModelId, TableId, utc_now
 from flowforge_resources.published import Published, copy_with_facts, read_footer
 from flowforge_resources.run_reports import AssetReport
+from flowforge_resources.table_parts import TableParts, table_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
 
+    from flowforge_assets.gold_incremental import Plan
     from flowforge_resources.lake import Lake
     from flowforge_resources.scratch import Scratch
 
@@ -47,6 +61,7 @@ class Built:
     outcomes: tuple[Outcome, ...]
     preview: str
     rows_dropped: int = 0
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def blocked(self) -> bool:
@@ -77,6 +92,9 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         )
         for one in spec.lookups
     ]
+    if spec.incremental is not None:
+        said = "The partitions built one by one are what a full rebuild makes; judged at every one."
+        checks.append(check_spec(EQUALS_FULL, key, said))
     return layer_asset(
         key,
         face,
@@ -111,7 +129,9 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
     inputs = {name: open_table(lake, read) for name, read in spec.reads.items()}
     built_from = _built_from(spec, {name: table.require() for name, table in inputs.items()})
     published = gold_table(lake, spec.id).published()
-    if published is not None and published.facts.get("built_from") == built_from and key in context.selected_asset_keys:
+    same = published is not None and published.facts.get("built_from") == built_from
+    asked = spec.incremental is not None and FULL_TAG in context.run.tags
+    if published is not None and same and not asked and key in context.selected_asset_keys:
         report(context, key, lake, _report(lake, spec, None, watch, published.rows))
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
@@ -119,7 +139,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield from results(context, key, [still_true(name) for name in _blocking_checks(spec)])
         return
     with lake.scratch() as scratch:
-        built = _build(spec, inputs, built_from, scratch=scratch, watch=watch, run_id=context.run.run_id)
+        built = _build(spec, inputs, published, lake=lake, scratch=scratch, watch=watch, context=context)
         if key in context.selected_asset_keys and not built.blocked:
             staged = StagedGold(spec.id, published, built.path, column_notes.of_gold(spec))
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(built, watch))
@@ -134,45 +154,138 @@ def _built_from(spec: ModelSpec, inputs: Mapping[str, Published]) -> dict[str, s
 def _build(
     spec: ModelSpec,
     inputs: Mapping[str, StoredTable],
-    built_from: Mapping[str, str],
+    published: Published | None,
     *,
+    lake: Lake,
     scratch: Scratch,
     watch: Stopwatch,
-    run_id: str,
+    context: dg.AssetExecutionContext,
 ) -> Built:
+    driving = spec.incremental.driving if spec.incremental else None
     with watch.phase("fetch"):
-        staged = {name: table.stage_in_version(scratch) for name, table in inputs.items()}
+        staged = {name: table.stage_in_version(scratch) for name, table in inputs.items() if name != driving}
+        parts = table_parts(lake, inputs[driving], scratch) if driving else None
     files = {name: path for name, (path, _) in staged.items()}
-    target = scratch.path(".parquet")
     # What was fetched, not what was there a moment before: a set of versions is only as true as this.
-    fetched = {name: nonce or built_from[name] for name, (_, nonce) in staged.items()}
+    fetched = {name: nonce or inputs[name].require().nonce for name, (_, nonce) in staged.items()}
     facts = {
         "table": str(spec.id),
         "nonce": uuid4().hex,
-        "run_id": run_id,
+        "run_id": context.run.run_id,
         "published_at": utc_now().isoformat(),
-        "built_from": {**built_from, **fetched},
+        "built_from": {"": spec.fingerprint, **fetched, **({driving: parts.nonce} if driving and parts else {})},
     }
     with connect(scratch.root) as connection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(spec.id.workflow)}")
         for name, file in files.items():
             _name_table(connection, spec.id.workflow, name, file)
         connection.execute(f"SET search_path = {literal(spec.id.workflow)}")
-        with watch.phase("query"):
-            connection.execute(copy_with_facts(_select(connection, spec), target, facts))
-        with watch.phase("audit"):
-            orphans = [count_orphans(connection, spec, one, target, files) for one in spec.foreign_keys]
-            _, rows_before, columns = read_footer(target)
-            if any(one.changes_table for one in orphans):
-                target = _settle(connection, spec, orphans, target, files, scratch=scratch, facts=facts)
+        making = _Making(connection, spec, files, facts, scratch, watch)
+        if spec.incremental is None or parts is None:
+            made = making.finish(making.write())
+            return making.judge(made, [])
+        with watch.phase("compare"):
+            plan = plan_build(
+                connection,
+                spec,
+                spec.incremental,
+                published,
+                parts=parts,
+                others={name: (file, fetched[name]) for name, file in files.items()},
+                scratch=scratch,
+                requested=FULL_TAG in context.run.tags,
+            )
+        return _build_in_part(making, plan, parts, lambda: gold_table(lake, spec.id).stage_in(scratch), published)
+
+
+def _build_in_part(
+    making: _Making, plan: Plan, parts: TableParts, fetch_old: Callable[[], Path], published: Published | None
+) -> Built:
+    """The affected partitions with the rest of the old table; the whole one where that is due, or nothing else will do."""
+    connection, spec, scratch = making.connection, making.spec, making.scratch
+    view = _place(connection, spec.id.workflow, plan.declared.driving)
+    in_part = None
+    if plan.affected is not None and published is not None:
+        with making.watch.phase("fetch"):
+            old = require_version(fetch_old(), published, str(spec.id))
+        read_driving(connection, view, plan, parts, scratch, whole=False)
+        with making.watch.phase("query"):
+            facts = {**making.facts, MEMORY: plan.memory_in_part}
+            combined = combine(connection, plan, _select(connection, spec), old=old, facts=facts, scratch=scratch)
+        if combined is None and not plan.proves:
+            plan = replace(plan, affected=None, why="the new rows did not fit into the table built before.")
+        elif combined is not None:
+            in_part = making.finish(combined, plan, whole=False)
+    if in_part is not None and not plan.proves:
+        return making.judge(in_part, [], plan)
+    read_driving(connection, view, plan, parts, scratch, whole=True)
+    whole = making.finish(making.write({MEMORY: plan.memory}), plan, whole=True)
+    with making.watch.phase("audit"):
+        equal = equal_outcome(connection, plan, in_part.path if in_part else None, whole.path)
+    return making.judge(whole, [equal], plan)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A table on local disk, its orphans treated as declared, and how many rows it had before that."""
+
+    path: Path
+    orphans: Sequence[Orphans]
+    rows_before: int
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What it takes to make a model's table from files on local disk."""
+
+    connection: duckdb.DuckDBPyConnection
+    spec: ModelSpec
+    files: Mapping[str, Path]
+    facts: Mapping[str, Any]
+    scratch: Scratch
+    watch: Stopwatch
+
+    def write(self, memory: Mapping[str, Any] | None = None) -> Path:
+        """The rows of the query, as a file."""
+        target, facts = self.scratch.path(".parquet"), {**self.facts, **(memory or {})}
+        with self.watch.phase("query"):
+            self.connection.execute(copy_with_facts(_select(self.connection, self.spec), target, facts))
+        return target
+
+    def finish(self, target: Path, plan: Plan | None = None, *, whole: bool = True) -> _Made:
+        """The table without the orphans that are to be dropped or moved."""
+        facts, rows_before = {**self.facts, **({MEMORY: plan.memory} if plan else {})}, read_footer(target)[1]
+        with self.watch.phase("audit"):
+            left = [
+                count_orphans(self.connection, self.spec, one, target, self.files) for one in self.spec.foreign_keys
+            ]
+            told = left
+            if plan is not None and remembers_orphans(self.spec):
+                told, memory = judged_orphans(self.connection, self.spec, plan, target, self.files, whole=whole)
+                facts = {**facts, MEMORY: memory}
+            if any(one.changes_table for one in left):
+                target = _settle(
+                    self.connection, self.spec, left, target, self.files, scratch=self.scratch, facts=facts
+                )
+        return _Made(target, told, rows_before)
+
+    def judge(self, made: _Made, more: Sequence[Outcome], plan: Plan | None = None) -> Built:
+        """What the checks say of the whole table."""
+        connection, spec, target = self.connection, self.spec, made.path
+        with self.watch.phase("audit"):
             outcomes = [
                 *_key_outcome(connection, spec, target),
-                *(one.outcome() for one in orphans),
-                *(lookup_outcome(connection, one, target, files[one.model], own_rows(spec)) for one in spec.lookups),
+                *(one.outcome() for one in made.orphans),
+                *(
+                    lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
+                    for one in spec.lookups
+                ),
+                *more,
             ]
-            _, rows, _ = read_footer(target)
+            _, rows, columns = read_footer(target)
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
-    return Built(target, rows, tuple(outcomes), preview, rows_before - rows)
+        said = plan.metadata(hide=plan.declared.output in spec.pii) if plan else {}
+        return Built(target, rows, tuple(outcomes), preview, made.rows_before - rows, said)
 
 
 def _settle(
@@ -194,11 +307,15 @@ def _settle(
 
 def _name_table(connection: duckdb.DuckDBPyConnection, workflow: str, name: str, file: Path) -> None:
     """Make a staged table visible under the name the SQL calls it by."""
+    view = _place(connection, workflow, name)
+    connection.execute(f"CREATE VIEW {view} AS FROM read_parquet({literal(str(file))})")
+
+
+def _place(connection: duckdb.DuckDBPyConnection, workflow: str, name: str) -> str:
+    """The name of a view for a table that the SQL calls so, in a schema that is there."""
     schema, _, table = name.rpartition(".")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema or workflow)}")
-    connection.execute(
-        f"CREATE VIEW {quote(schema or workflow)}.{quote(table)} AS FROM read_parquet({literal(str(file))})"
-    )
+    return f"{quote(schema or workflow)}.{quote(table)}"
 
 
 def _select(connection: duckdb.DuckDBPyConnection, spec: ModelSpec) -> str:
@@ -250,7 +367,7 @@ def _unchanged(lake: Lake, spec: ModelSpec, published: Published, watch: Stopwat
 
 def _metadata(built: Built, watch: Stopwatch) -> dict[str, Any]:
     dropped = {"rows_dropped": built.rows_dropped} if built.rows_dropped else {}
-    return {"preview": dg.MetadataValue.md(built.preview), "changed": True, **dropped, **watch.metadata()}
+    return {"preview": dg.MetadataValue.md(built.preview), "changed": True, **dropped, **built.said, **watch.metadata()}
 
 
 def _report(lake: Lake, spec: ModelSpec, built: Built | None, watch: Stopwatch, rows: int) -> AssetReport:

@@ -14,6 +14,7 @@ from flowforge_resources.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flowforge_assets.incremental_spec import Incremental
     from flowforge_assets.lookups import Lookup
     from flowforge_resources.layout import ModelId, TableId
 
@@ -59,6 +60,7 @@ class ModelSpec:
     reads: Mapping[str, TableId | ModelId] = field(default_factory=dict)
     lookups: tuple[Lookup, ...] = ()
     omit: tuple[str, ...] = ()
+    incremental: Incremental | None = None
 
     @property
     def pointers(self) -> frozenset[str]:
@@ -71,6 +73,8 @@ class ModelSpec:
         shape: list[Any] = [self.sql, self.keys, self.unknown_member]
         shape.append([_shape(one) for one in self.foreign_keys])
         shape += [[one.model_dump() for one in self.lookups], self.omit] if self.lookups or self.omit else []
+        # Not because the rows would be others, but so that what they were built from is noted.
+        shape += [self.incremental.model_dump(exclude={"full_every"})] if self.incremental else []
         return sha256(repr(shape).encode()).hexdigest()[:16]
 
 

@@ -82,11 +82,16 @@ def count_orphans(
     """Look where every row of a built table points."""
     rows, orphaned, unknown = one_row(
         connection,
-        f"SELECT count(*), count(*) FILTER (NOT {_points(foreign, files)}), "
-        f"count(*) FILTER ({quote(foreign.column)} = {UNKNOWN_KEY}) "
+        f"SELECT count(*), {', '.join(orphan_counts(foreign, files))} "
         f"FROM read_parquet({literal(str(target))}) WHERE {own_rows(spec)}",
     )
     return Orphans(foreign, int(rows), int(orphaned), int(unknown))
+
+
+def orphan_counts(foreign: ForeignKey, files: Mapping[str, Path]) -> tuple[str, str]:
+    """SQL of the number of rows that point to no row, and to the unknown member."""
+    orphaned = f"count(*) FILTER (NOT {_points(foreign, files)})"
+    return orphaned, f"count(*) FILTER ({quote(foreign.column)} = {UNKNOWN_KEY})"
 
 
 def without_orphans(spec: ModelSpec, foreign_keys: Sequence[ForeignKey], built: Path, files: Mapping[str, Path]) -> str:

@@ -11,6 +11,7 @@ from flowforge_assets.components import DateDimension, Model, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.incremental_spec import Incremental
 from flowforge_assets.lookups import Lookup
 from flowforge_assets.model_spec import ForeignKey
 from flowforge_assets.table_spec import Column
@@ -34,6 +35,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     Freshness,
     ForeignKey,
     Lookup,
+    Incremental,
     Notifications,
     Retention,
 )

@@ -8,8 +8,10 @@ from pydantic import Field
 
 from flowforge_assets.components.gold_part import GoldPart
 from flowforge_assets.components.part import AsWritten, as_written
+from flowforge_assets.incremental_spec import Incremental  # as below
 from flowforge_assets.lookups import Lookup  # noqa: TC001  # a field of a pydantic model is needed at runtime
 from flowforge_assets.model_spec import ForeignKey, ModelSpec, read_sql
+from flowforge_assets.partitionwise import require_partitionwise
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId
 
@@ -39,6 +41,10 @@ class Model(GoldPart):
         default=[], description="Columns of the query that only `lookups` need; the table does not get them."
     )
     pii: list[str] = Field(default=[], description="Columns with personal data: never shown in previews.")
+    incremental: Annotated[AsWritten[Incremental] | None, as_written(Incremental | None)] = Field(
+        default=None,
+        description="Build only the partitions whose rows of one large table changed, instead of the whole table.",
+    )
 
     @property
     def unknown_key(self) -> str | None:
@@ -63,6 +69,9 @@ class Model(GoldPart):
         where = f"defs/{self.workflow}/{name}"
         pointed_to = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
         self._require_different([one.column for one in self.lookups])
+        reads = self.reads({*read_sql(sql, where).tables, *pointed_to}, known, where)
+        if self.incremental is not None:
+            self._require_partitionwise(self.incremental, sql, where, reads, pointed_to)
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=sql,
@@ -71,10 +80,38 @@ class Model(GoldPart):
             unknown_member=self.unknown_member,
             foreign_keys=tuple(self.foreign_keys),
             pii=frozenset(self.pii),
-            reads=self.reads({*read_sql(sql, where).tables, *pointed_to}, known, where),
+            reads=reads,
             lookups=tuple(self.lookups),
             omit=tuple(self.omit),
+            incremental=self.incremental,
         )
+
+    def _require_partitionwise(
+        self,
+        declared: Incremental,
+        sql: str,
+        where: str,
+        reads: Mapping[str, TableId | ModelId],
+        pointed_to: set[str],
+    ) -> None:
+        """That building some partitions makes the table that building all would make."""
+        if declared.driving not in reads:
+            raise self.wrong(
+                f"`incremental` of model '{self.name}' is driven by '{declared.driving}', which its SQL does not read.{did_you_mean(declared.driving, reads)}",
+                "Name the table as the SQL does.",
+            )
+        if self.unknown_member is not None or declared.output in self.omit:
+            what = (
+                "an `unknown_member` belongs to no partition" if self.unknown_member else "its partition is in `omit`"
+            )
+            raise self.wrong(f"model '{self.name}' cannot be `incremental`: {what}.", "Leave one of the two out.")
+        names = {name for name, read in reads.items() if read == reads[declared.driving]}
+        if twice := names & pointed_to:
+            raise self.wrong(
+                f"model '{self.name}' cannot be `incremental`: it is driven by '{twice.pop()}', and points to it as well.",
+                "Leave `incremental` out: the table is then built whole.",
+            )
+        require_partitionwise(sql, where, declared, names)
 
     def _require_different(self, columns: list[str]) -> None:
         twice = sorted({name for name in columns if columns.count(name) > 1})
