@@ -22,6 +22,7 @@ from flowforge_assets.silver_partitions import PartitionedBatch
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.strategies import Merge, judged, merge
 from flowforge_assets.transforms.partition import narrow_to
+from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import TRANSFORMS, Prepared, failures, prepare
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE, Gate, of_partition, statements
@@ -387,7 +388,8 @@ def _write(
         rows = held_rows(
             gate, prepared.row_id, prepared.headers, run_id, earlier, sources=spec.sources, landed_of=prepared.landed_of
         )
-        connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
+        with picked_rows(connection):
+            connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
     return StagedSilver(
         spec.id,
