@@ -17,9 +17,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from flowforge_resources.frames import as_objects
-from flowforge_resources.io_managers import covered_bronze_version, published_silver
+from flowforge_resources.io_managers import published_silver
 from flowforge_resources.ledger import IDENTICAL
 from flowforge_resources.ledger_checkpoint import TAKEN
+from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
