@@ -46,11 +46,16 @@ def of_silver(spec: TableSpec) -> dict[str, str]:
 
 
 def of_gold(spec: ModelSpec) -> dict[str, str]:
-    """Notes on the keys of a model, what points to other models, and personal data."""
+    """Notes on the keys of a model, what points to other models, what is documented, and personal data."""
     points = {one.column: f"Points to `{one.model}`." for one in spec.foreign_keys}
-    names = dict.fromkeys([*spec.keys, *points, *sorted(spec.pii)])
+    names = dict.fromkeys([*spec.keys, *points, *spec.notes, *sorted(spec.pii)])
     return {
-        name: _note(_KEY if name in spec.keys else None, points.get(name), _PII if name in spec.pii else None)
+        name: _note(
+            _KEY if name in spec.keys else None,
+            spec.notes.get(name),
+            points.get(name),
+            _PII if name in spec.pii else None,
+        )
         for name in names
     }
 
@@ -64,6 +69,11 @@ def declared_silver(spec: TableSpec) -> dg.TableSchema:
     """Silver as declared."""
     declared = {column.name: column.type for column in spec.columns}
     return _schema({spec.surrogate_key: "integer"} | declared | _AUDIT_TYPES, of_silver(spec))
+
+
+def declared_gold(spec: ModelSpec, columns: Mapping[str, str]) -> dg.TableSchema:
+    """Gold as its SQL says; of the types in lower case, as they are declared elsewhere."""
+    return _schema({name: kind.lower() for name, kind in columns.items()}, of_gold(spec))
 
 
 def _schema(types: Mapping[str, str], notes: Mapping[str, str]) -> dg.TableSchema:

@@ -15,6 +15,7 @@ from flowforge_assets import column_notes
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_checks.model_tests import judge
 from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
 from flowforge_checks.uniqueness import rows_sharing
@@ -66,6 +67,9 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         )
         for one in spec.foreign_keys
     ]
+    checks += [
+        check_spec(test.check_name, key, test.about, blocks=test.effective_action == "block") for test in spec.tests
+    ]
     return layer_asset(
         key,
         face,
@@ -104,7 +108,8 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
         )
-        yield from results(context, key, [still_true(KEY)] if spec.keys else [])
+        blocking = [test.check_name for test in spec.tests if test.effective_action == "block"]
+        yield from results(context, key, [still_true(name) for name in (*([KEY] if spec.keys else []), *blocking)])
         return
     with lake.scratch() as scratch:
         built = _build(spec, inputs, built_from, scratch=scratch, watch=watch, run_id=context.run.run_id)
@@ -146,11 +151,13 @@ def _build(
         with watch.phase("query"):
             connection.execute(copy_with_facts(_select(connection, spec), target, facts))
         with watch.phase("audit"):
+            _, rows, columns = read_footer(target)
+            shown = [name for name, _ in columns if name not in spec.pii]
             outcomes = [
                 *_key_outcome(connection, spec, target),
                 *(_foreign_outcome(connection, spec, one, target, files) for one in spec.foreign_keys),
+                *judge(connection, spec.tests, target, {name: str(file) for name, file in files.items()}, shown),
             ]
-            _, rows, columns = read_footer(target)
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
     return Built(target, rows, tuple(outcomes), preview)
 

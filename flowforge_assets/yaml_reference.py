@@ -11,7 +11,7 @@ from flowforge_assets.components import Model, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.model_spec import ForeignKey
+from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 
 DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model)
-NESTED: tuple[type[BaseModel], ...] = (Column, FileOptions, CsvOptions, Freshness, ForeignKey, Notifications)
+NESTED: tuple[type[BaseModel], ...] = (
+    Column,
+    FileOptions,
+    CsvOptions,
+    Freshness,
+    ForeignKey,
+    ModelColumn,
+    Notifications,
+)
 HEAD = """# YAML reference
 
 Written from the code by `make docs`; do not edit. How the parts work together: [workflows.md](workflows.md).

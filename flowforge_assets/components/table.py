@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
+from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.formats.file_options import FileOptions
@@ -67,8 +69,9 @@ class Table(LandedPart):
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         self._require_workflow(context)
         self.validate_against(tables)
-        spec, face = self.spec(), self.face()
-        bronze_face = AssetFace(owners=face.owners, tags=face.tags)
+        recorded = known_tables(context.component_tree).recorded
+        spec, face = self.spec(), replace(self.face(), lineage=recorded)
+        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=recorded)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
     def _require_workflow(self, context: dg.ComponentLoadContext) -> None:

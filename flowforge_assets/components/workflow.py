@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import dagster as dg
 from pydantic import Field
 
-from flowforge_assets.components.model import Model, known_tables
+from flowforge_assets.components.known import known_tables
+from flowforge_assets.components.model import Model
 from flowforge_assets.components.part import AsWritten, Part, all_parts, rendered, require_unique
 from flowforge_assets.components.table import Table
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
-from flowforge_resources.layout import ModelId
 from flowforge_resources.notifications import Notifications
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-    from flowforge_resources.layout import TableId
 
 
 class Workflow(Part):
@@ -76,7 +73,7 @@ class Workflow(Part):
         ]
         automated = any(part.automation == "eager" for part in (*tables, *models))
         sensors += [build_automation_sensor(self.workflow, status)] if automated else []
-        self._refuse_circle(models, known_tables(all_parts(context, Table), all_parts(context, Model), self.workflow))
+        known_tables(context.component_tree).require_order()
         return dg.Definitions(jobs=[job], sensors=sensors, schedules=self._schedules(job))
 
     def _schedules(self, job: UnresolvedAssetJobDefinition) -> list[dg.ScheduleDefinition]:
@@ -98,17 +95,3 @@ class Workflow(Part):
         if not tables:
             raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
         require_unique([*tables, *models])
-
-    def _refuse_circle(self, models: list[Model], known: dict[str, TableId | ModelId]) -> None:
-        graph = {
-            model.name: [read.name for read in model.spec(known).reads.values() if isinstance(read, ModelId)]
-            for model in models
-        }
-        try:
-            TopologicalSorter(graph).prepare()
-        except CycleError as error:
-            way = " → ".join(reversed(error.args[1]))
-            raise self.wrong(
-                f"the models {way} read each other in a circle, so none of them can be first.",
-                "Take one of these reads out of its SQL.",
-            ) from None

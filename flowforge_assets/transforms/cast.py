@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from flowforge_assets.table_spec import Column, TableSpec
 
-AUDIT_COLUMNS = ("_source_file", "_row_number", "_ingested_at")
+AUDIT_TYPES = {"_source_file": "VARCHAR", "_row_number": "BIGINT", "_ingested_at": "TIMESTAMP"}
+AUDIT_COLUMNS = tuple(AUDIT_TYPES)
 RESCUED = "_rescued"
 # One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
 _ROW_BITS = 40
@@ -85,9 +86,15 @@ def surrogate_key(keys: Sequence[str]) -> str:
     return f"((md5_number({parts}) >> 65)::BIGINT)"
 
 
+def table_types(spec: TableSpec) -> dict[str, str]:
+    """The columns of the silver table, in order, with the DuckDB type each is stored in."""
+    declared = {column.name: column.kind.sql_type for column in spec.columns}
+    return {spec.surrogate_key: "BIGINT"} | declared | AUDIT_TYPES
+
+
 def table_columns(spec: TableSpec) -> list[str]:
     """The columns of the silver table, in order."""
-    return [spec.surrogate_key, *(column.name for column in spec.columns), *AUDIT_COLUMNS]
+    return list(table_types(spec))
 
 
 def quarantine_id(table: str, headers: Sequence[str]) -> str:
