@@ -84,7 +84,7 @@ def _type(annotation: Any) -> str:
     origin, args = get_origin(annotation), get_args(annotation)
     if not args:
         name = annotation.__name__
-        return {"str": "text", "int": "integer", "float": "number", "bool": "boolean"}.get(
+        return {"str": "text", "int": "integer", "float": "number", "bool": "boolean", "Any": "anything"}.get(
             name, f"[{name}](#{name.lower()})"
         )
     if origin is Literal:

@@ -101,6 +101,8 @@ class _Walker:
             return [(one.alias_or_name.lower(), self._value(scope, one)) for one in tree.selects]
         if isinstance(tree, exp.SetOperation):
             left, right = (self.outputs(one) for one in scope.set_operation_scopes)
+            if not isinstance(tree, exp.Union):
+                return left
             return _united(left, right, by_name=bool(tree.args.get("by_name")))
         if isinstance(tree, exp.Subquery):
             inner = self.scopes.get(id(tree.unnest()))
@@ -115,10 +117,15 @@ class _Walker:
         """What decides which rows there are, anywhere in the query."""
         found: Sources = {}
         for scope in self.scopes.values():
-            for kind, part in _deciding(scope.expression):
-                sources = self._value(scope, part) or {}
-                _add(found, ((source, kind) for source in sources), _STRONGER_FOR_ROWS)
+            for kind, part in _deciding(scope):
+                self._decide(found, kind, self._value(scope, part))
+            for kind, branch in _compared(scope):
+                for _, sources in self.outputs(branch):
+                    self._decide(found, kind, sources)
         return found
+
+    def _decide(self, found: Sources, kind: Kind, sources: Sources | None) -> None:
+        _add(found, ((source, kind) for source in sources or {}), _STRONGER_FOR_ROWS)
 
     def _value(self, scope: Scope, part: exp.Expr, least: Kind = "identity") -> Sources | None:
         """The sources of an expression; None where one of its columns is unknown."""
@@ -201,27 +208,47 @@ class _Walker:
         return {(name, real[column]): "identity"}
 
 
-def _deciding(tree: exp.Expr) -> Iterator[tuple[Kind, exp.Expr]]:
-    """The parts of a SELECT that decide which rows there are."""
+def _deciding(scope: Scope) -> Iterator[tuple[Kind, exp.Expr]]:
+    """The parts of a query's own clauses that decide which rows there are."""
     from sqlglot import exp
 
-    if not isinstance(tree, exp.Select):
-        return
-    for join in tree.args.get("joins") or []:
-        if join.args.get("on") is not None:
-            yield "join", join.args["on"]
-    filters = [tree.args.get(name) for name in ("where", "having", "qualify")]
+    tree = scope.expression
+    # Of `FROM a JOIN b SELECT …` and `FROM (a JOIN b)` the joins stand within the table.
+    yield from (("join", join.args["on"]) for join in scope.find_all(exp.Join) if join.args.get("on") is not None)
     distinct = tree.args.get("distinct")
-    filters += [distinct.args.get("on")] if distinct is not None else []
-    filters += [tree.args.get("order")] if tree.args.get("limit") is not None else []
-    for part in filters:
-        if part is not None:
-            yield "filter", part
+    picks = distinct.args.get("on") if isinstance(distinct, exp.Distinct) else None
+    filters = [tree.args.get(name) for name in ("where", "having", "qualify")]
+    # Which rows come first matters where only some are taken.
+    some = picks or tree.args.get("limit") or tree.args.get("offset")
+    filters += [picks, tree.args.get("order") if some else None]
+    yield from (("filter", part) for part in filters if part is not None)
+    if isinstance(tree, exp.Select):
+        yield from _deciding_values(tree, all_of_them=distinct is not None and picks is None)
+
+
+def _deciding_values(tree: exp.Select, *, all_of_them: bool) -> Iterator[tuple[Kind, exp.Expr]]:
+    """Groups, DISTINCT, and lists that become rows."""
+    from sqlglot import exp
+
     group = tree.args.get("group")
     if group is not None and not group.args.get("all"):
         yield "aggregation", group
-    elif group is not None:
-        yield from (("aggregation", one) for one in tree.selects if not one.find(exp.AggFunc))
+    for one in tree.selects:
+        if all_of_them or (group is not None and group.args.get("all") and not one.find(exp.AggFunc)):
+            yield "aggregation", one
+        yield from (("filter", lists) for lists in one.find_all(exp.Unnest, exp.Explode))
+
+
+def _compared(scope: Scope) -> Iterator[tuple[Kind, Scope]]:
+    """Queries whose rows are compared as wholes: all but UNION ALL; and lists that become rows."""
+    from sqlglot import exp
+
+    tree = scope.expression
+    if isinstance(tree, exp.SetOperation) and not (isinstance(tree, exp.Union) and not tree.args.get("distinct")):
+        kind: Kind = "aggregation" if isinstance(tree, exp.Union) else "filter"
+        yield from ((kind, branch) for branch in scope.set_operation_scopes)
+    if isinstance(tree, exp.Unnest):
+        yield "filter", scope
 
 
 # A column that joins two tables is a join first, whatever else it does.

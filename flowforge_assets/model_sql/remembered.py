@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -75,7 +76,8 @@ def _write(file: Path, text: str) -> None:
         unfinished.replace(file)
         _forget_old(file.parent)
     except OSError:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _forget_old(folder: Path) -> None:
