@@ -17,7 +17,7 @@ from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_assets.transforms.merge import Merge, merge
-from flowforge_checks.gate import KEYS_PRESENT, TYPES, Gate, statements
+from flowforge_checks.gate import KEYS_PRESENT, TYPE, Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
@@ -112,8 +112,8 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     held = BROKEN_ROWS["quarantine"]
     implied = [check_spec(KEYS_PRESENT, key, f"Key columns ({in_code(spec.keys)}) are never empty; {held}.")]
     if spec.typed_columns:
-        types = ", ".join(f"`{column.name}` {column.type}" for column in spec.typed_columns)
-        implied.append(check_spec(TYPES, key, f"Every value is of its column's declared type: {types}; {held}."))
+        types = ", ".join(f"`{column.name}` {column.expected}" for column in spec.typed_columns)
+        implied.append(check_spec(TYPE, key, f"Every value is of its column's declared type: {types}; {held}."))
     ruled = [
         check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
@@ -172,7 +172,7 @@ def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
             headers = create_views(connection, spec, bronze, batch.retracted)
-            types = {column.name: column.type for column in spec.typed_columns}
+            types = {column.name: column.expected for column in spec.typed_columns}
             gate = Gate(connection, statements(spec.keys, types, spec.rules, reads), spec.keys)
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         with watch.phase("merge"):
@@ -231,7 +231,8 @@ def _write(
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
         earlier = lake.stage_in(spec.id.quarantine, scratch) if held and not batch.replay else None
-        rows = held_rows(gate, quarantine_id(str(spec.id), headers), headers, run_id, earlier)
+        row_id = quarantine_id(str(spec.id), headers)
+        rows = held_rows(gate, row_id, headers, run_id, earlier, sources=spec.sources)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
     return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version, notes)

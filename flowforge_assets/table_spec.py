@@ -7,9 +7,9 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-from flowforge_assets.column_types import ColumnType, Text, parse_type
+from flowforge_assets.column_types.typed_column import TypedColumn
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
@@ -22,24 +22,13 @@ if TYPE_CHECKING:
 # Raised when `transforms.cast.surrogate_key` changes: a table must not hold keys of two formulas.
 SURROGATE_KEY_FORMULA = 1
 Evolution = Literal["add_new_columns", "add_new_columns_with_type_widening", "rescue", "fail_on_new_columns", "none"]
+# In every table's fingerprint, whatever was added to a column since.
+_FIRST_FIELDS = ("name", "type", "formats", "source", "aliases")
 
 
-class Column(BaseModel):
+class Column(TypedColumn):
     """One declared column of a silver table."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(description="Name of the column in silver, and in the file unless `source` says otherwise.")
-    type: str = Field(
-        default="text",
-        description="`text`, `integer`, `decimal(p,s)`, `float`, `boolean`, `date` or `timestamp`. A value that does not cast breaks the rule `types`.",
-        examples=["text", "decimal(10,2)", "date"],
-    )
-    formats: tuple[str, ...] = Field(
-        default=(),
-        description="Accepted formats of a date or timestamp, tried in order (strptime codes). Default: ISO 8601.",
-        examples=[["%Y-%m-%d", "%d.%m.%Y"]],
-    )
     source: str | None = Field(default=None, description="Header of the column in the file, where it differs.")
     aliases: tuple[str, ...] = Field(default=(), description="Other headers under which files may bring the column.")
     pii: bool = Field(
@@ -48,20 +37,17 @@ class Column(BaseModel):
     )
     description: str | None = Field(default=None, description="What the column means; shown in the UI.")
 
-    @model_validator(mode="after")
-    def _check_type(self) -> Column:
-        parse_type(self.type, self.formats)
-        return self
-
-    @property
-    def kind(self) -> ColumnType:
-        """The parsed type."""
-        return parse_type(self.type, self.formats)
-
     @property
     def header(self) -> str:
         """Name of the column in bronze."""
         return self.source or self.name
+
+    @property
+    def shape(self) -> list[object]:
+        """What silver depends on. Options that came after the first tables were made count only where declared."""
+        options = self.model_dump(exclude={*_FIRST_FIELDS, "description", "pii"}, exclude_defaults=True)
+        first = self.model_dump(include={*_FIRST_FIELDS})
+        return [first, options] if options else [first]
 
 
 @dataclass(frozen=True)
@@ -82,7 +68,12 @@ class TableSpec:
     @cached_property
     def typed_columns(self) -> list[Column]:
         """Columns whose text may fail to cast."""
-        return [column for column in self.columns if not isinstance(column.kind, Text)]
+        return [column for column in self.columns if column.can_break]
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The bronze column that each column is cast from, by the column's name."""
+        return {column.name: column.header for column in self.columns}
 
     @cached_property
     def pii(self) -> frozenset[str]:
@@ -99,7 +90,7 @@ class TableSpec:
     def fingerprint(self) -> str:
         """Changes when silver must be made anew from bronze: the columns, keys, order or rules changed."""
         shape: Sequence[object] = [
-            [column.model_dump(exclude={"description", "pii"}) for column in self.columns],
+            [part for column in self.columns for part in column.shape],
             self.keys,
             self.sequence_by,
             (self.surrogate_key, SURROGATE_KEY_FORMULA),

@@ -4,8 +4,8 @@ Each statement about a row is one bit of a verdict; the verdict is computed in o
 of the split read the same answer. Belongs here: bits, the verdict table, counts and examples per rule. Does not: what
 happens to rows that pass (`flowforge_assets.merge`).
 
-Reads a DuckDB view `typed` (one row a landed row: `_rid`, the declared columns cast, `_broken_<column>` flags, source
-columns) and leaves a table `verdict` (`_rid`, `_h` hash of the key, one BIGINT of bits for every 62 statements).
+Reads a DuckDB view `typed` (one row a landed row: `_rid`, `_position`, the declared columns cast, `_broken_<column>` flags, source
+columns) and leaves a table `verdict` (`_rid`, `_position`, `_h` hash of the key, one BIGINT of bits for every 62 statements).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Action, Rule, Severity
 
 KEYS_PRESENT = "keys_present"
-TYPES = "types"
+TYPE = "type"
 EXAMPLES = 5
 _BITS_A_WORD = 62
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing a row can break: a rule, a missing key, or a value that is not of its type."""
+    """One thing a row can break: a rule, a missing key, or a value that is not of its type. `expected` says what would not."""
 
     check: str
     column: str | None
@@ -38,6 +38,7 @@ class Statement:
     action: Action
     severity: Severity
     message: str
+    expected: str
 
 
 @dataclass(frozen=True)
@@ -60,20 +61,24 @@ def broken_flag(column: str) -> str:
 def statements(
     keys: Sequence[str], types: Mapping[str, str], rules: Sequence[Rule], reads: Mapping[str, str]
 ) -> list[Statement]:
-    """Every statement of a table: keys present, values of their type, then the row rules in YAML's order."""
+    """Every statement of a table: keys present, values of their type, then the row rules in YAML's order.
+
+    `types` gives the declared type, as people read it, of each column that can fail to cast.
+    """
     absent = [
         Statement(
             KEYS_PRESENT,
             key,
-            f"{quote(key)} IS NULL OR {quote(key)}::VARCHAR = ''",
+            f"{quote(key)} IS NULL" + ("" if key in types else f" OR {quote(key)} = ''"),
             "quarantine",
             "error",
             f"key column {key} is empty",
+            "not empty",
         )
         for key in keys
     ]
     uncast = [
-        Statement(TYPES, name, quote(broken_flag(name)), "quarantine", "error", f"{name} is not {kind}")
+        Statement(TYPE, name, quote(broken_flag(name)), "quarantine", "error", f"{name} is not {kind}", kind)
         for name, kind in types.items()
     ]
     judged = [_of_rule(rule, reads) for rule in rules if rule.judges == "row"]
@@ -83,7 +88,16 @@ def statements(
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
     column = rule.columns_read[0] if len(rule.columns_read) == 1 else None
     broken = f"NOT coalesce({rule.valid(reads)}, TRUE)"
-    return Statement(rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message)
+    expected = rule.demand.replace("`", "")
+    return Statement(rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message, expected)
+
+
+def _reason(one: Statement, headers: Mapping[str, str]) -> str:
+    value = quote(headers[one.column]) if one.column is not None and one.column in headers else "NULL"
+    return (
+        f"{{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}, "
+        f"'value': {value}::VARCHAR, 'expected': {literal(one.expected)}}}"
+    )
 
 
 class Gate:
@@ -95,7 +109,7 @@ class Gate:
         self.told = list(told)
         words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
         key = ", ".join(quote(name) for name in keys)
-        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, hash({key}) AS _h, {words} FROM typed")
+        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, hash({key}) AS _h, {words} FROM typed")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
 
     def _words(self) -> list[str]:
@@ -122,10 +136,14 @@ class Gate:
         """SQL over `verdict`: the row goes to quarantine."""
         return self._any("quarantine")
 
-    def reasons(self) -> str:
-        """SQL over `verdict`: the list of `{rule, column, message}` a held row is held for."""
+    def reasons(self, headers: Mapping[str, str]) -> str:
+        """SQL over `verdict` and `landed`: the list of `{rule, column, message, value, expected}` a row is held for.
+
+        `value` is the text that landed for the column, under the header that `headers` gives; null where a rule is
+        about no single column.
+        """
         each = (
-            f"CASE WHEN {self._breaks(index)} THEN {{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}}} END"
+            f"CASE WHEN {self._breaks(index)} THEN {_reason(one, headers)} END"
             for index, one in enumerate(self.told)
             if one.action == "quarantine"
         )
@@ -160,13 +178,19 @@ class Gate:
         return " OR ".join(self._breaks(index) for index, one in enumerate(self.told) if one.check == check)
 
     def _rows(self, rids: set[int], shown: Sequence[str]) -> dict[int, Mapping[str, Any]]:
-        """Where rows came from, and what of their text may be shown."""
+        """Where rows came from, and what of their text may be shown.
+
+        `_position` is what the reader of the files can skip by; `_rid` would have every row read.
+        """
         if not rids:
             return {}
         values = "".join(f", {quote(f'_raw_{name}')} AS {quote(name)}" for name in shown)
+        listed = ", ".join(map(str, sorted(rids)))
+        found = self.connection.execute(f"SELECT DISTINCT _position FROM verdict WHERE _rid IN ({listed})").fetchall()
+        positions = ", ".join(str(row[0]) for row in found)
         result = self.connection.execute(
             f"SELECT _rid, _source_file AS file, _row_number AS row{values} FROM typed "
-            f"WHERE _rid IN ({', '.join(map(str, sorted(rids)))})"
+            f"WHERE _position IN ({positions}) AND _rid IN ({listed})"
         )
         names = [column[0] for column in result.description or []][1:]
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in result.fetchall()}

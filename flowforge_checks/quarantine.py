@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flowforge_resources.duck import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from flowforge_checks.gate import Gate
@@ -20,7 +20,15 @@ ID, REASONS, HELD_BY = "_quarantine_id", "_reasons", "_held_by_run"
 WRITTEN_BY_FLOWFORGE = (ID, REASONS, "_source_file", "_row_number", "_ingested_at", HELD_BY)
 
 
-def held_rows(gate: Gate, row_id: str, headers: Sequence[str], run_id: str, current: Path | None) -> str:
+def held_rows(
+    gate: Gate,
+    row_id: str,
+    headers: Sequence[str],
+    run_id: str,
+    current: Path | None,
+    *,
+    sources: Mapping[str, str],
+) -> str:
     """The query for the next version of the quarantine file: what was held, and what this batch adds.
 
     Args:
@@ -29,10 +37,11 @@ def held_rows(gate: Gate, row_id: str, headers: Sequence[str], run_id: str, curr
         headers: the columns that landed, kept as text.
         run_id: the run that holds the rows.
         current: local file of the published quarantine; None to start anew.
+        sources: the column of `landed` that each declared column comes from.
     """
     raw = "".join(f", {quote(name)}" for name in headers)
     batch = (
-        f"SELECT {row_id} AS {ID}, {gate.reasons()} AS {REASONS}, _source_file, _row_number, _ingested_at, "
+        f"SELECT {row_id} AS {ID}, {gate.reasons(sources)} AS {REASONS}, _source_file, _row_number, _ingested_at, "
         f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN (FROM verdict WHERE {gate.held}) USING (_rid)"
     )
     if current is None:

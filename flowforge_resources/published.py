@@ -117,6 +117,7 @@ def _type_name(kind: Any) -> str:
         "float": types.is_floating(kind),
         "boolean": types.is_boolean(kind),
         "date": types.is_date(kind),
+        "time": types.is_time(kind),
         "timestamp": types.is_timestamp(kind),
     }
     return next((word for word, fits in words.items() if fits), str(kind))

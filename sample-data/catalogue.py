@@ -81,11 +81,11 @@ def _first_day(dice: Dice, first: File, world: Products) -> None:
     for bad in ("-12.50", "-0.01"):
         _lose(dice, first, world).spoil("negative price", f"unit_price {bad}", "range_unit_price", unit_price=bad)
     for bad in ("12,5O", "n/a"):
-        _lose(dice, first, world).spoil("bad number", f"unit_price `{bad}`", "types", unit_price=bad)
-    _lose(dice, first, world).spoil("bad flag", "discontinued `maybe`", "types", discontinued="maybe")
+        _lose(dice, first, world).spoil("bad number", f"unit_price `{bad}`", "type", unit_price=bad)
+    _lose(dice, first, world).spoil("bad flag", "discontinued `maybe`", "type", discontinued="maybe")
     row = _lose(dice, first, world)
     row.spoil("negative price", "unit_price -5.00; breaks two rules", "range_unit_price", unit_price="-5.00")
-    row.spoil("bad timestamp", "updated_at `2025-02-30 08:00:00`; breaks two rules", "types")
+    row.spoil("bad timestamp", "updated_at `2025-02-30 08:00:00`; breaks two rules", "type")
     row.values["updated_at"] = "2025-02-30 08:00:00"
     for row in first.take(dice, 1):
         copy = row.copy(unit_price="-8.90", **newer(row))
@@ -106,10 +106,10 @@ def _second_day(dice: Dice, first: File, today: File) -> None:
     bad, nameless, negative, undecided = first.take(dice, 4)
     stamp = dice.moment("2026-02-01")
     for row in (
-        bad.copy(updated_at=stamp).spoil("bad number", "unit_price `free`", "types", unit_price="free"),
+        bad.copy(updated_at=stamp).spoil("bad number", "unit_price `free`", "type", unit_price="free"),
         nameless.copy(updated_at=stamp).spoil("missing key", "no product_id", "keys_present", product_id=""),
         negative.copy(updated_at=stamp).spoil("negative price", "-3.00", "range_unit_price", unit_price="-3.00"),
-        undecided.copy(updated_at=stamp).spoil("bad flag", "discontinued `tbd`", "types", discontinued="tbd"),
+        undecided.copy(updated_at=stamp).spoil("bad flag", "discontinued `tbd`", "type", discontinued="tbd"),
     ):
         today.put(dice, row)
 

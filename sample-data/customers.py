@@ -72,9 +72,9 @@ def _first_day(dice: Dice, first: File, world: Customers) -> None:
     correct_above(dice, first, first.take(dice, 2), lambda row: moved(dice, row))
     correct_tied(dice, first, first.take(dice, 2), lambda row: moved(dice, row))
     for bad in ("2025-02-30", "soon", "31.02.2024"):
-        _lose(dice, first, world).spoil("bad date", f"signup_date `{bad}`", "types", signup_date=bad)
+        _lose(dice, first, world).spoil("bad date", f"signup_date `{bad}`", "type", signup_date=bad)
     for bad in ("yesterday", "2025-13-01 10:00:00"):
-        _lose(dice, first, world).spoil("bad timestamp", f"updated_at `{bad}`", "types", updated_at=bad)
+        _lose(dice, first, world).spoil("bad timestamp", f"updated_at `{bad}`", "type", updated_at=bad)
     for bad in ("no at sign.example.com", "info@localhost", "two@@example.com", "blank in@example.org"):
         _lose(dice, first, world).spoil("bad email", "not an address", "matches_email", email=bad)
     for bad in ("vip", "ACTIVE", "unknwon"):
@@ -88,9 +88,9 @@ def _first_day(dice: Dice, first: File, world: Customers) -> None:
         first.put(dice, row.copy().spoil("missing key", "no customer_id", "keys_present", customer_id=""))
     for row in first.take(dice, 1):
         copy = row.copy().spoil("missing key", "breaks two rules", "keys_present", customer_id="")
-        first.put(dice, copy.spoil("bad date", "signup_date `soon`; breaks two rules", "types", signup_date="soon"))
+        first.put(dice, copy.spoil("bad date", "signup_date `soon`; breaks two rules", "type", signup_date="soon"))
     for row in first.take(dice, 1):
-        copy = row.copy(**newer(row)).spoil("bad date", "`2026-00-10`; the row above it stays valid", "types")
+        copy = row.copy(**newer(row)).spoil("bad date", "`2026-00-10`; the row above it stays valid", "type")
         copy.values["signup_date"] = "2026-00-10"
         first.put_after(dice, row, copy)
     for row, code in zip(first.take(dice, 3), ("UK", "XX", "de"), strict=True):
@@ -122,8 +122,8 @@ def _second_day(dice: Dice, first: File, today: File, world: Customers) -> None:
         next(spare).copy(updated_at=stamp).spoil("missing key", "no customer_id", "keys_present", customer_id=""),
         next(spare).copy(updated_at=stamp).spoil("bad email", "not an address", "matches_email", email="none"),
         next(spare).copy(updated_at=stamp).spoil("unknown status", "`gone`", "allowed_values_status", status="gone"),
-        next(spare).copy(updated_at=stamp).spoil("bad date", "`2025-11-31`", "types", signup_date="2025-11-31"),
-        next(spare).copy(updated_at="n/a").spoil("bad timestamp", "updated_at `n/a`", "types"),
+        next(spare).copy(updated_at=stamp).spoil("bad date", "`2025-11-31`", "type", signup_date="2025-11-31"),
+        next(spare).copy(updated_at="n/a").spoil("bad timestamp", "updated_at `n/a`", "type"),
         next(spare)
         .copy(updated_at=stamp)
         .spoil("unknown country", "`ZZ`; the row stays", "references_country_code", country_code="ZZ"),

@@ -46,7 +46,7 @@ def find_truth(files: list[File]) -> tuple[Report, dict[str, Silver]]:
 
 def tally(files: list[File], day: str, table: str) -> Counter[str]:
     """Count what the generator put in: rows by rule and by account."""
-    hard = {"keys_present", "types"} | {rule.name for t in TABLES for rule in t.rules if rule.quarantines}
+    hard = {"keys_present", "type"} | {rule.name for t in TABLES for rule in t.rules if rule.quarantines}
     counts: Counter[str] = Counter()
     for row in (row for file in files if (file.day, file.table) == (day, table) for row in file.rows):
         said = {name for flaw in row.flaws for name in flaw.counts}

@@ -159,7 +159,7 @@ def _orders_first_day(dice: Dice, files: list[File], people: Customers, world: O
         (y2025, "ship_date", "soon"),
         (january, "ship_date", "2026-01-32"),
     ):
-        lose(file).spoil("bad date", f"{column} `{bad}`", "types", **{column: bad})
+        lose(file).spoil("bad date", f"{column} `{bad}`", "type", **{column: bad})
     for file, bad in ((y2024, "lost"), (y2025, "payed"), (january, "Shipped")):
         lose(file).spoil("unknown status", f"status `{bad}`", "allowed_values_status", status=bad)
     for file in (y2024, y2025, january):
@@ -202,7 +202,7 @@ def _orders_second_day(dice: Dice, files: list[File], people: Customers, world: 
     nameless, undated = january.take(dice, 2, sound)
     today.put(dice, nameless.copy().spoil("missing key", "no order_id", "keys_present", order_id=""))
     bad = undated.copy(updated_at=dice.moment(f"{TODAY}"))
-    today.put(dice, bad.spoil("bad date", "ship_date `soon`; day 1's row stays", "types", ship_date="soon"))
+    today.put(dice, bad.spoil("bad date", "ship_date `soon`; day 1's row stays", "type", ship_date="soon"))
     _ship_early(dice, fresh[1])
     fresh[2].spoil("unknown status", "status `open`", "allowed_values_status", status="open")
     world.lost += [fresh[1].values["order_id"], fresh[2].values["order_id"]]
@@ -253,10 +253,10 @@ def _items_first_day(dice: Dice, files: list[File], sold: Orders, goods: Product
         (january, "unit_price", "n/a"),
         (january, "discount_percent", "5%"),
     ):
-        take(file)[0].spoil("bad number", f"{column} `{bad}`", "types", **{column: bad})
+        take(file)[0].spoil("bad number", f"{column} `{bad}`", "type", **{column: bad})
     for file in (y2024, january):
         row = take(file)[0].spoil("quantity out of range", "0; breaks two rules", "range_quantity", quantity="0")
-        row.spoil("bad number", "unit_price `n/a`; breaks two rules", "types", unit_price="n/a")
+        row.spoil("bad number", "unit_price `n/a`; breaks two rules", "type", unit_price="n/a")
     for file, column in ((y2024, "order_id"), (y2025, "line_number"), (january, "order_id")):
         file.put(dice, take(file)[0].copy().spoil("missing key", f"no {column}", "keys_present", **{column: ""}))
     for file, order_id in ((y2024, "SO-900001"), (y2025, "SO-900002"), (y2025, "SO-900003")):
@@ -302,7 +302,7 @@ def _items_second_day(dice: Dice, files: list[File], sold: Orders, goods: Produc
     zero, minus, many, wordy, nameless, unknown = take(6)
     for row, bad in ((zero, "0"), (minus, "-3"), (many, "99999")):
         row.spoil("quantity out of range", f"quantity {bad}", "range_quantity", quantity=bad)
-    wordy.spoil("bad number", "quantity `n/a`", "types", quantity="n/a")
+    wordy.spoil("bad number", "quantity `n/a`", "type", quantity="n/a")
     today.put(dice, nameless.copy().spoil("missing key", "no order_id", "keys_present", order_id=""))
     unknown.spoil("unknown product", "no such product; the row stays", "references_product_id", product_id="999003")
     product = dice.pick(sorted(goods.prices))

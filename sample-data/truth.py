@@ -211,7 +211,7 @@ def broken_rules(table: Table, texts: dict[str, str], silver: Silver) -> tuple[V
     if any(texts[column] == "" for column in table.key):
         broken.append("keys_present")
     if failed:
-        broken.append("types")
+        broken.append("type")
     quarantined = bool(broken)
     for rule in table.rules:
         if rule.breaks(values, silver):
@@ -223,7 +223,7 @@ def broken_rules(table: Table, texts: dict[str, str], silver: Silver) -> tuple[V
 def ingest(table: Table, files: list[File], silver: Silver) -> Report:
     """Take one day's files of one table into its silver rows; give that run's books."""
     soft = {rule.name for rule in table.rules if not rule.quarantines}
-    rules = dict.fromkeys(("keys_present", "types", *(rule.name for rule in table.rules)), 0)
+    rules = dict.fromkeys(("keys_present", "type", *(rule.name for rule in table.rules)), 0)
     reasons = dict.fromkeys(rules, 0)
     books = dict.fromkeys(("read", *ACCOUNTS), 0)
     winners: dict[tuple[Any, ...], Values] = {}

@@ -36,7 +36,7 @@ def test_checks_of_a_table_with_nothing_new_repeat_what_was_last_found(lake: Lak
         assert result.success, failures(result)
         assert result.get_asset_materialization_events() == []
         found = {one.check_name: one.metadata for one in result.get_asset_check_evaluations()}
-        assert {"books", "types", "keys_present", "range_price"} <= set(found)
+        assert {"books", "type", "keys_present", "range_price"} <= set(found)
         assert found["range_price"]["rows_broken"].value == 1
         assert objects(lake) == before
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from flowforge_assets.column_types import parse_type
+from flowforge_assets.column_types.typed_column import TypedColumn
 
 BROKEN = object()
 LONG = "12345678901234567890"
@@ -68,9 +69,21 @@ CASTS: dict[str, dict[str, Any]] = {
         "nan": BROKEN,
         ".": BROKEN,
         "1.2.3": BROKEN,
+        ".12": Decimal("0.12"),
+        ".1200": Decimal("0.12"),
+        ".125": BROKEN,
         "$5": BROKEN,
     },
-    "decimal(4,0)": {"12": Decimal(12), "12.0": Decimal(12), "12.5": BROKEN, "12345": BROKEN},
+    "decimal(38,0)": {"9" * 38: Decimal("9" * 38), "-" + "9" * 38: Decimal("-" + "9" * 38), "1" + "0" * 38: BROKEN},
+    "decimal(38,38)": {"." + "9" * 38: Decimal("." + "9" * 38), "0." + "9" * 39: BROKEN, "1": BROKEN},
+    "decimal(4,0)": {
+        ".0": Decimal(0),
+        ".5": BROKEN,
+        "12": Decimal(12),
+        "12.0": Decimal(12),
+        "12.5": BROKEN,
+        "12345": BROKEN,
+    },
     "float": {
         "12.5": 12.5,
         " 7 ": 7.0,
@@ -135,12 +148,44 @@ CASTS: dict[str, dict[str, Any]] = {
         "2025-02-28": datetime(2025, 2, 28),  # noqa: DTZ001
         "2025-02-30 00:00:00": BROKEN,
         "2025-02-28 25:00:00": BROKEN,
+        "2025-02-28 10:20:30 Europe/Berlin": datetime(2025, 2, 28, 9, 20, 30),  # noqa: DTZ001
+        "2025-02-28 10:20:30 Nowhere/Town": BROKEN,
+        "2025-02-28 10:20:30+99": BROKEN,
+        "2025-02-28 10:20:30-16:00": BROKEN,
         "10:20:30": BROKEN,
         "epoch": BROKEN,
         "infinity": BROKEN,
         "-infinity": BROKEN,
         "now": BROKEN,
         "1740736830": BROKEN,
+    },
+    "time": {
+        "10:20": time(10, 20),
+        " 9:05:07 ": time(9, 5, 7),
+        "10:20:30.5": time(10, 20, 30, 500000),
+        "00:00:00": time(0),
+        "24:00:00": BROKEN,
+        "23:60": BROKEN,
+        "10": BROKEN,
+        "10:20 pm": BROKEN,
+        "2025-02-28 10:20:30": BROKEN,
+    },
+    "json": {
+        '{"a": [1, {"b": null}]}': '{"a": [1, {"b": null}]}',
+        " 5 ": "5",
+        '"NaN,]"': '"NaN,]"',
+        r'"an \" Infinity"': r'"an \" Infinity"',
+        "null": "null",
+        "[]": "[]",
+        "{a: 1}": BROKEN,
+        "[1,]": BROKEN,
+        '{"a": 1,\n}': BROKEN,
+        "NaN": BROKEN,
+        '{"a": -Infinity}': BROKEN,
+        "{} x": BROKEN,
+        '"open': BROKEN,
+        '"': BROKEN,
+        "text": BROKEN,
     },
 }
 FORMATTED: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {
@@ -182,7 +227,7 @@ def connection() -> duckdb.DuckDBPyConnection:
 def test_a_text_becomes_the_value_it_says_or_breaks(
     connection: duckdb.DuckDBPyConnection, kind: str, formats: tuple[str, ...], text: str, value: Any
 ) -> None:
-    cast = parse_type(kind, formats).cast("cell")
+    cast = parse_type(kind, **({"formats": formats} if formats else {})).cast("cell")
     (found,) = connection.execute(f"SELECT {cast} FROM (SELECT ?::VARCHAR AS cell)", [text]).fetchall()[0]
     assert found == (None if value is BROKEN else value)
     assert type(found) is (type(None) if value is BROKEN else type(value))
@@ -216,6 +261,47 @@ def test_a_type_that_is_none_is_refused_with_the_nearest(written: str, said: str
     assert said in str(caught.value)
 
 
-def test_formats_belong_to_dates_and_timestamps_only() -> None:
-    with pytest.raises(ValueError, match="`formats` belongs to date and timestamp columns"):
-        parse_type("integer", ("%d",))
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (
+            {"type": "integer", "formats": ["%d"]},
+            "`formats` belongs to date, time and timestamp columns, not to integer",
+        ),
+        ({"percent": True}, "`percent` belongs to decimal and float columns, not to text"),
+        ({"type": "integer", "percent": True}, "`percent` belongs to decimal and float columns"),
+        ({"type": "date", "timezone": "Europe/Berlin"}, "`timezone` belongs to timestamp columns"),
+        (
+            {"type": "date", "decimal_separator": ","},
+            "`decimal_separator` belongs to integer, decimal and float columns",
+        ),
+        ({"type": "float", "true_words": ["x"]}, "`true_words` belongs to boolean columns"),
+        ({"type": "boolean", "true_words": [True]}, "YAML read a text of the list as True. Write it in quotes"),
+        ({"null_markers": [None]}, "YAML read a text of the list as null. Write it in quotes"),
+        ({"null_markers": [-999]}, "as -999. Write it in quotes"),
+        ({"type": "boolean", "true_words": ["N"]}, "'n' is among the words for true and for false"),
+        ({"type": "boolean", "true_words": [" "]}, "an empty cell is always null"),
+    ],
+)
+def test_an_option_that_does_not_fit_the_type_is_refused(declared: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=r"belongs|quotes|words") as caught:
+        TypedColumn.model_validate({"name": "c", **declared})
+    assert said in str(caught.value)
+
+
+def test_declared_words_take_the_place_of_the_usual_ones(connection: duckdb.DuckDBPyConnection) -> None:
+    cast = parse_type("boolean", true_words=("Ja", "x"), false_words=("Nein",)).cast("cell")
+    found = {
+        text: connection.execute(f"SELECT {cast} FROM (SELECT ?::VARCHAR AS cell)", [text]).fetchall()[0][0]
+        for text in ("JA", " x ", "nein", "yes", "no", "1")
+    }
+    assert found == {"JA": True, " x ": True, "nein": False, "yes": None, "no": None, "1": None}
+
+
+def test_what_is_expected_is_said_as_it_was_declared() -> None:
+    plain = TypedColumn(name="c", type="decimal(10,2)", decimal_separator=".")
+    rich = TypedColumn(name="c", type="date", formats=("%d.%m.%Y", "excel"))
+    money = TypedColumn(name="c", type="float", decimal_separator=",", currency=("€", "EUR"))
+    assert plain.expected == "decimal(10,2)"
+    assert rich.expected == "date (formats: %d.%m.%Y, excel)"
+    assert money.expected == "float (decimal_separator: ,; currency: €, EUR)"

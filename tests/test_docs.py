@@ -31,3 +31,13 @@ def test_every_dependency_has_its_reason():
     names = [re.split(r"[\[><=]", one)[0] for one in project["project"]["dependencies"]]
     reasons = (ROOT / "CONTRIBUTING.md").read_text()
     assert not [name for name in names if not re.search(rf"\b{re.escape(name)}\b", reasons)]
+
+
+def test_the_columns_of_the_page_about_types_can_be_declared():
+    import yaml
+
+    from flowforge_assets.table_spec import Column
+
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "types.md").read_text(), re.DOTALL)
+    columns = [Column.model_validate(one) for one in yaml.safe_load(example)["columns"]]
+    assert columns[1].expected.startswith("decimal(12,2) (decimal_separator: ,")

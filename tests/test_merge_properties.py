@@ -116,11 +116,18 @@ class Real:
             headers = create_views(connection, self.spec, bronze)
             types = {column.name: column.type for column in self.spec.typed_columns}
             gate = Gate(connection, statements(self.spec.keys, types, self.spec.rules, {}), self.spec.keys)
-            merged = merge(connection, self.spec, gate, self.current)
+            merged = merge(connection, self.spec, gate, [self.current] if self.current else [])
             target = self.folder / f"silver-{number}.parquet"
             connection.execute(f"COPY ({merged.select}) TO {literal(str(target))} (FORMAT parquet)")
             held = self.folder / f"held-{number}.parquet"
-            rows = held_rows(gate, quarantine_id("w.t", headers), headers, f"run-{number}", self.quarantine)
+            rows = held_rows(
+                gate,
+                quarantine_id("w.t", headers),
+                headers,
+                f"run-{number}",
+                self.quarantine,
+                sources=self.spec.sources,
+            )
             connection.execute(f"COPY ({rows}) TO {literal(str(held))} (FORMAT parquet)")
         if merged.changed:
             self.current = target

@@ -35,7 +35,7 @@ def test_every_rule_counts_the_rows_that_break_it(two_days: dict[str, Any], day:
             continue  # nothing was judged, so there is nothing to report
         check = found.get((f"silver_{table}", rule))
         if check is None:
-            assert (rule, broken) == ("types", 0), "only a table without typed columns has no check of its types"
+            assert (rule, broken) == ("type", 0), "only a table without typed columns has no check of its types"
             continue
         assert check.metadata["rows_broken"].value == broken, rule
         assert check.passed == (broken == 0), rule

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
+from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
@@ -16,7 +17,7 @@ from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
 from flowforge_assets.table_spec import Column, TableSpec
-from flowforge_checks.gate import KEYS_PRESENT, TYPES
+from flowforge_checks.gate import KEYS_PRESENT, TYPE
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
@@ -43,6 +44,11 @@ class Table(LandedPart):
         default=[],
         description="Columns that say which of two rows of a key is newer. Default: the row that arrived later.",
     )
+    null_markers: Annotated[list[str], as_written(TextList)] = Field(
+        default=[],
+        description="Texts that mean there is no value, in every column without `null_markers` of its own. The whole text but for blanks around it, upper and lower case told apart.",
+        examples=[["NA", "n/a", "-"]],
+    )
     strategy: Literal["upsert"] = Field(default="upsert", description="How a batch enters silver.")
     surrogate_key: str = Field(default="", description="Name of the surrogate key column. Default: `<table>_key`.")
     rules: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
@@ -55,7 +61,7 @@ class Table(LandedPart):
             id=TableId(self.workflow, self.name),
             files=self.files,
             file=self.file or FileOptions(),
-            columns=tuple(self.columns),
+            columns=tuple(self._with_markers(column) for column in self.columns),
             keys=tuple(self.keys),
             sequence_by=tuple(self.sequence_by),
             surrogate_key=self.surrogate_key or f"{self.name}_key",
@@ -63,6 +69,12 @@ class Table(LandedPart):
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
         )
+
+    def _with_markers(self, column: Column) -> Column:
+        """The column with the table's null markers, where it has none of its own."""
+        if not self.null_markers or column.null_markers is not None:
+            return column
+        return column.model_copy(update={"null_markers": tuple(self.null_markers)})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The bronze and the silver asset with their checks."""
@@ -91,7 +103,7 @@ class Table(LandedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPES, BOOKS, *(rule.check_name for rule in self.rules)])
+        self._refuse_doubles("rule", [KEYS_PRESENT, TYPE, BOOKS, *(rule.check_name for rule in self.rules)])
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
         for rule in self.rules:

@@ -32,9 +32,9 @@ def create_views(
 
     `retracted`: landing files that no longer count, by the position of their bronze file and their key.
 
-    `landed`: `_rid` (BIGINT, order of arrival), every bronze column, and NULL for a declared column no file has. Lines
+    `landed`: `_rid` (BIGINT, order of arrival), `_position` (row in its bronze file), every bronze column, and NULL for a declared column no file has. Lines
     that are no record (titles, comments, footers: `_row_number` is null) stay in bronze.
-    `typed`: `_rid`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
+    `typed`: `_rid`, `_position`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
     files = text_list([str(path) for path in bronze])
@@ -44,7 +44,7 @@ def create_views(
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
     rid = f"(file_index::BIGINT << {_ROW_BITS}) + file_row_number"
     connection.execute(
-        f"CREATE VIEW landed AS SELECT {rid} AS _rid, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
+        f"CREATE VIEW landed AS SELECT {rid} AS _rid, file_row_number AS _position, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
     )
     connection.execute(
         f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
@@ -61,16 +61,25 @@ def _typed(spec: TableSpec) -> str:
     values = [f"{_value(column)} AS {quote(column.name)}" for column in spec.columns]
     raw = [f"{quote(column.header)} AS {quote(f'_raw_{column.name}')}" for column in spec.columns]
     flags = [f"{_broken(column)} AS {quote(broken_flag(column.name))}" for column in spec.typed_columns]
-    return ", ".join(["_rid", *values, *raw, *flags, *AUDIT_COLUMNS])
+    return ", ".join(["_rid", "_position", *values, *raw, *flags, *AUDIT_COLUMNS])
 
 
 def _value(column: Column) -> str:
-    return column.kind.cast(quote(column.header))
+    value = column.kind.cast(quote(column.header))
+    return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
 
 
 def _broken(column: Column) -> str:
-    """There is text, and it did not become a value."""
-    return f"(trim({quote(column.header)}) <> '' AND ({_value(column)}) IS NULL)"
+    """There is text, and it did not become a value. The text is looked at only where there is no value."""
+    unmarked = f" AND NOT {_is_marker(column)}" if column.null_markers else ""
+    text = f"coalesce(trim({quote(column.header)}) <> '', FALSE){unmarked}"
+    return f"CASE WHEN ({_value(column)}) IS NULL THEN {text} ELSE FALSE END"
+
+
+def _is_marker(column: Column) -> str:
+    """The text is one of those that mean there is no value."""
+    markers = ", ".join(literal(marker.strip()) for marker in column.null_markers or ())
+    return f"coalesce(trim({quote(column.header)}) IN ({markers}), FALSE)"
 
 
 def surrogate_key(keys: Sequence[str]) -> str:
