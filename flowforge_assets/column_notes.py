@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from flowforge_checks.rules import in_code
+from flowforge_resources.published import word_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +73,8 @@ def declared_silver(spec: TableSpec) -> dg.TableSchema:
 
 
 def declared_gold(spec: ModelSpec, columns: Mapping[str, str]) -> dg.TableSchema:
-    """Gold as its SQL says; of the types in lower case, as they are declared elsewhere."""
-    return _schema({name: kind.lower() for name, kind in columns.items()}, of_gold(spec))
+    """Gold as its SQL says."""
+    return _schema({name: word_for(kind) for name, kind in columns.items()}, of_gold(spec))
 
 
 def _schema(types: Mapping[str, str], notes: Mapping[str, str]) -> dg.TableSchema:

@@ -219,7 +219,7 @@ def test_one_direction_is_shown_alone() -> None:
 
 @pytest.mark.parametrize("name", ["retail.customers.city", "customers.city", "silver_customers.city"])
 def test_a_silver_table_is_found_by_each_of_its_names(name: str) -> None:
-    assert told(name).startswith("retail.silver_customers.city  varchar")
+    assert told(name).startswith("retail.silver_customers.city  text")
 
 
 def test_a_table_is_shown_with_all_of_its_columns() -> None:

@@ -127,7 +127,7 @@ def test_a_sum_is_known_downstream_as_it_is_stored(tmp_path: Path) -> None:
     defs = load(tmp_path, yaml, **SHOP_SQL, **sql)
     asset = defs.resolve_assets_def(dg.AssetKey(["shop", "totals"]))
     schema: dg.TableSchema = asset.metadata_by_key[asset.key]["dagster/column_schema"].value
-    assert [(one.name, one.type) for one in schema.columns] == [("units", "double")]
+    assert [(one.name, one.type) for one in schema.columns] == [("units", "float")]
 
 
 def test_columns_are_shown_before_the_first_run_with_what_they_mean(tmp_path: Path) -> None:
@@ -142,6 +142,33 @@ def test_columns_are_shown_before_the_first_run_with_what_they_mean(tmp_path: Pa
     assert (columns["revenue"].type, columns["revenue"].description) == ("decimal(29,2)", "Price times quantity.")
     assert columns["item_key"].description == "Points to `dim_item`."
     assert said["grain"].value == "one line of a sale"
+
+
+TYPES = ("text", "integer", "decimal(12,3)", "float", "boolean", "date", "timestamp", "time", "json")
+
+
+def test_silver_is_stored_in_the_types_that_models_are_checked_against(tmp_path: Path, lake: Lake) -> None:
+    columns = ", ".join(f'{{name: c{place}, type: "{kind}"}}' for place, kind in enumerate(TYPES))
+    yaml = f"""
+        type: flowforge_assets.components.Workflow
+        ---
+        type: flowforge_assets.components.Table
+        attributes:
+          name: typed
+          columns: [{{name: id}}, {columns}]
+          keys: [id]
+        ---
+        type: flowforge_assets.components.Model
+        attributes: {{name: same}}
+    """
+    land(lake, "shop", {"typed/typed.csv": f"id,{','.join(f'c{place}' for place in range(len(TYPES)))}\n1{',' * 9}\n"})
+    defs = load(tmp_path, yaml, same="SELECT * FROM typed")
+    asset = defs.resolve_assets_def(dg.AssetKey(["shop", "same"]))
+    declared = asset.metadata_by_key[asset.key]["dagster/column_schema"].value
+    result = run_well(defs, "shop")
+    for made in ("silver_typed", "same"):
+        stored = metadata(result, made)["dagster/column_schema"]
+        assert {one.name: one.type for one in stored.columns} == {one.name: one.type for one in declared.columns}
 
 
 # -- tests of models --------------------------------------------------------------------------------------------------

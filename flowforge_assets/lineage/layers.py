@@ -10,6 +10,7 @@ from flowforge_assets.model_sql.conditions import columns_named
 from flowforge_assets.transforms.cast import AUDIT_TYPES, table_types
 from flowforge_checks.rules import Expression
 from flowforge_resources.layout import TableId
+from flowforge_resources.published import word_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ def model_node(spec: ModelSpec, analysis: SqlAnalysis, about: str) -> TableNode:
 
 
 def _written(types: Mapping[str, str]) -> dict[str, str]:
-    return {name: kind.lower() for name, kind in types.items()}
+    return {name: word_for(kind) for name, kind in types.items()}
 
 
 def table_edges(spec: TableSpec, steps: Sequence[Step] = ()) -> Iterator[Edge]:
