@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowforge_assets.lineage.edges import Kind, stronger
-from flowforge_assets.model_sql.engine import aggregate_functions
+from flowforge_assets.model_sql.clauses import compared, deciding, is_opaque, is_parameter, kind_of
 from flowforge_resources.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ class _Walker:
         """What decides which rows there are, anywhere in the query."""
         found: Sources = {}
         for scope in self.scopes.values():
-            for kind, part in _deciding(scope):
+            for kind, part in deciding(scope):
                 self._decide(found, kind, self._value(scope, part))
-            for kind, branch in _compared(scope):
+            for kind, branch in compared(scope):
                 for _, sources in self.outputs(branch):
                     self._decide(found, kind, sources)
         return found
@@ -132,7 +132,7 @@ class _Walker:
         found: Sources = {}
         try:
             for leaf, sources in self._leaves(scope, part):
-                kind = stronger(least, _kind(leaf, part))
+                kind = stronger(least, kind_of(leaf, part))
                 _add(found, ((source, stronger(kind, how)) for source, how in sources.items()))
         except _UnknownError:
             return None
@@ -150,9 +150,9 @@ class _Walker:
                     continue  # its filters decide, no value of it counts
                 for _, sources in self.outputs(self.scopes[id(node)]):
                     yield node, _require(sources)
-            elif _is_opaque(node):
+            elif is_opaque(node):
                 raise _UnknownError
-            elif isinstance(node, exp.Column) and not _is_parameter(node):
+            elif isinstance(node, exp.Column) and not is_parameter(node):
                 yield node, self._resolve(scope, node)
             elif isinstance(node, exp.Window) and node.alias in windows and windows[node.alias] is not node:
                 named = self._value(scope, windows[node.alias], least="transformation")
@@ -208,49 +208,6 @@ class _Walker:
         return {(name, real[column]): "identity"}
 
 
-def _deciding(scope: Scope) -> Iterator[tuple[Kind, exp.Expr]]:
-    """The parts of a query's own clauses that decide which rows there are."""
-    from sqlglot import exp
-
-    tree = scope.expression
-    # Of `FROM a JOIN b SELECT …` and `FROM (a JOIN b)` the joins stand within the table.
-    yield from (("join", join.args["on"]) for join in scope.find_all(exp.Join) if join.args.get("on") is not None)
-    distinct = tree.args.get("distinct")
-    picks = distinct.args.get("on") if isinstance(distinct, exp.Distinct) else None
-    filters = [tree.args.get(name) for name in ("where", "having", "qualify")]
-    # Which rows come first matters where only some are taken.
-    some = picks or tree.args.get("limit") or tree.args.get("offset")
-    filters += [picks, tree.args.get("order") if some else None]
-    yield from (("filter", part) for part in filters if part is not None)
-    if isinstance(tree, exp.Select):
-        yield from _deciding_values(tree, all_of_them=distinct is not None and picks is None)
-
-
-def _deciding_values(tree: exp.Select, *, all_of_them: bool) -> Iterator[tuple[Kind, exp.Expr]]:
-    """Groups, DISTINCT, and lists that become rows."""
-    from sqlglot import exp
-
-    group = tree.args.get("group")
-    if group is not None and not group.args.get("all"):
-        yield "aggregation", group
-    for one in tree.selects:
-        if all_of_them or (group is not None and group.args.get("all") and not one.find(exp.AggFunc)):
-            yield "aggregation", one
-        yield from (("filter", lists) for lists in one.find_all(exp.Unnest, exp.Explode))
-
-
-def _compared(scope: Scope) -> Iterator[tuple[Kind, Scope]]:
-    """Queries whose rows are compared as wholes: all but UNION ALL; and lists that become rows."""
-    from sqlglot import exp
-
-    tree = scope.expression
-    if isinstance(tree, exp.SetOperation) and not (isinstance(tree, exp.Union) and not tree.args.get("distinct")):
-        kind: Kind = "aggregation" if isinstance(tree, exp.Union) else "filter"
-        yield from ((kind, branch) for branch in scope.set_operation_scopes)
-    if isinstance(tree, exp.Unnest):
-        yield "filter", scope
-
-
 # A column that joins two tables is a join first, whatever else it does.
 _STRONGER_FOR_ROWS = ("aggregation", "filter", "join")
 
@@ -286,61 +243,3 @@ def _require(sources: Sources | None) -> Sources:
     if sources is None:
         raise _UnknownError
     return sources
-
-
-def _is_opaque(node: exp.Expr) -> bool:
-    """Whether a node stands for columns that sqlglot did not name: `COLUMNS('…')`, `#1`, a row, `name.function()`."""
-    from sqlglot import exp
-
-    if isinstance(node, exp.Star):
-        return not isinstance(node.parent, exp.Count)
-    if isinstance(node, exp.Dot):
-        return isinstance(node.this, exp.Identifier)
-    return isinstance(node, exp.Columns | exp.PositionalColumn | exp.TableColumn)
-
-
-def _is_parameter(column: exp.Column) -> bool:
-    """Whether the name is a lambda's or a comprehension's own."""
-    from sqlglot import exp
-
-    node: exp.Expr | None = column
-    while node is not None:
-        if isinstance(node, exp.Lambda) and column.name in {one.name for one in node.expressions}:
-            return True
-        if isinstance(node, exp.Comprehension) and column.name == node.expression.name:
-            return True
-        node = node.parent
-    return False
-
-
-def _kind(leaf: exp.Expr, root: exp.Expr) -> Kind:
-    """What an expression does to one of its columns."""
-    from sqlglot import exp
-
-    kind: Kind = "identity"
-    node = leaf
-    while node is not root and node.parent is not None:
-        node = node.parent
-        if _aggregates(node):
-            return "aggregation"
-        if not isinstance(node, exp.Alias | exp.Paren | exp.Subquery) and not _merged_by_using(node):
-            kind = "transformation"
-    return kind
-
-
-def _aggregates(node: exp.Expr) -> bool:
-    from sqlglot import exp
-
-    if isinstance(node, exp.Filter):
-        return True
-    if isinstance(node, exp.Anonymous):
-        return node.name.lower() in aggregate_functions()
-    # One row's value as another row sees it is no aggregate.
-    picks = exp.Lag | exp.Lead | exp.FirstValue | exp.LastValue | exp.NthValue
-    return isinstance(node, exp.AggFunc) and not (isinstance(node, picks) and node.find_ancestor(exp.Window))
-
-
-def _merged_by_using(node: exp.Expr) -> bool:
-    from sqlglot import exp
-
-    return isinstance(node, exp.Coalesce) and "written" not in node.meta
