@@ -69,6 +69,7 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         layer="bronze",
         engine="polars",
         checks=checks,
+        pool=spec.id.pool,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from flowforge_resources.errors import FlowForgeError, did_you_mean
+from flowforge_resources.layout import TableId
 
 DEFS = Path(__file__).parent / "defs"
 
@@ -20,11 +21,12 @@ class UnknownNameError(FlowForgeError):
 
 @dataclass(frozen=True)
 class Declared:
-    """One workflow: its tables with the pattern of their files, and its models."""
+    """One workflow: its tables with the pattern of their files, its models, and `history` as written, by table."""
 
     name: str
     tables: dict[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    history: dict[str, Any] = field(default_factory=dict)
 
 
 def declared_workflows(defs: Path = DEFS) -> dict[str, Declared]:
@@ -39,7 +41,10 @@ def _read(file: Path) -> Declared:
     tables = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
     models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
-    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models))
+    workflows = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Workflow")]
+    of_all = next((one.get("history") for one in workflows), None)
+    history = {str(one["name"]): one.get("history") or of_all for one in tables}
+    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), history)
 
 
 def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
@@ -57,6 +62,22 @@ def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
             f"'{name}' is not a workflow.{did_you_mean(name, known)} Workflows are the folders of {DEFS.name}/."
         )
     return known[name]
+
+
+def find_table(name: str, workflow: str | None, known: dict[str, Declared]) -> TableId:
+    """The table of a name such as `customers` or `retail.customers`.
+
+    Raises:
+        UnknownNameError: there is none, or there are several workflows to choose from.
+    """
+    before, _, table = name.rpartition(".")
+    declared = find_workflow(before or workflow, known)
+    if table not in declared.tables:
+        models = f" '{table}' is a gold model, which has no history." if table in declared.models else ""
+        raise UnknownNameError(
+            f"'{table}' is not a table of {declared.name}.{models or did_you_mean(table, declared.tables)}"
+        )
+    return TableId(declared.name, table)
 
 
 def require_table(workflow: Declared, table: str) -> str:

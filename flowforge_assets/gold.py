@@ -79,6 +79,7 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         deps=[asset_path(read) for read in spec.reads.values()],
         checks=checks,
         code_version=spec.fingerprint,
+        pool=spec.id.pool,
     )
 
 

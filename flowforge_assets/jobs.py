@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+    AnyJob = dg.JobDefinition | UnresolvedAssetJobDefinition
+
 
 def _in_process_unless_asked(asked: Mapping[str, Any]) -> dict[str, Any]:
     return dict(asked) or {"in_process": {}}
@@ -43,10 +45,8 @@ def build_job(
     )
 
 
-def build_schedule(
-    job: UnresolvedAssetJobDefinition, cron: str, timezone: str, *, autostart: bool
-) -> dg.ScheduleDefinition:
-    """A run of the whole workflow by cron.
+def build_schedule(job: AnyJob, cron: str, timezone: str, about: str, *, autostart: bool) -> dg.ScheduleDefinition:
+    """A run of a job by cron.
 
     Raises:
         dagster.DagsterInvalidDefinitionError: the cron expression or time zone is none.
@@ -58,5 +58,5 @@ def build_schedule(
         cron_schedule=cron,
         execution_timezone=timezone,
         default_status=status,
-        description=f"Runs the whole workflow {job.name}: tables whose inputs did not change are left as they are.",
+        description=about,
     )

@@ -17,6 +17,7 @@ from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_assets.transforms.merge import Merge, merge
+from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import KEYS_PRESENT, TYPE, Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.results import BOOKS, Outcome, of_books, of_count, still_true
@@ -25,8 +26,9 @@ from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import SurrogateKeyCollisionError
 from flowforge_resources.io_managers import StagedSilver, covered_bronze_version, object_metadata, silver_table
-from flowforge_resources.layout import TableId, utc_now
+from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
+from flowforge_resources.left_out import is_in, left_out_of
 from flowforge_resources.published import Published, copy_with_facts, read_footer, read_published
 from flowforge_resources.run_reports import AssetReport
 
@@ -46,13 +48,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """The bronze a silver run has to take in, and what it is merged into."""
+    """The bronze a silver run has to take in, and what it is merged into.
+
+    `covered`: the ledger version up to which the published version holds bronze. `left_out`: what a replay leaves out,
+    because a rollback did.
+    """
 
     entries: tuple[LedgerEntry, ...]
     published: Published | None
     upto_version: int
     anew: str = ""
     superseded: frozenset[tuple[int, str]] = frozenset()
+    covered: int = 0
+    left_out: tuple[LedgerEntry, ...] = ()
 
     @property
     def replay(self) -> bool:
@@ -105,6 +113,7 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         deps=upstream,
         checks=_check_specs(spec, key),
         code_version=spec.fingerprint,
+        pool=spec.id.pool,
     )
 
 
@@ -157,8 +166,18 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
         anew = "a file was uploaded again and superseded its earlier version"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.id)
-        return Batch(tuple(whole.data_after(0)), published, whole.version, anew, whole.superseded())
-    return Batch(tuple(later.data_after(covered)), published, later.version or covered)
+        undone = left_out_of(published.facts) if published else ()
+        entries = whole.data_after(0)
+        return Batch(
+            tuple(entry for entry in entries if not is_in(entry.version, undone)),
+            published,
+            whole.version,
+            anew,
+            whole.superseded(undone),
+            covered,
+            tuple(entry for entry in entries if is_in(entry.version, undone)),
+        )
+    return Batch(tuple(later.data_after(covered)), published, later.version or covered, covered=covered)
 
 
 def _stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:
@@ -226,29 +245,20 @@ def _write(
 ) -> StagedSilver:
     path = scratch.path(".parquet") if merged.changed or batch.replay else None
     if path is not None:
-        connection.execute(copy_with_facts(merged.select, path, _facts(spec, batch, run_id)))
+        facts = version_facts(spec, batch, merged.books, run_id)
+        connection.execute(copy_with_facts(merged.select, path, facts))
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
     if merged.books.quarantined or (batch.replay and held):
         quarantine_path = scratch.path(".parquet")
-        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and not batch.replay else None
+        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and (batch.left_out or not batch.replay) else None
+        if earlier is not None and batch.replay:
+            earlier = rows_left_out(connection, earlier, batch.left_out, scratch)
         row_id = quarantine_id(str(spec.id), headers)
         rows = held_rows(gate, row_id, headers, run_id, earlier, sources=spec.sources)
         connection.execute(copy_with_facts(rows, quarantine_path, {"nonce": uuid4().hex, "run_id": run_id}))
     notes = column_notes.of_silver(spec)
-    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, batch.upto_version, notes)
-
-
-def _facts(spec: TableSpec, batch: Batch, run_id: str) -> dict[str, Any]:
-    version = int(batch.published.facts.get("version", 0)) if batch.published else 0
-    return {
-        "table": str(spec.id),
-        "version": version + 1,
-        "nonce": uuid4().hex,
-        "run_id": run_id,
-        "published_at": utc_now().isoformat(),
-        "bronze_version": batch.upto_version,
-        "definition": spec.fingerprint,
-    }
+    upto = batch.upto_version
+    return StagedSilver(spec.id, batch.published, path, held, quarantine_path, upto, notes, spec.retention)
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:

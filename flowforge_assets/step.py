@@ -136,8 +136,11 @@ def layer_asset(
     deps: Sequence[tuple[str, str]] = (),
     checks: Sequence[dg.AssetCheckSpec] = (),
     code_version: str | None = None,
+    pool: str | None = None,
 ) -> dg.AssetsDefinition:
     """An asset of a layer with its checks as one step, stored by the layer's IO manager.
+
+    `pool`: what writes one table waits in one pool; a daemon starts no run whose pools are taken.
 
     One step, because an event costs 3 ms and a step 15; subsettable, so that checks can be run alone.
     """
@@ -165,6 +168,7 @@ def layer_asset(
         check_specs=list(checks),
         can_subset=True,
         required_resource_keys={"lake"},
+        pool=pool,
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):

@@ -14,6 +14,7 @@ from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,7 @@ class TableSpec:
     rules: tuple[Rule, ...] = field(default=())
     schema_evolution: Evolution = "add_new_columns"
     landing: LandingOptions = field(default_factory=LandingOptions)
+    retention: Retention = field(default_factory=Retention)
 
     @cached_property
     def typed_columns(self) -> list[Column]:

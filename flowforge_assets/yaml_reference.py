@@ -15,6 +15,7 @@ from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     ForeignKey,
     ModelColumn,
     Notifications,
+    Retention,
 )
 HEAD = """# YAML reference
 

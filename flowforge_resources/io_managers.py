@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import dagster as dg
 
-from flowforge_resources.errors import ConcurrentPublishError, MissingTableError
+from flowforge_resources.errors import ConcurrentPublishError, FlowForgeError, MissingTableError
 from flowforge_resources.frames import scan
+from flowforge_resources.history import moment_of
 from flowforge_resources.lake import Lake
-from flowforge_resources.layout import ModelId, TableId
+from flowforge_resources.layout import ModelId, TableId, utc_now
 from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
 from flowforge_resources.published import Published, read_footer, read_published
+from flowforge_resources.retention import Retention, expired
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.scratch import Scratch
 
@@ -87,6 +89,7 @@ class StagedSilver:
     quarantine_path: Path | None
     covers_bronze_version: int
     notes: Mapping[str, str] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True)
@@ -257,9 +260,11 @@ class SilverIOManager(LayerIOManager):
             return
         self._describe(context, lake, obj.table.current, obj.path, obj.notes)
         if obj.replaces is not None:
-            published_at = datetime.fromisoformat(obj.replaces.facts["published_at"])
-            lake.copy(obj.table.current, obj.table.snapshot(published_at))
+            # Never over a snapshot that is there: by now another run may have published what would be copied.
+            lake.copy_new(obj.table.current, obj.table.snapshot(moment_of(obj.replaces)))
         self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
+        if obj.replaces is not None:
+            _let_go(context, lake, obj)
 
     def _swap(self, lake: Lake, table: TableId, path: Path, key: str, replaces: Published | None) -> None:
         if lake.swap(path, key, expected=replaces.object if replaces else None) is None:
@@ -270,6 +275,15 @@ class SilverIOManager(LayerIOManager):
         covers, published = staged.covers_bronze_version, staged.replaces
         if published is not None and covers > covered_bronze_version(lake, staged.table, published):
             write_cover(lake, staged.table, published, covers)
+
+
+def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver) -> None:
+    """Remove the snapshots whose time is over; the table is published, so that whatever stays is only told of."""
+    try:
+        for found in expired(lake, staged.table, staged.retention, utc_now()):
+            lake.delete(found.key)
+    except FlowForgeError as error:
+        context.log.warning("%s is published; its old snapshots stay until the next run: %s", staged.table, error)
 
 
 def write_cover(lake: Lake, table: TableId, published: Published, bronze_version: int) -> None:

@@ -77,6 +77,7 @@ class _Transfer(Protocol):
     def create(self, path: Path, key: str) -> bool: ...
     def swap(self, path: Path, key: str, expected: StoredObject) -> bool: ...
     def copy(self, source: str, target: str) -> None: ...
+    def copy_new(self, source: str, target: str) -> None: ...
 
 
 class Lake:
@@ -228,6 +229,16 @@ class Lake:
         with self.clear_errors(f"copy {source} to {target}"):
             self._transfer.copy(source, target)
 
+    def copy_new(self, source: str, target: str) -> None:
+        """As `copy`, and one that stands under `target` already stays as it is, whatever `source` holds by now."""
+        found = self.head(source) if self.local_root is None else None
+        if found is not None and found.size_bytes > LARGEST_CONDITIONAL_PUT_BYTES:  # nor copied in one request
+            with self.scratch() as scratch:
+                self.publish_new(self.stage_in(source, scratch), target)
+            return
+        with self.clear_errors(f"copy {source} to {target}"):
+            self._transfer.copy_new(source, target)
+
     def _published(self, key: str) -> StoredObject:
         stored = self.head(key)
         if stored is None:
@@ -303,7 +314,12 @@ class _LocalTransfer:
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EMLINK):
                 raise
-            shutil.copyfile(self.root / source, self._target(target))
+            with Scratch(self.root / ".scratch") as scratch:
+                near = scratch.path(Path(target).suffix)
+                shutil.copyfile(self.root / source, near)
+                near.replace(self._target(target))
+
+    copy_new = copy
 
     def _target(self, key: str) -> Path:
         target = self.root / key
@@ -373,6 +389,13 @@ class _RemoteTransfer:
     def copy(self, source: str, target: str) -> None:
         obstore.copy(self.store, source, target)
 
+    def copy_new(self, source: str, target: str) -> None:
+        try:
+            obstore.copy(self.store, source, target, overwrite=False)
+        except (AlreadyExistsError, FileNotFoundError):  # a repeated completion of an upload finds the upload gone
+            if not self._exists(target):
+                raise
+
     def _holds(self, key: str, path: Path) -> bool:
         """Whether an object's content is the file's."""
         try:
@@ -424,6 +447,8 @@ def _open_remote(given: Setting) -> ObjectStore:
         from obstore.auth.boto3 import Boto3CredentialProvider
 
         config["credential_provider"] = Boto3CredentialProvider()
+    if given.value.startswith("s3"):
+        config["copy_if_not_exists"] = "multipart"
     try:
         return from_url(given.value, **config)
     except (BaseError, ValueError) as error:

@@ -101,6 +101,16 @@ class TableId:
         return f"{self.archive}snapshot_{published_at:%Y%m%d_%H%M%S_%f}.parquet"
 
     @property
+    def states(self) -> str:
+        """Prefix of what strategies remember beside a version; a version's footer names its own."""
+        return f"{self.silver}_state/"
+
+    @property
+    def pool(self) -> str:
+        """The Dagster pool of everything that writes the table."""
+        return f"flowforge/{self.workflow}/{self.name}"
+
+    @property
     def quarantine(self) -> str:
         """Key of the rows that wait for a decision."""
         return f"quarantine/{self.workflow}/{self.name}/current.parquet"
@@ -120,6 +130,11 @@ class ModelId:
     def key(self) -> tuple[str, str]:
         """Asset key."""
         return self.workflow, self.name
+
+    @property
+    def pool(self) -> str:
+        """The Dagster pool of everything that writes the table."""
+        return f"flowforge/{self.workflow}/{self.name}"
 
     @property
     def object(self) -> str:

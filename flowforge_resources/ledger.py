@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake, StoredObject
     from flowforge_resources.layout import TableId
     from flowforge_resources.ledger_checkpoint import Checkpoint
+    from flowforge_resources.left_out import Ranges
 
 # What a reader parses one by one: some hundred milliseconds and megabytes at most.
 ENTRIES_BETWEEN_CHECKPOINTS = 64
@@ -146,11 +147,14 @@ class Ledger:
         said = self.checkpoint.entries["columns"]
         return frozenset(next((columns for columns in reversed(said.to_list()) if columns), ()))
 
-    def superseded(self) -> frozenset[tuple[int, str]]:
-        """The content that no longer counts: number of the entry that took it, and its landing key."""
+    def superseded(self, left_out: Ranges = ()) -> frozenset[tuple[int, str]]:
+        """The content that no longer counts: number of the entry that took it, and its landing key.
+
+        An entry that is left out takes the place of nothing.
+        """
         import polars as pl
 
-        newer = self._supersedes
+        newer = self._supersedes.filter(~_is_one_of("since", left_out))
         if newer.is_empty():
             return frozenset()
         older = self.records(newer, ("outcome",)).filter(pl.col("outcome") == TAKEN).join(newer, on="key")
@@ -250,6 +254,12 @@ class Ledger:
         return [*earlier, *(entry for entry in self.entries if entry.version > version and entry.bronze_file)]
 
 
+def _is_one_of(column: str, ranges: Ranges) -> pl.Expr:
+    import polars as pl
+
+    return pl.any_horizontal(pl.lit(False), *(pl.col(column).is_between(first, last) for first, last in ranges))
+
+
 def read_ledger(lake: Lake, table: TableId, *, after: int = 0) -> Ledger:
     """Read what is later than version `after`: a short listing, and one small read for each entry behind the checkpoint."""
     checkpoint = newest_checkpoint(lake, table)
@@ -306,10 +316,16 @@ def fence_orphans(lake: Lake, ledger: Ledger, run_id: str) -> list[str]:
     if not stored:
         return []
     left, found = stored & ledger.fenced, stored - ledger.known_files
-    if found:
-        entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=tuple(sorted(found)))
-        left |= found if commit(lake, ledger.table, entry) else set()
+    if found and fence(lake, ledger, found, run_id):
+        left |= found
     return sorted(left)
+
+
+def fence(lake: Lake, ledger: Ledger, names: Iterable[str], run_id: str) -> bool:
+    """Commit that some names may be removed and are never used again; False where another run's entry came first."""
+    fenced = tuple(sorted(names))
+    entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=fenced)
+    return commit(lake, ledger.table, entry)
 
 
 def _bronze_files(lake: Lake, ledger: Ledger) -> set[str]:

@@ -42,7 +42,7 @@ class Scratch:
 
     def __enter__(self) -> Self:
         self.root.mkdir(parents=True, exist_ok=True)
-        _sweep(self.root)
+        sweep_dead_tasks(self.root)
         while self._lock is None:
             self.folder = self.root / f"{_PREFIX}{uuid4().hex[:16]}"
             self._lock = _hold(_lock_of(self.folder))
@@ -90,10 +90,15 @@ def _hold(lock: Path) -> int | None:
     return None
 
 
-def _sweep(root: Path) -> None:
-    """Remove the folders whose tasks are dead: nobody holds their lock."""
+def sweep_dead_tasks(root: Path, *, dry_run: bool = False) -> list[tuple[str, int]]:
+    """Remove the folders whose tasks are dead: nobody holds their lock. Returns their paths and bytes."""
+    found = []
     for lock in root.glob(f"{_PREFIX}*{_LOCK}"):
         if (handle := _hold(lock)) is not None:
-            shutil.rmtree(lock.with_name(lock.name.removesuffix(_LOCK)), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+            folder = lock.with_name(lock.name.removesuffix(_LOCK))
+            found.append((str(folder), sum(one.lstat().st_size for one in folder.rglob("*"))))
+            if not dry_run:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
             os.close(handle)
+    return found

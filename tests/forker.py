@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KILLED = -signal.SIGKILL
 # Every call by which something can change on the lake or its disk.
-LAKE_CALLS = ("create", "write", "delete", "publish", "publish_new", "swap", "copy")
+LAKE_CALLS = ("create", "write", "delete", "publish", "publish_new", "swap", "copy", "copy_new")
 DISK_CALLS = ((os, "link"), (Path, "replace"), (Path, "unlink"))
 
 
@@ -63,7 +63,7 @@ class Forker:
 
         Args:
             lake: the lake's folder or URL.
-            workflow: `shop` or `retail`.
+            workflow: `shop`, `retail` or `contested`.
             kill: `after_s` seconds; or `at` the n-th contact, counted from 0, before it happens.
                 Besides: `env`, more environment variables; `store`, arguments of `client_settings`.
 
@@ -109,16 +109,17 @@ def serve() -> None:
     import obstore  # noqa: F401
     import polars as pl  # noqa: F401
 
-    from scenario import retail, shop
+    from scenario import contested, retail, shop
 
-    folder = tempfile.TemporaryDirectory()
-    definitions = {"retail": retail(), "shop": shop(Path(folder.name))}
+    folder, other = tempfile.TemporaryDirectory(), tempfile.TemporaryDirectory()
+    definitions = {"retail": retail(), "shop": shop(Path(folder.name)), "contested": contested(Path(other.name))}
     for name, defs in definitions.items():
         defs.resolve_job_def(name)
     for line in sys.stdin:
         request = json.loads(line)
         if request is None:
             folder.cleanup()
+            other.cleanup()
             return
         print(json.dumps(_fork(request, definitions)), flush=True)  # noqa: T201  # the answer
 

@@ -102,6 +102,20 @@ SHOP_DAY2 = {
     "sales/sales_2.csv": "shop,number,item_id,quantity\nnorth,2,009,4\nwest,1,008,1\nwest,1,008,1\n",
 }
 
+CONTESTED_YAML = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: A table that several runs write at once., history: {keep_last: 1000}}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: counts
+      max_files_per_run: 1
+      columns:
+        - {name: key}
+        - {name: value, type: integer}
+      keys: [key]
+"""
+
 _project_numbers = itertools.count(1)
 
 
@@ -164,6 +178,11 @@ def load(folder: Path, yaml: str, workflow: str = "shop", **files: str) -> dg.De
 def shop(folder: Path) -> dg.Definitions:
     """The small workflow."""
     return load(folder, SHOP_YAML, **SHOP_SQL)
+
+
+def contested(folder: Path) -> dg.Definitions:
+    """One table of which a run takes one file, so that runs side by side each have something to publish."""
+    return load(folder, CONTESTED_YAML, "contested")
 
 
 def run(

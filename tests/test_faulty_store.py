@@ -165,6 +165,7 @@ CALLS: dict[str, Callable[[Lake, Path], Any]] = {
     "write": lambda lake, path: lake.write("there", b"mine"),
     "delete": lambda lake, path: lake.delete("there"),
     "copy": lambda lake, path: lake.copy("there", "copied"),
+    "copy new": lambda lake, path: lake.copy_new("there", "copied"),
     "publish": lambda lake, path: lake.publish(path, "there") is not None,
     "publish new": lambda lake, path: lake.publish_new(path, "new") is not None,
     "publish new what another has": lambda lake, path: lake.publish_new(path, "there") is not None,

@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Land files, query tables, see how the last run went and where a column comes from. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
+    help="Land files, query tables, see how the last run went, where a column comes from, go back to an earlier version. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
 )
 WorkflowOption = Annotated[
     str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
@@ -59,6 +59,13 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
     limit: Annotated[int, typer.Option(help="Rows to show as a table.", min=1)] = 40,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            help="Silver and bronze as they were at a moment, e.g. `2026-11-01T12:00` (UTC unless it says otherwise); or a version's number, where the statement reads one silver table.",
+        ),
+    ] = None,
 ) -> None:
     """Ask the lake's tables a question, on whatever kind of lake.
 
@@ -66,7 +73,7 @@ def query(
     """
     from flowforge_assets.cli.query import run_query
 
-    answer = run_query(sql)
+    answer = run_query(sql, as_of=as_of)
     if csv:
         typer.echo(answer.to_csv(), nl=False)
     elif as_json:
@@ -119,6 +126,60 @@ def lineage(
         typer.echo(json.dumps(asked.as_dict(), indent=1))
     else:
         Console(highlight=False).print(asked.render())
+
+
+@app.command()
+def history(
+    table: Annotated[str, typer.Argument(help="The table, e.g. `customers` or `retail.customers`.")],
+    *,
+    workflow: WorkflowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the versions of a table, newest first: when each was published, by which run, and what happened."""
+    from flowforge_assets.cli.history import history_of
+
+    found = history_of(table, workflow)
+    if as_json:
+        typer.echo(json.dumps(found.as_dicts(), indent=1, default=str))
+        return
+    Console().print(found.render())
+
+
+@app.command()
+def rollback(
+    table: Annotated[str, typer.Argument(help="The table, e.g. `customers` or `retail.customers`.")],
+    *,
+    to: Annotated[str, typer.Option("--to", help="The version's number, or its snapshot's name in the archive.")],
+    workflow: WorkflowOption = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the history.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish an earlier version of a silver table again, as its next version. Another rollback undoes it.
+
+    Example: `flowforge rollback customers --to 12 --reason "price list of the wrong year"`
+    """
+    from flowforge_assets.cli.history import roll_table_back
+
+    done = roll_table_back(table, workflow, to, reason=reason, dry_run=dry_run)
+    typer.echo(json.dumps(done.as_dict(), indent=1) if as_json else str(done))
+
+
+@app.command()
+def sweep(
+    *,
+    workflow: WorkflowOption = None,
+    older_than_hours: Annotated[
+        float, typer.Option(help="Leave alone what is younger: a run may be about to commit it.", min=0)
+    ] = 24.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove what no table needs: bronze of killed runs, old snapshots, folders of dead tasks, unfinished uploads."""
+    from flowforge_assets.cli.history import sweep_workflow
+
+    swept = sweep_workflow(workflow, older_than_hours=older_than_hours, dry_run=dry_run)
+    typer.echo(json.dumps(swept.as_dict(), indent=1) if as_json else str(swept))
 
 
 def main() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from flowforge_resources.duck import connect, quote
+from flowforge_assets.cli.as_of import parse_as_of, refuse_as_of, silver_as_of
+from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.errors import FlowForgeError, did_you_mean
 from flowforge_resources.io_managers import StoredTable
 from flowforge_resources.lake import Lake
@@ -15,11 +18,13 @@ from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.ledger import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
     import polars as pl
     from rich.console import RenderableType
+
+    from flowforge_assets.cli.as_of import Opener
 
 BRONZE, QUARANTINE = "_bronze", "_quarantine"
 
@@ -85,8 +90,8 @@ def _side(value: object) -> Any:
     return "right" if isinstance(value, int | float) or type(value).__name__ == "Decimal" else "left"
 
 
-def run_query(sql: str, lake: Lake | None = None) -> Answer:
-    """Run one statement.
+def run_query(sql: str, lake: Lake | None = None, as_of: str | None = None) -> Answer:
+    """Run one statement; `as_of`: on the tables as they were at a moment, or at a version of the one it reads.
 
     Raises:
         QueryError: it does not parse, names an unknown table, or fails.
@@ -96,8 +101,12 @@ def run_query(sql: str, lake: Lake | None = None) -> Answer:
     opened = lake or Lake()
     with opened.scratch() as scratch, connect(scratch.root) as connection:
         try:
-            for name in sorted(connection.get_table_names(sql, qualified=True)):
-                _open(connection, opened, name)
+            names = sorted(_names_in(connection, sql))
+            tables = tables_of(opened) if names else {}
+            if as_of is not None:
+                tables |= _as_of(opened, as_of, [name for name in names if name in tables])
+            for name in names:
+                _open(connection, opened, tables, name)
             result = connection.execute(sql)
             columns = tuple(column[0] for column in result.description or [])
             return Answer(columns, tuple(result.fetchall()))
@@ -112,9 +121,53 @@ def _example(lake: Lake) -> str:
     return ", ".join(names[:3]) if names else "workflow.table (nothing is published yet)"
 
 
-def tables_of(lake: Lake) -> dict[str, Callable[[], pl.LazyFrame]]:
+def _names_in(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """The tables a statement names, as `schema.table`.
+
+    From its syntax tree: DuckDB's own `get_table_names` (2.0) binds, and fails on `JOIN … USING`. What has no tree, as
+    `DESCRIBE`, is asked of that.
+    """
+    tree = json.loads(connection.execute(f"SELECT json_serialize_sql({literal(sql)})").fetchall()[0][0])
+    if tree["error"]:
+        named = connection.get_table_names(sql, qualified=True)
+        return {name.split(" AS ", 1)[0].replace('"', "") for name in named}
+    return set(_named(tree["statements"]))
+
+
+def _named(node: Any) -> Iterator[str]:
+    inside = node if isinstance(node, list) else node.values() if isinstance(node, dict) else ()
+    if isinstance(node, dict) and node.get("type") == "BASE_TABLE":
+        yield ".".join(name for name in (node["schema_name"], node["table_name"]) if name)
+    for part in inside:
+        yield from _named(part)
+
+
+def _as_of(lake: Lake, as_of: str, names: Sequence[str]) -> dict[str, Opener]:
+    """How to open some tables as they were."""
+    at = parse_as_of(as_of, [name for name in names if _silver(lake, name)])
+    found: dict[str, Opener] = {}
+    for name in names:
+        schema, _, table = name.rpartition(".")
+        if _silver(lake, name):
+            found[name] = silver_as_of(lake, TableId(schema, table), at)
+        elif schema.endswith(BRONZE) and isinstance(at, datetime):
+            found[name] = _bronze(lake, TableId(schema.removesuffix(BRONZE), table), at)
+        elif schema.endswith(BRONZE):
+            found[name] = refuse_as_of(name, "bronze has no versions; give a moment.")
+        else:
+            kept = "quarantine keeps" if schema.endswith(QUARANTINE) else "gold tables keep"
+            found[name] = refuse_as_of(name, f"{kept} no earlier versions. Ask the silver tables behind it.")
+    return found
+
+
+def _silver(lake: Lake, name: str) -> bool:
+    schema, _, table = name.rpartition(".")
+    return lake.head(TableId(schema, table).current) is not None
+
+
+def tables_of(lake: Lake) -> dict[str, Opener]:
     """Every published table by the name SQL calls it, and how to open it. Two small listings a workflow."""
-    found: dict[str, Callable[[], pl.LazyFrame]] = {}
+    found: dict[str, Opener] = {}
     for workflow in lake.folders("silver/"):
         for name in lake.folders(f"silver/{workflow}/"):
             table = TableId(workflow, name)
@@ -131,33 +184,37 @@ def tables_of(lake: Lake) -> dict[str, Callable[[], pl.LazyFrame]]:
     return found
 
 
-def _published(lake: Lake, key: str, name: str, asset: tuple[str, str]) -> Callable[[], pl.LazyFrame]:
+def _published(lake: Lake, key: str, name: str, asset: tuple[str, str]) -> Opener:
     return StoredTable(lake, key, name, "/".join(asset)).scan
 
 
-def _bronze(lake: Lake, table: TableId) -> Callable[[], pl.LazyFrame]:
-    """All bronze of a table that counts: what a file's newer version superseded is left out."""
+def _bronze(lake: Lake, table: TableId, until: datetime | None = None) -> Opener:
+    """All bronze of a table that counts, or counted at a moment: what a file's newer version superseded is left out."""
 
     def scan() -> pl.LazyFrame:
         import polars as pl
 
         ledger = read_ledger(lake, table)
-        superseded = ledger.superseded()
+        entries = ledger.data_after(0)
+        later = [one.version for one in entries if until and datetime.fromisoformat(one.committed_at) > until]
+        superseded = ledger.superseded(((min(later), ledger.version),) if later else ())
         frames = []
-        for entry in ledger.data_after(0):
+        for entry in entries:
+            if entry.version in later:
+                continue
             rows = _published(lake, entry.bronze_file or "", str(table), table.bronze_key)()
             retracted = [key for version, key in superseded if version == entry.version]
             frames.append(rows.filter(~pl.col("_source_file").is_in(retracted)) if retracted else rows)
+        if not frames:
+            return refuse_as_of(f"bronze of {table}", "nothing had been ingested yet.")()
         return pl.concat(frames, how="diagonal")
 
     return scan
 
 
-def _open(connection: duckdb.DuckDBPyConnection, lake: Lake, written: str) -> None:
+def _open(connection: duckdb.DuckDBPyConnection, lake: Lake, tables: Mapping[str, Opener], name: str) -> None:
     """Make one table of the lake visible under the name the statement uses; names it does not know are DuckDB's."""
-    name = written.replace('"', "")
     schema, _, table = name.rpartition(".")
-    tables: Mapping[str, Callable[[], pl.LazyFrame]] = tables_of(lake)
     if name not in tables:
         if schema and not schema.startswith(("information_schema", "pg_catalog")):
             raise QueryError(f"There is no table '{name}' on the lake {lake.url}.{did_you_mean(name, tables)}")

@@ -22,10 +22,12 @@ from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import TableId
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from flowforge_assets.components.workflow import Workflow
     from flowforge_checks.rules import Rule
 
 
@@ -55,8 +57,13 @@ class Table(LandedPart):
         default=[], description="What is true of valid rows, or of the table."
     )
 
-    def spec(self) -> TableSpec:
-        """The table as factories and transforms take it."""
+    history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
+        default=None,
+        description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
+    )
+
+    def spec(self, retention: Retention | None = None) -> TableSpec:
+        """The table as factories and transforms take it; `retention` holds where the table declares none."""
         return TableSpec(
             id=TableId(self.workflow, self.name),
             files=self.files,
@@ -68,6 +75,7 @@ class Table(LandedPart):
             rules=tuple(self.rules),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
+            retention=self.history or retention or Retention(),
         )
 
     def _with_markers(self, column: Column) -> Column:
@@ -79,21 +87,23 @@ class Table(LandedPart):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The bronze and the silver asset with their checks."""
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
-        self._require_workflow(context)
+        workflow = self._require_workflow(context)
         self.validate_against(tables)
         recorded = known_tables(context.component_tree).recorded
-        spec, face = self.spec(), replace(self.face(), lineage=recorded)
+        spec, face = self.spec(workflow.history), replace(self.face(), lineage=recorded)
         bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=recorded)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
-    def _require_workflow(self, context: dg.ComponentLoadContext) -> None:
+    def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:
         from flowforge_assets.components.workflow import Workflow
 
-        if all(part.workflow != self.workflow for part in all_parts(context, Workflow)):
-            raise self.wrong(
-                "the folder has no Workflow document, so no job would run its tables.",
-                "Add a document `type: flowforge_assets.components.Workflow`.",
-            )
+        for part in all_parts(context, Workflow):
+            if part.workflow == self.workflow:
+                return part
+        raise self.wrong(
+            "the folder has no Workflow document, so no job would run its tables.",
+            "Add a document `type: flowforge_assets.components.Workflow`.",
+        )
 
     def validate_against(self, tables: Mapping[str, Table]) -> None:
         """Check everything that needs more than one field.

@@ -9,14 +9,16 @@ from pydantic import Field
 
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.model import Model
-from flowforge_assets.components.part import AsWritten, Part, all_parts, rendered, require_unique
+from flowforge_assets.components.part import AsWritten, Part, all_parts, as_written, rendered, require_unique
 from flowforge_assets.components.table import Table
 from flowforge_assets.jobs import build_job, build_schedule
+from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_resources.notifications import Notifications
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+    from flowforge_assets.jobs import AnyJob
 
 
 class Workflow(Part):
@@ -49,8 +51,18 @@ class Workflow(Part):
     )
     max_concurrent: int = Field(default=2, ge=1, description="Steps at once with the multiprocess executor.")
 
+    history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
+        default=None,
+        description="Which earlier versions of its tables are kept, unless a table says otherwise. Default: `{keep_last: 10}`.",
+    )
+    maintenance: str | None = Field(
+        default=None,
+        description="Cron expression of the job `<workflow>_maintenance`, which removes what no table needs. Default: there is none; `flowforge sweep` does the same.",
+        examples=["0 3 * * 0"],
+    )
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The job, the sensors and the schedule."""
+        """The job, the sensors and the schedules."""
         tables = [part for part in all_parts(context, Table) if part.workflow == self.workflow]
         models = [part for part in all_parts(context, Model) if part.workflow == self.workflow]
         self._validate(
@@ -58,7 +70,7 @@ class Workflow(Part):
         )
         job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
-        specs = [part.spec() for part in tables]
+        specs = [part.spec(self.history) for part in tables]
         sensors = [
             build_landing_sensor(
                 self.workflow,
@@ -74,17 +86,23 @@ class Workflow(Part):
         automated = any(part.automation == "eager" for part in (*tables, *models))
         sensors += [build_automation_sensor(self.workflow, status)] if automated else []
         known_tables(context.component_tree).require_order()
-        return dg.Definitions(jobs=[job], sensors=sensors, schedules=self._schedules(job))
+        jobs: list[AnyJob] = [job]
+        schedules = []
+        if self.schedule is not None:
+            about = f"Runs the whole workflow {self.workflow}: tables whose inputs did not change are left as they are."
+            schedules.append(self._scheduled("schedule", self.schedule, job, about))
+        if self.maintenance is not None:
+            sweeping = build_maintenance(self.workflow, specs)
+            jobs.append(sweeping)
+            about = f"Removes what no table of {self.workflow} needs any more."
+            schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
+        return dg.Definitions(jobs=jobs, sensors=sensors, schedules=schedules)
 
-    def _schedules(self, job: UnresolvedAssetJobDefinition) -> list[dg.ScheduleDefinition]:
-        if self.schedule is None:
-            return []
+    def _scheduled(self, name: str, cron: str, job: AnyJob, about: str) -> dg.ScheduleDefinition:
         try:
-            return [build_schedule(job, self.schedule, self.timezone, autostart=self.autostart)]
+            return build_schedule(job, cron, self.timezone, about, autostart=self.autostart)
         except dg.DagsterInvalidDefinitionError as error:
-            problem = (
-                f"`schedule: {self.schedule}` with `timezone: {self.timezone}` is refused: {str(error).rstrip('.')}."
-            )
+            problem = f"`{name}: {cron}` with `timezone: {self.timezone}` is refused: {str(error).rstrip('.')}."
             raise self.wrong(
                 problem, "Write five cron fields, e.g. '0 6 * * *', and a zone such as Europe/Berlin."
             ) from None

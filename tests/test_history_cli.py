@@ -1,0 +1,105 @@
+"""`flowforge history` and `flowforge rollback`, as a person and as a program call them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flowforge_assets.catalog import Declared, UnknownNameError
+from flowforge_assets.cli import history as commands
+from flowforge_assets.cli.app import app
+from flowforge_assets.cli.history import NoHistoryError
+from flowforge_assets.rollback import RollbackError
+from scenario import objects
+from test_history import DAY2, DAY3, ITEMS, labels, shop, three_days
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flowforge_resources.lake import Lake
+
+REASON = "wrong prices"
+
+
+@pytest.fixture
+def three(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A lake with three versions of `shop.items`, and `shop` as the only workflow the commands know."""
+    monkeypatch.setattr(
+        commands, "declared_workflows", lambda: {"shop": Declared("shop", {"items": "*"}, ("dim_item",))}
+    )
+    monkeypatch.setenv("COLUMNS", "160")
+    three_days(lake, shop(tmp_path))
+    return lake
+
+
+def call(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def ask(*arguments: str) -> Any:
+    return json.loads(call(*arguments, "--json"))
+
+
+def test_history_in_json_says_everything_of_every_version(three: Lake) -> None:
+    newest, _, oldest = ask("history", "items")
+    assert (newest["version"], newest["current"], newest["rows"], newest["cause"]) == (3, True, 4, "batch")
+    assert newest["books"] == {"inserted": 1, "updated": 1, "quarantined": 1}
+    assert (oldest["cause"], oldest["bronze_version"], oldest["replaced_at"] is not None) == ("first load", 1, True)
+    assert three.head(oldest["key"]) is not None
+
+
+def test_history_in_text_shows_which_version_counts_and_what_happened(three: Lake) -> None:
+    call("rollback", "shop.items", "--to", "2", "--reason", REASON)
+    lines = call("history", "shop.items").splitlines()
+    assert "→ 4" in lines[2]
+    assert f"{REASON}" in call("history", "items")
+    assert "batch of bronze 3: 1 inserted, 1 updated, 1 quarantined" in lines[3]
+
+
+def test_a_rollback_says_what_it_did_and_how_to_undo_it(three: Lake) -> None:
+    said = call("rollback", "items", "--to", "2", "--reason", REASON)
+    assert "shop.items rolled back from version 3 to 2, as version 4: 4 rows → 3 rows." in said
+    assert "Left out from now on: bronze/shop/items/run_" in said
+    assert "Undo: flowforge rollback shop.items --to 3" in said
+    assert labels(three) == DAY2
+    assert ask("history", "items")[0]["left_out_bronze"] == [[3, 3]]
+    call("rollback", "items", "--to", "3")
+    assert labels(three) == DAY3
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(three: Lake) -> None:
+    before = objects(three)
+    assert "would be rolled back from version 3 to 1, as version 4: 4 rows → 2 rows." in call(
+        "rollback", "items", "--to", "1", "--dry-run"
+    )
+    said = ask("rollback", "items", "--to", "1", "--dry-run")
+    assert (said["rows_now"], said["rows_then"], said["makes_version"], said["left_out_bronze"]) == (4, 2, 4, [[2, 3]])
+    assert (len(said["files"]), said["dry_run"], said["recorded"]) == (2, True, False)
+    assert objects(three) == before
+
+
+def test_a_name_that_is_none_is_refused_with_the_nearest(three: Lake) -> None:
+    for name, said in (("item", "Did you mean 'items'"), ("dim_item", "gold model, which has no history")):
+        with pytest.raises(UnknownNameError, match=said):
+            call("history", name)
+    with pytest.raises(RollbackError, match="no version '12'"):
+        call("rollback", "items", "--to", "12")
+
+
+def test_a_table_that_was_never_published_has_no_history(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "declared_workflows", lambda: {"shop": Declared("shop", {"items": "*"})})
+    with pytest.raises(NoHistoryError, match="never published on"):
+        call("history", str(ITEMS))
+
+
+def test_query_takes_a_version_or_a_moment(three: Lake) -> None:
+    sql = "SELECT count(*) AS n FROM shop.items"
+    assert ask("query", sql, "--as-of", "1") == [{"n": 2}]
+    moment = ask("history", "items")[1]["published_at"]
+    assert ask("query", sql, "--as-of", moment) == [{"n": 3}]
+    assert ask("query", sql) == [{"n": 4}]
