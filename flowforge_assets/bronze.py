@@ -11,6 +11,7 @@ import dagster as dg
 from flowforge_assets import column_notes
 from flowforge_assets.clean_source import clean, covered_version
 from flowforge_assets.discovery import look, within_limits
+from flowforge_assets.file_lists import SHOWN, accounts_shown, sentences, some_files
 from flowforge_assets.intake import take_in
 from flowforge_assets.landing_check import landing_outcome
 from flowforge_assets.preview import preview_of_text
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from flowforge_assets.formats.csv_account import CsvAccount
     from flowforge_assets.intake import Intake
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.ingest import Ingested
@@ -155,8 +155,9 @@ def _metadata(
 ) -> dict[str, Any]:
     files = [
         {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key)}
-        for file in staged.files
+        for file in staged.files[:SHOWN]
     ]
+    more = len(staged.files) - len(files)
     left = Counter(file.outcome for file in staged.left)
     return {
         "rows_ingested": staged.rows,
@@ -164,7 +165,7 @@ def _metadata(
         "files_ingested": len(staged.files),
         **{f"files_{outcome}": count for outcome, count in sorted(left.items())},
         **({"files_waiting": waiting} if waiting else {}),
-        "files": dg.MetadataValue.md(as_markdown(files) or "none new"),
+        "files": dg.MetadataValue.md((as_markdown(files) or "none new") + (f"\n\nand {more:,} more" if more else "")),
         **({"preview": dg.MetadataValue.md(preview_of_text(staged.path, spec))} if staged.path else {}),
         **watch.metadata(),
     }
@@ -178,36 +179,30 @@ def _written(done: Ingested, key: str) -> dict[str, object]:
 
 
 def _lossless(done: Ingested) -> Outcome:
-    account = [dg.TableRecord({"file": key, **_lines(lines)}) for key, lines in done.accounts.items()]
+    account = [dg.TableRecord(row) for row in accounts_shown(done.accounts, _LINES)]
     lost = done.unexplained
     return Outcome(
         LOSSLESS,
         passed=not lost,
         blocks=True,
         rows_broken=len(lost),
-        description=f"Lines that no row explains in {', '.join(lost)}; nothing was ingested." if lost else None,
+        description=f"Lines that no row explains in {some_files(lost)}; nothing was ingested." if lost else None,
         metadata={"account": dg.MetadataValue.table(account, _ACCOUNT)},
     )
 
 
-def _lines(account: CsvAccount) -> dict[str, int]:
-    """The columns of a file's account that the UI shows, in order."""
-    return {name: getattr(account, name) for name in _LINES}
-
-
 def _schema(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
     """Columns that came and went, against what bronze has had; of a first batch, against what is declared."""
-    declared = {column.header for column in spec.columns}
+    declared = set(spec.landed_headers)
     added = {key: [name for name in header if name not in known | declared] for key, header in done.headers.items()}
     removed = {key: sorted(declared - set(header)) for key, header in done.headers.items()}
+    brought = "kept in bronze, not declared for silver."
+    left_out = "its cells are in `_rescued`." if spec.schema_evolution == "rescue" else "left out."
     said = [
-        f"{key} brings {', '.join(names)}: kept in bronze, not declared for silver."
-        for key, names in added.items()
-        if names
+        *((key, f"brings {', '.join(names)}: {brought}") for key, names in added.items() if names),
+        *((key, f"lacks {', '.join(names)}: null in silver.") for key, names in removed.items() if names),
+        *((key, f"brings {', '.join(names)}: {left_out}") for key, names in done.unknown.items() if names),
     ]
-    said += [f"{key} lacks {', '.join(names)}: null in silver." for key, names in removed.items() if names]
-    left_out = "its cells are in `_rescued`" if spec.schema_evolution == "rescue" else "left out"
-    said += [f"{key} brings {', '.join(names)}: {left_out}." for key, names in done.unknown.items() if names]
     changes = {
         "columns_added": sorted({name for names in (*added.values(), *done.unknown.values()) for name in names}),
         "columns_missing": sorted({name for names in removed.values() for name in names}),
@@ -217,7 +212,7 @@ def _schema(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
         passed=not said,
         warns=True,
         rows_broken=len(said),
-        description=" ".join(said) or None,
+        description=" ".join(sentences(said)) or None,
         metadata={name: dg.MetadataValue.json(names) for name, names in changes.items() if names},
     )
 

@@ -21,12 +21,13 @@ class UnknownNameError(FlowForgeError):
 
 @dataclass(frozen=True)
 class Declared:
-    """One workflow: its tables with the pattern of their files, its models, and `history` as written, by table."""
+    """One workflow: tables with the pattern of their files, models, `history` as written, by table; tables without landing."""
 
     name: str
     tables: dict[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     history: dict[str, Any] = field(default_factory=dict)
+    routed: tuple[str, ...] = ()
 
 
 def declared_workflows(defs: Path = DEFS) -> dict[str, Declared]:
@@ -38,13 +39,15 @@ def _read(file: Path) -> Declared:
     documents: list[Any] = [
         one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict)
     ]
-    tables = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
-    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Model")]
+    declared = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
+    tables = [one for one in declared if not one.get("source_table")]
+    routed = tuple(str(one["name"]) for one in declared if one.get("source_table"))
+    models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith((".Model", ".DateDimension"))]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
     workflows = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Workflow")]
     of_all = next((one.get("history") for one in workflows), None)
-    history = {str(one["name"]): one.get("history") or of_all for one in tables}
-    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), history)
+    history = {str(one["name"]): one.get("history") or of_all for one in declared}
+    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), history, routed)
 
 
 def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
@@ -72,10 +75,10 @@ def find_table(name: str, workflow: str | None, known: dict[str, Declared]) -> T
     """
     before, _, table = name.rpartition(".")
     declared = find_workflow(before or workflow, known)
-    if table not in declared.tables:
+    if table not in declared.tables and table not in declared.routed:
         models = f" '{table}' is a gold model, which has no history." if table in declared.models else ""
         raise UnknownNameError(
-            f"'{table}' is not a table of {declared.name}.{models or did_you_mean(table, declared.tables)}"
+            f"'{table}' is not a table of {declared.name}.{models or did_you_mean(table, [*declared.tables, *declared.routed])}"
         )
     return TableId(declared.name, table)
 
@@ -86,6 +89,10 @@ def require_table(workflow: Declared, table: str) -> str:
     Raises:
         UnknownNameError: the workflow has no such table.
     """
+    if table in workflow.routed:
+        raise UnknownNameError(
+            f"'{table}' has no landing: another table of {workflow.name} routes its rows to it. Nothing was uploaded."
+        )
     if table not in workflow.tables:
         raise UnknownNameError(
             f"'{table}' is not a table of {workflow.name}. Nothing was uploaded.{did_you_mean(table, workflow.tables)}"

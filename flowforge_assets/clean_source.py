@@ -17,10 +17,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from flowforge_resources.frames import as_objects
-from flowforge_resources.io_managers import covered_bronze_version
+from flowforge_resources.io_managers import covered_bronze_version, published_silver
 from flowforge_resources.ledger import IDENTICAL
 from flowforge_resources.ledger_checkpoint import TAKEN
-from flowforge_resources.published import read_published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +37,7 @@ _AT_ONCE = 16
 
 def covered_version(lake: Lake, spec: TableSpec) -> int:
     """Up to which ledger version silver holds the rows; 0 where nothing is published."""
-    published = read_published(lake, spec.id.current)
+    published = published_silver(lake, spec.id)
     return 0 if published is None else covered_bronze_version(lake, spec.id, published)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from flowforge_assets.transforms.cast import table_columns
 from flowforge_checks.rules import in_code
 from flowforge_resources.published import word_for
 
@@ -29,7 +30,7 @@ def of_bronze(spec: TableSpec) -> dict[str, str]:
     """Notes on the landed columns, by header."""
     return _AUDIT | {
         column.header: _note(column.description, _PII if column.pii else None)
-        for column in spec.columns
+        for column in spec.landed
         if column.description or column.pii
     }
 
@@ -41,9 +42,24 @@ def of_silver(spec: TableSpec) -> dict[str, str]:
     }
     declared = {
         column.name: _note(_KEY if column.name in spec.keys else None, column.description, _PII if column.pii else None)
-        for column in spec.columns
+        for column in spec.stored_columns
     }
-    return {name: note for name, note in (surrogate | declared | _AUDIT).items() if note}
+    made = (surrogate if spec.keys else {}) | _of_versions(spec)
+    return {name: note for name, note in (made | declared | _AUDIT).items() if note}
+
+
+def _of_versions(spec: TableSpec) -> dict[str, str]:
+    """Notes on what a table with history adds."""
+    if not spec.strategy.keeps_history:
+        return {}
+    strategy = spec.strategy
+    since = f"`{spec.sequence_by[0]}` of the row that began it" if spec.sequence_by else "when that row was taken in"
+    return {
+        strategy.version_key: f"Surrogate key of the version: a number made of {in_code((*spec.keys, strategy.valid_from))}.",
+        strategy.valid_from: f"Since when the version held, included: {since}.",
+        strategy.valid_to: "Until when it held, not included; null while it holds.",
+        strategy.is_current: "Whether it is the newest version of a key that is not deleted.",
+    }
 
 
 def of_gold(spec: ModelSpec) -> dict[str, str]:
@@ -63,13 +79,17 @@ def of_gold(spec: ModelSpec) -> dict[str, str]:
 
 def declared_bronze(spec: TableSpec) -> dg.TableSchema:
     """Bronze as declared: every column as text."""
-    return _schema({column.header: "text" for column in spec.columns} | _AUDIT_TYPES, of_bronze(spec))
+    return _schema(dict.fromkeys(spec.landed_headers, "text") | _AUDIT_TYPES, of_bronze(spec))
 
 
 def declared_silver(spec: TableSpec) -> dg.TableSchema:
     """Silver as declared."""
-    declared = {column.name: column.type for column in spec.columns}
-    return _schema({spec.surrogate_key: "integer"} | declared | _AUDIT_TYPES, of_silver(spec))
+    types = {column.name: column.type for column in spec.columns}
+    since = types[spec.sequence_by[0]] if spec.sequence_by else "timestamp"
+    strategy = spec.strategy
+    made = dict(zip(strategy.interval, (since, since, "boolean"), strict=True)) | {strategy.version_key: "integer"}
+    known = {spec.surrogate_key: "integer"} | made | types | _AUDIT_TYPES
+    return _schema({name: known[name] for name in table_columns(spec)}, of_silver(spec))
 
 
 def declared_gold(spec: ModelSpec, columns: Mapping[str, str]) -> dg.TableSchema:

@@ -121,7 +121,7 @@ def _command() -> Sequence[str]:
 
 def _show_progress(console: Console, lake: Lake, process: subprocess.Popen[bytes], before: set[str]) -> None:
     declared = declared_workflows()[WORKFLOW]
-    total = 2 * len(declared.tables) + len(declared.models)
+    total = 2 * len(declared.tables) + len(declared.routed) + len(declared.models)
     with console.status("  starting Dagster") as status:
         while True:
             try:

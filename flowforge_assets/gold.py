@@ -12,7 +12,9 @@ from uuid import uuid4
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.lookups import lookup_check, lookup_outcome, require_columns_in, with_lookups
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
+from flowforge_assets.orphans import Orphans, count_orphans, foreign_check, own_rows, without_orphans
 from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.model_tests import judge
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from flowforge_assets.model_spec import ForeignKey
     from flowforge_resources.lake import Lake
     from flowforge_resources.scratch import Scratch
 
@@ -46,6 +47,7 @@ class Built:
     rows: int
     outcomes: tuple[Outcome, ...]
     preview: str
+    rows_dropped: int = 0
 
     @property
     def blocked(self) -> bool:
@@ -63,9 +65,18 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
     )
     checks += [
         check_spec(
-            foreign_check(one), key, f"`{one.column}` points to a row of `{one.model}`, and not to its unknown member."
+            foreign_check(one),
+            key,
+            f"`{one.column}` points to a row of `{one.model}`, and not to its unknown member.",
+            blocks=one.on_orphan == "block",
         )
         for one in spec.foreign_keys
+    ]
+    checks += [
+        check_spec(
+            lookup_check(one), key, f"`{one.column}` was found in `{one.model}`, in one row at most.", blocks=True
+        )
+        for one in spec.lookups
     ]
     checks += [
         check_spec(test.check_name, key, test.about, blocks=test.effective_action == "block") for test in spec.tests
@@ -83,14 +94,16 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
     )
 
 
+def _blocking_checks(spec: ModelSpec) -> list[str]:
+    """Checks that a published table has passed. That of a lookup warns as well: it keeps what it last said."""
+    foreign = [foreign_check(one) for one in spec.foreign_keys if one.on_orphan == "block"]
+    tests = [test.check_name for test in spec.tests if test.effective_action == "block"]
+    return [KEY] * bool(spec.keys) + foreign + tests
+
+
 def asset_path(read: TableId | ModelId) -> tuple[str, str]:
     """Key of the asset that makes a table."""
     return read.silver_key if isinstance(read, TableId) else read.key
-
-
-def foreign_check(foreign: ForeignKey) -> str:
-    """Name of a foreign key's check."""
-    return f"foreign_key_{foreign.column}"
 
 
 def open_table(lake: Lake, read: TableId | ModelId) -> StoredTable:
@@ -109,8 +122,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
         )
-        blocking = [test.check_name for test in spec.tests if test.effective_action == "block"]
-        yield from results(context, key, [still_true(name) for name in (*([KEY] if spec.keys else []), *blocking)])
+        yield from results(context, key, [still_true(name) for name in _blocking_checks(spec)])
         return
     with lake.scratch() as scratch:
         built = _build(spec, inputs, built_from, scratch=scratch, watch=watch, run_id=context.run.run_id)
@@ -135,14 +147,17 @@ def _build(
     run_id: str,
 ) -> Built:
     with watch.phase("fetch"):
-        files = {name: table.stage_in(scratch) for name, table in inputs.items()}
+        staged = {name: table.stage_in_version(scratch) for name, table in inputs.items()}
+    files = {name: path for name, (path, _) in staged.items()}
     target = scratch.path(".parquet")
+    # What was fetched, not what was there a moment before: a set of versions is only as true as this.
+    fetched = {name: nonce or built_from[name] for name, (_, nonce) in staged.items()}
     facts = {
         "table": str(spec.id),
         "nonce": uuid4().hex,
         "run_id": run_id,
         "published_at": utc_now().isoformat(),
-        "built_from": dict(built_from),
+        "built_from": {**built_from, **fetched},
     }
     with connect(scratch.root) as connection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(spec.id.workflow)}")
@@ -152,28 +167,53 @@ def _build(
         with watch.phase("query"):
             connection.execute(copy_with_facts(_select(connection, spec), target, facts))
         with watch.phase("audit"):
-            _, rows, columns = read_footer(target)
+            orphans = [count_orphans(connection, spec, one, target, files) for one in spec.foreign_keys]
+            _, rows_before, columns = read_footer(target)
+            if any(one.changes_table for one in orphans):
+                target = _settle(connection, spec, orphans, target, files, scratch=scratch, facts=facts)
             shown = [name for name, _ in columns if name not in spec.pii]
             outcomes = [
                 *_key_outcome(connection, spec, target),
-                *(_foreign_outcome(connection, spec, one, target, files) for one in spec.foreign_keys),
+                *(one.outcome() for one in orphans),
+                *(lookup_outcome(connection, one, target, files[one.model], own_rows(spec)) for one in spec.lookups),
                 *judge(connection, spec.tests, target, {name: str(file) for name, file in files.items()}, shown),
             ]
+            _, rows, _ = read_footer(target)
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
-    return Built(target, rows, tuple(outcomes), preview)
+    return Built(target, rows, tuple(outcomes), preview, rows_before - rows)
+
+
+def _settle(
+    connection: duckdb.DuckDBPyConnection,
+    spec: ModelSpec,
+    orphans: Sequence[Orphans],
+    built: Path,
+    files: Mapping[str, Path],
+    *,
+    scratch: Scratch,
+    facts: Mapping[str, Any],
+) -> Path:
+    """Write the table again with what is declared for its orphans; only where there are some, so seldom."""
+    target = scratch.path(".parquet")
+    concerned = [one.foreign for one in orphans if one.changes_table]
+    connection.execute(copy_with_facts(without_orphans(spec, concerned, built, files), target, facts))
+    return target
 
 
 def _name_table(connection: duckdb.DuckDBPyConnection, workflow: str, name: str, file: Path) -> None:
-    """Make a staged table visible under the name the SQL calls it by."""
+    """Make a staged table visible under the name the SQL calls it by, with or without its workflow's."""
     schema, _, table = name.rpartition(".")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema or workflow)}")
     connection.execute(
-        f"CREATE VIEW {quote(schema or workflow)}.{quote(table)} AS FROM read_parquet({literal(str(file))})"
+        f"CREATE OR REPLACE VIEW {quote(schema or workflow)}.{quote(table)} AS FROM read_parquet({literal(str(file))})"
     )
 
 
 def _select(connection: duckdb.DuckDBPyConnection, spec: ModelSpec) -> str:
-    query = spec.sql.rstrip().rstrip(";")
+    query = spec.statement
+    if spec.lookups or spec.omit:
+        require_columns_in(connection, spec.sql_file, query, spec.lookups, spec.omit)
+        query = with_lookups(query, spec.lookups, spec.omit)
     if spec.unknown_member is None:
         return query
     columns = connection.execute(f"DESCRIBE {query}").fetchall()
@@ -183,7 +223,7 @@ def _select(connection: duckdb.DuckDBPyConnection, spec: ModelSpec) -> str:
 
 def _unknown(spec: ModelSpec, name: str, kind: str) -> str:
     """The unknown member: key -1, text `Unknown`, and -1 for the keys of other dimensions; everything else null."""
-    if name == spec.unknown_member or name in {one.column for one in spec.foreign_keys}:
+    if name == spec.unknown_member or name in spec.pointers:
         return f"CAST({UNKNOWN_KEY} AS {kind})"
     return literal(UNKNOWN_TEXT) if kind == "VARCHAR" else f"CAST(NULL AS {kind})"
 
@@ -210,29 +250,6 @@ def _key_outcome(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, target:
     ]
 
 
-def _foreign_outcome(
-    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path, files: Mapping[str, Path]
-) -> Outcome:
-    """Rows that point nowhere fail the check; rows that point at the unknown member make it warn."""
-    known = f"{quote(spec.unknown_member)} <> {UNKNOWN_KEY}" if spec.unknown_member else "TRUE"
-    column, other = quote(foreign.column), f"read_parquet({literal(str(files[foreign.model]))})"
-    rows, orphans, unknown = one_row(
-        connection,
-        f"SELECT count(*), count(*) FILTER ({column} IS NULL OR {column} NOT IN (SELECT {quote(foreign.target)} FROM {other})), "
-        f"count(*) FILTER ({column} = {UNKNOWN_KEY}) FROM read_parquet({literal(str(target))}) WHERE {known}",
-    )
-    found = {f"point to no row of {foreign.model}": orphans, f"point to the unknown member of {foreign.model}": unknown}
-    said = ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
-    return Outcome(
-        foreign_check(foreign),
-        passed=not orphans and not unknown,
-        warns=not orphans,
-        rows_broken=int(orphans) + int(unknown),
-        description=f"Of {rows:,} rows {said}; all are kept." if said else None,
-        metadata={"rows_checked": int(rows), "rows_orphaned": int(orphans), "rows_unknown": int(unknown)},
-    )
-
-
 def _unchanged(lake: Lake, spec: ModelSpec, published: Published, watch: Stopwatch) -> dict[str, Any]:
     uri, notes = lake.uri(spec.id.object), column_notes.of_gold(spec)
     described = object_metadata(uri, published.object.size_bytes, published.rows, published.columns, notes)
@@ -240,7 +257,8 @@ def _unchanged(lake: Lake, spec: ModelSpec, published: Published, watch: Stopwat
 
 
 def _metadata(built: Built, watch: Stopwatch) -> dict[str, Any]:
-    return {"preview": dg.MetadataValue.md(built.preview), "changed": True, **watch.metadata()}
+    dropped = {"rows_dropped": built.rows_dropped} if built.rows_dropped else {}
+    return {"preview": dg.MetadataValue.md(built.preview), "changed": True, **dropped, **watch.metadata()}
 
 
 def _report(lake: Lake, spec: ModelSpec, built: Built | None, watch: Stopwatch, rows: int) -> AssetReport:

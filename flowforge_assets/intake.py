@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from flowforge_assets.transforms.ingest import Ingested, LandedFile, hash_of, ingest
+from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
+from flowforge_resources.content_hash import has_content, hash_of
 from flowforge_resources.errors import (
     BadFileError,
     ChangedFileError,
@@ -105,16 +106,16 @@ def _old_content(spec: TableSpec, ledger: Ledger, fetched: Sequence[_Fetched]) -
     again = [one for one in fetched if one.candidate.known]
     if not again:
         return {}
-    ingested = ledger.ingested_sha256(as_frame(one.candidate.object for one in again))
+    ingested = ledger.ingested_hashes(as_frame(one.candidate.object for one in again))
     left: dict[str, LeftFile] = {}
     for one in again:
-        key, sha256 = one.file.key, hash_of(one.file.path)
+        key = one.file.key
         if key not in ingested:
             continue
-        if ingested[key] == sha256:
-            left[key] = _left(one.candidate.object, IDENTICAL, sha256)
+        if has_content(one.file.path, ingested[key]):
+            left[key] = _left(one.candidate.object, IDENTICAL, ingested[key])
         elif spec.landing.on_change == "skip":
-            left[key] = _left(one.candidate.object, SKIPPED, sha256)
+            left[key] = _left(one.candidate.object, SKIPPED, hash_of(one.file.path))
         elif spec.landing.on_change == "fail":
             raise ChangedFileError(key, str(spec.id))
     return left
@@ -185,7 +186,9 @@ def _require_unmoved(lake: Lake, fetched: Sequence[_Fetched], cause: Exception |
 
 def _taken(found: StoredObject, done: Ingested) -> TakenFile:
     moment = found.last_modified.isoformat()
-    return TakenFile(found.key, found.etag, found.size_bytes, moment, done.sha256[found.key], done.rows[found.key])
+    return TakenFile(
+        found.key, found.etag, found.size_bytes, moment, done.content_hashes[found.key], done.rows[found.key]
+    )
 
 
 def _failed(one: Candidate, error: BadFileError, spec: TableSpec) -> LeftFile:
@@ -194,7 +197,7 @@ def _failed(one: Candidate, error: BadFileError, spec: TableSpec) -> LeftFile:
 
 
 def _left(
-    found: StoredObject, outcome: str, sha256: str = "", *, reason: str = "", attempts: int = 0, read_as: str = ""
+    found: StoredObject, outcome: str, content_hash: str = "", *, reason: str = "", attempts: int = 0, read_as: str = ""
 ) -> LeftFile:
     moment = found.last_modified.isoformat()
     return LeftFile(
@@ -203,7 +206,7 @@ def _left(
         found.size_bytes,
         moment,
         outcome,
-        sha256,
+        content_hash,
         reason=reason,
         attempts=attempts,
         read_as=read_as,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     AnyJob = dg.JobDefinition | UnresolvedAssetJobDefinition
 
 
+_MIXED = 2
+
+
 def _in_process_unless_asked(asked: Mapping[str, Any]) -> dict[str, Any]:
     return dict(asked) or {"in_process": {}}
 
@@ -32,12 +35,18 @@ quick_executor = dg.multi_or_in_process_executor.configured(
 
 
 def build_job(
-    workflow: str, description: str | None, executor: str, max_concurrent: int
+    workflow: str, description: str | None, executor: str, max_concurrent: int, *, partitionings: int = 0
 ) -> UnresolvedAssetJobDefinition:
-    """The job that materializes every table of a workflow with its checks; named like the workflow."""
+    """The job that materializes every table of a workflow with its checks; named like the workflow.
+
+    `partitionings`: how many different ways its tables are partitioned.
+    """
+    from flowforge_assets.partitioned_runs import MixedPartitionsJob
+
     side_by_side = {"execution": {"config": {"multiprocess": {"max_concurrent": max_concurrent}}}}
-    return dg.define_asset_job(
-        workflow,
+    define = dg.define_asset_job if partitionings < _MIXED else MixedPartitionsJob
+    return define(
+        name=workflow,
         selection=dg.AssetSelection.groups(workflow),
         description=description,
         executor_def=quick_executor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -14,6 +14,7 @@ from flowforge_checks.rules import AnyRule, Rule
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flowforge_assets.lookups import Lookup
     from flowforge_resources.layout import ModelId, TableId
 
 UNKNOWN_KEY = -1
@@ -28,6 +29,10 @@ class ForeignKey(BaseModel):
     column: str = Field(description="The column of this model.")
     model: str = Field(description="The gold model it points to.")
     to: str | None = Field(default=None, description="The column it points to. Default: the column of the same name.")
+    on_orphan: Literal["keep", "unknown", "drop", "block"] = Field(
+        default="keep",
+        description="What becomes of rows that point to no row: stay (the check fails), point to the unknown member -1, are left out, or keep the whole table from being published. All are counted.",
+    )
 
     @property
     def target(self) -> str:
@@ -64,6 +69,11 @@ class ModelColumn(BaseModel):
         return about.get(str(test.get("rule")), {"column": self.name}) | test
 
 
+def _shape(foreign: ForeignKey) -> dict[str, Any]:
+    """What of a foreign key makes a table another one; keeping orphans, as always was, does not."""
+    return foreign.model_dump(exclude={"on_orphan"} if foreign.on_orphan == "keep" else None)
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """One gold table: a query, and what must hold of its result."""
@@ -78,15 +88,29 @@ class ModelSpec:
     reads: Mapping[str, TableId | ModelId] = field(default_factory=dict)
     tests: tuple[Rule, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    lookups: tuple[Lookup, ...] = ()
+    omit: tuple[str, ...] = ()
+
+    @property
+    def statement(self) -> str:
+        """The query without its semicolon."""
+        return self.sql.rstrip().rstrip(";")
+
+    def read(self, name: str) -> TableId | ModelId:
+        """Who makes a table that is read, named with or without this workflow."""
+        own = f"{self.id.workflow}."
+        return self.reads.get(name) or self.reads.get(name.removeprefix(own)) or self.reads[own + name]
+
+    @property
+    def pointers(self) -> frozenset[str]:
+        """Columns that hold keys of other tables."""
+        return frozenset(one.column for one in self.foreign_keys) | {one.column for one in self.lookups}
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes when the table must be made anew though its inputs did not change."""
-        shape: list[object] = [
-            self.sql,
-            self.keys,
-            self.unknown_member,
-            [one.model_dump() for one in self.foreign_keys],
-        ]
+        shape: list[Any] = [self.sql, self.keys, self.unknown_member]
+        shape.append([_shape(one) for one in self.foreign_keys])
+        shape += [[one.model_dump() for one in self.lookups], self.omit] if self.lookups or self.omit else []
         shape += [[test.model_dump(exclude={"description", "severity"}) for test in self.tests]] if self.tests else []
         return sha256(repr(shape).encode()).hexdigest()[:16]

@@ -28,13 +28,19 @@ def preview_of(connection: duckdb.DuckDBPyConnection, table: Path, columns: Sequ
     return as_preview([dict(zip(columns, row, strict=True)) for row in found])
 
 
+def shown_columns(spec: TableSpec) -> list[str]:
+    """The columns of a silver table that its preview shows: the declared ones, and when a version held."""
+    stored = [column.name for column in spec.stored_columns]
+    return [*stored, *spec.strategy.interval] if spec.strategy.keeps_history else stored
+
+
 def preview_of_text(bronze: Path, spec: TableSpec) -> str:
     """The first rows of a bronze file. A column that is not declared may hold anything, and is left out."""
     import polars as pl
 
     rows = pl.scan_parquet(bronze)
     landed = rows.collect_schema().names()
-    shown = [column for column in spec.columns if column.header in landed]
+    shown = [column for column in spec.landed if column.header in landed]
     values = [pl.lit(HIDDEN).alias(one.header) if one.pii else pl.col(one.header) for one in shown]
     return as_preview(rows.head(ROWS).select(values).collect().to_dicts())
 

@@ -10,24 +10,26 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.version_facts import next_version
+from flowforge_assets.version_facts import BRONZE_TABLE, next_version
 from flowforge_resources.duck import connect, literal
 from flowforge_resources.errors import FlowForgeError
 from flowforge_resources.history import ROLLED_BACK, Version, find_version, versions
-from flowforge_resources.io_managers import covered_bronze_version, object_metadata
+from flowforge_resources.io_managers import covered_bronze_version, object_metadata, published_silver
+from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import LEFT_OUT, Ranges, is_in, joined, left_out_of
+from flowforge_resources.partitioned import find_manifest, publish_manifest, read_manifest
 from flowforge_resources.published import copy_with_facts, read_published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowforge_resources.lake import Lake
-    from flowforge_resources.layout import TableId
     from flowforge_resources.ledger import LedgerEntry
+    from flowforge_resources.partitioned import Manifest
 
 # What a version says of how it was made; everything else of the older version holds for the new one too.
 _OF_THE_MAKING = ("cause", "because", "bronze", "books", "rolled_back_to", "reason", "by", "replaces", LEFT_OUT)
@@ -104,9 +106,10 @@ def _held_in_the_end(found: Sequence[Version], version: Version) -> int:
 def newly_left_out(lake: Lake, plan: Rollback) -> list[LedgerEntry]:
     """The bronze that the published version holds and the new one leaves out."""
     before = left_out_of(plan.current.facts)
+    source = TableId(plan.table.workflow, plan.current.facts.get(BRONZE_TABLE, plan.table.name))
     return [
         entry
-        for entry in read_ledger(lake, plan.table).data_after(0)
+        for entry in read_ledger(lake, source).data_after(0)
         if entry.version <= plan.covered and is_in(entry.version, plan.left_out) and not is_in(entry.version, before)
     ]
 
@@ -128,6 +131,8 @@ def roll_back(lake: Lake, plan: Rollback, *, reason: str = "", by: str = "") -> 
         "reason": reason,
         **({LEFT_OUT: plan.left_out} if plan.left_out else {}),
     }
+    if (now := read_manifest(lake, plan.table)) is not None:
+        return _roll_back_partitions(lake, plan, now, made)
     with lake.scratch() as scratch, connect(scratch.root) as connection:
         then, path = lake.stage_in(plan.target.key, scratch), scratch.path(".parquet")
         connection.execute(copy_with_facts(f"FROM read_parquet({literal(str(then))})", path, made))
@@ -135,10 +140,31 @@ def roll_back(lake: Lake, plan: Rollback, *, reason: str = "", by: str = "") -> 
         swapped = lake.swap(path, plan.table.current, expected=plan.current.published.object)
     published = read_published(lake, plan.table.current)
     if swapped is None or published is None:
-        raise RollbackError(
-            f"{plan.table}: a run published it while it was being rolled back, so nothing was changed. Look at `flowforge history {plan.table}` and roll back again."
-        )
+        raise _overtaken(plan)
     return Version(published, current=True)
+
+
+def _roll_back_partitions(lake: Lake, plan: Rollback, now: Manifest, made: dict[str, Any]) -> Version:
+    """The same for a table in partitions: the objects are there, and the list of them is swapped."""
+    then = find_manifest(lake, plan.table, plan.target.published.nonce)
+    if then is None:
+        raise RollbackError(
+            f"Version {plan.target.number} of {plan.table} is from before the table was in partitions. Nothing was changed. Take `partition_by` out, run the job, and roll back then."
+        )
+    if now.nonce != plan.current.published.nonce or not publish_manifest(
+        lake, plan.table, replace(then, facts=made), replaces=now
+    ):
+        raise _overtaken(plan)
+    published = published_silver(lake, plan.table)
+    if published is None:
+        raise _overtaken(plan)
+    return Version(published, current=True)
+
+
+def _overtaken(plan: Rollback) -> RollbackError:
+    return RollbackError(
+        f"{plan.table}: a run published it while it was being rolled back, so nothing was changed. Look at `flowforge history {plan.table}` and roll back again."
+    )
 
 
 def who() -> str:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from flowforge_resources.published import Published
     from flowforge_resources.scratch import Scratch
 
+# Of a table that another one routes rows to: the table whose bronze the versions count.
+BRONZE_TABLE = "bronze_table"
+
 
 def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str) -> dict[str, Any]:
     """The footer of the version a batch makes."""
@@ -39,6 +42,7 @@ def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str) -> d
         "bronze_version": batch.upto_version,
         "bronze": _bronze_of(batch),
         "definition": spec.fingerprint,
+        **({BRONZE_TABLE: spec.root.id.name} if spec.routed else {}),
         "books": {name: count for name, count in books.as_dict().items() if count and name in ACCOUNT},
         **({"cause": MADE_ANEW, "because": batch.anew} if batch.anew else {"cause": ADDED if before else LOADED}),
         **({LEFT_OUT: left_out_of(before.facts)} if before and left_out_of(before.facts) else {}),

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from flowforge_assets.components import Model, Table, Workflow
+from flowforge_assets.components import DateDimension, Model, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.lookups import Lookup
 from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
+from flowforge_assets.transforms.base import Transform
+from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model)
+DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension)
 NESTED: tuple[type[BaseModel], ...] = (
     Column,
     FileOptions,
@@ -31,6 +34,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     Freshness,
     ForeignKey,
     ModelColumn,
+    Lookup,
     Notifications,
     Retention,
 )
@@ -42,7 +46,7 @@ Written from the code by `make docs`; do not edit. How the parts work together: 
 
 def reference() -> str:
     """The whole page, as Markdown."""
-    return "\n".join([HEAD, *_documents(), *_nested(), *_rules()])
+    return "\n".join([HEAD, *_documents(), *_nested(), *_transforms(), *_rules()])
 
 
 def _documents() -> Iterator[str]:
@@ -55,15 +59,22 @@ def _nested() -> Iterator[str]:
         yield f"## {kind.__name__}\n\n{_summary(kind)}\n\n{_fields(kind)}"
 
 
+def _transforms() -> Iterator[str]:
+    yield "## Transforms\n\nHow they work together: [transforms.md](transforms.md).\n"
+    for kind in TRANSFORM_KINDS:
+        own = _fields(kind, without=("transform",))
+        yield f"### `transform: {_word(kind, 'transform')}`\n\n{_summary(kind)}\n\n{own if len(kind.model_fields) > 1 else ''}"
+
+
 def _rules() -> Iterator[str]:
     yield f"## Rules\n\nEvery rule takes:\n\n{_fields(Rule, without=('rule',))}"
     for kind in RULE_KINDS:
         own = _fields(kind, without=tuple(Rule.model_fields))
-        yield f"### `rule: {_word(kind)}`\n\n{_summary(kind)} Judges each {kind.judges}.\n\n{own}"
+        yield f"### `rule: {_word(kind, 'rule')}`\n\n{_summary(kind)} Judges each {kind.judges}.\n\n{own}"
 
 
-def _word(kind: type[Rule]) -> str:
-    return str(get_args(kind.model_fields["rule"].annotation)[0])
+def _word(kind: type[BaseModel], discriminator: str) -> str:
+    return str(get_args(kind.model_fields[discriminator].annotation)[0])
 
 
 def _summary(kind: type[BaseModel]) -> str:
@@ -92,9 +103,11 @@ def _type(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{word}`" for word in args)
     if origin in (Union, types.UnionType):
+        if all(_is_kind(one, Transform) for one in args):
+            return "[transform](#transforms)"
         return (
             "[rule](#rules)"
-            if all(map(_is_rule, args))
+            if all(_is_kind(one, Rule) for one in args)
             else " or ".join(dict.fromkeys(_type(one) for one in args if one is not type(None)))
         )
     shapes = {list: "list of {}", tuple: "list of {}", dict: "map of {} to {}"}
@@ -103,8 +116,8 @@ def _type(annotation: Any) -> str:
     )
 
 
-def _is_rule(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Rule)
+def _is_kind(kind: Any, base: type[BaseModel]) -> bool:
+    return isinstance(kind, type) and issubclass(kind, base)
 
 
 if __name__ == "__main__":

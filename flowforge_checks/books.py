@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Books:
-    """Rows read, and where each went. `rows_before` and `rows_after` are the table's own counts, taken independently."""
+    """Rows read, and where each went. `rows_before` and `rows_after` are the table's own counts, taken independently.
+
+    `deduplicated` rows are told apart: `duplicates_exact` say the same as the row that counts, `duplicates_conflicting`
+    something else. `closed`: deletes that ended a version; `truncates`: rows that said to clear the table. Beside what
+    was inserted and deleted by a row of its own, a table grows by `rows_split` (later parts of versions a late row
+    split) and shrinks by `rows_removed` (truncated, absent from a full extract, or merged into another version).
+    `exploded`: rows that transforms added; they are explained like those that were read.
+    """
 
     read: int = 0
     inserted: int = 0
@@ -20,9 +27,18 @@ class Books:
     deduplicated: int = 0
     late: int = 0
     deleted: int = 0
+    closed: int = 0
+    truncates: int = 0
     quarantined: int = 0
+    duplicates_exact: int = 0
+    duplicates_conflicting: int = 0
+    rows_split: int = 0
+    rows_removed: int = 0
     rows_before: int = 0
     rows_after: int = 0
+    exploded: int = 0
+    filtered: int = 0
+    routed: int = 0
 
     @property
     def explained(self) -> int:
@@ -31,14 +47,23 @@ class Books:
 
     @property
     def balances(self) -> bool:
-        """Whether every row read is explained, and the table grew by exactly what was inserted."""
-        return self.read == self.explained and self.rows_after == self.rows_before + self.inserted - self.deleted
+        """Whether every row read is explained, and the table grew by exactly what the account says."""
+        return (
+            self.read + self.exploded == self.explained
+            and self.deduplicated == self.duplicates_exact + self.duplicates_conflicting
+            and self.rows_after == self.rows_before + sum(sign * getattr(self, name) for name, sign in GROWTH.items())
+        )
 
     def __str__(self) -> str:
         account = " + ".join(f"{count:,} {name}" for name in ACCOUNT if (count := getattr(self, name)))
-        deleted = f" - {self.deleted:,} deleted" if self.deleted else ""
+        grew = "".join(
+            f" {'+' if sign > 0 else '-'} {count:,} {name.removeprefix('rows_')}"
+            for name, sign in GROWTH.items()
+            if (count := getattr(self, name)) or name == "inserted"
+        )
         said = "; " if self.balances else "; does not balance: "
-        return f"{self.read:,} read = {account or 0}{said}{self.rows_before:,} rows + {self.inserted:,} inserted{deleted} = {self.rows_after:,} rows"
+        exploded = f" + {self.exploded:,} exploded" if self.exploded else ""
+        return f"{self.read:,} read{exploded} = {account or 0}{said}{self.rows_before:,} rows{grew} = {self.rows_after:,} rows"
 
     def as_dict(self) -> dict[str, int]:
         """The account by column, in order."""
@@ -51,7 +76,21 @@ class Books:
         return cls(**{name: value for name, value in account.items() if name in known})
 
 
-ACCOUNT = ("inserted", "updated", "unchanged", "deduplicated", "late", "deleted", "quarantined")
+ACCOUNT = (
+    "inserted",
+    "updated",
+    "unchanged",
+    "deduplicated",
+    "late",
+    "deleted",
+    "closed",
+    "truncates",
+    "quarantined",
+    "filtered",
+    "routed",
+)
+# What makes the table longer (+1) or shorter (-1).
+GROWTH = {"inserted": 1, "deleted": -1, "rows_split": 1, "rows_removed": -1}
 
 
 def total(accounts: Iterable[Books]) -> dict[str, int]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEYS_PRESENT = "keys_present"
 TYPE = "type"
+PARTITION = "partition"
 EXAMPLES = 5
 _BITS_A_WORD = 62
 
@@ -85,6 +86,20 @@ def statements(
     return [*absent, *uncast, *judged]
 
 
+def of_partition(column: str | None, unlisted: str) -> Statement:
+    """The row belongs to one of the partitions there are."""
+    what = f"`{column}`" if column else "the landing path"
+    return Statement(
+        PARTITION,
+        column,
+        unlisted,
+        "quarantine",
+        "error",
+        f"{what} is none of the declared partitions",
+        "one of the declared partitions",
+    )
+
+
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
     column = rule.columns_read[0] if len(rule.columns_read) == 1 else None
     broken = f"NOT coalesce({rule.valid(reads)}, TRUE)"
@@ -108,8 +123,8 @@ class Gate:
         self.connection = connection
         self.told = list(told)
         words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
-        key = ", ".join(quote(name) for name in keys)
-        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, hash({key}) AS _h, {words} FROM typed")
+        key = f"hash({', '.join(quote(name) for name in keys)})" if keys else "hash(_rid)"
+        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, {key} AS _h, {words} FROM typed")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
 
     def _words(self) -> list[str]:
@@ -173,6 +188,20 @@ class Gate:
             )
             for index, (check, one) in enumerate(checks.items())
         ]
+
+    def broken_by(self, group: str, checks: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+        """Per check the rows that break it, by the SQL expression `group` over `typed`: (group, rows), most first."""
+        flags = ", ".join(f"({self._breaks_check(check)}) AS _c{index}" for index, check in enumerate(checks))
+        counts = ", ".join(f"count(*) FILTER (_c{index})" for index, _ in enumerate(checks))
+        found = self.connection.execute(
+            f"SELECT {group} AS _group, {counts} FROM typed JOIN (SELECT _rid, {flags} FROM verdict WHERE {self._any(None)}) "
+            "USING (_rid) GROUP BY ALL"
+        ).fetchall()
+        each = {check: [(row[0], int(row[1 + index])) for row in found] for index, check in enumerate(checks)}
+        return {
+            check: sorted((one for one in rows if one[1]), key=lambda one: (-one[1], one[0]))
+            for check, rows in each.items()
+        }
 
     def _breaks_check(self, check: str) -> str:
         return " OR ".join(self._breaks(index) for index, one in enumerate(self.told) if one.check == check)

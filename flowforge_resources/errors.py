@@ -8,6 +8,9 @@ FlowForgeError
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
+│   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
+│   ├── ModelColumnsError     a model's query does not return what its document needs
+│   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
@@ -111,6 +114,35 @@ class MissingTableError(PermanentError):
             f"{table} has not been published yet, so nothing can be read from it. "
             f"Materialize the asset '{asset}' first, or run the workflow's job."
         )
+
+
+class TransformError(PermanentError):
+    """A declared transform cannot be run on a batch; `number` counts from 1 as in the YAML."""
+
+    def __init__(self, table: str, number: int, problem: str, fix: str) -> None:
+        super().__init__(
+            f"{table}, transform {number}: {problem} The table was not published and keeps its last version; the batch "
+            f"comes again with the next run. {fix}"
+        )
+
+
+class PartitionsOfOldDefinitionError(PermanentError):
+    """Some partitions are to be made anew of a table whose others were made by another definition."""
+
+    def __init__(self, table: str, job: str) -> None:
+        super().__init__(
+            f"{table}: its columns, keys, rules or partitions were declared otherwise since it was published, and only "
+            "some of its partitions were chosen. No partition was made anew, because the others would not fit them. "
+            f"Run the job '{job}' without choosing partitions: it makes the whole table anew."
+        )
+
+
+class ModelColumnsError(PermanentError):
+    """A model's query or a table it reads lacks a column its document names, or has it of another kind."""
+
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        self.where, self.problem, self.fix = where, problem, fix
+        super().__init__(f"{where}: {problem} The table keeps its last version. {fix}")
 
 
 class SurrogateKeyCollisionError(PermanentError):

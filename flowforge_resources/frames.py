@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import polars as pl
 
@@ -36,6 +36,20 @@ def scan(lake: Lake, key: str) -> pl.LazyFrame:
     if lake.local_root is not None:
         return pl.scan_parquet(lake.local_root / key, glob=False)
     return pl.scan_parquet(lake.uri(key), storage_options=polars_options(), glob=False)
+
+
+def scan_all(lake: Lake, keys: Sequence[str], *, path_as: str | None = None) -> pl.LazyFrame:
+    """A lazy frame over Parquet objects of the same columns, told by the first one; `path_as`: a column with the path."""
+    import polars as pl
+
+    paths: list[Any] = [uri_of(lake, key) for key in keys]
+    options = None if lake.local_root is not None else polars_options()
+    return pl.scan_parquet(paths, storage_options=options, glob=False, include_file_paths=path_as)
+
+
+def uri_of(lake: Lake, key: str) -> str:
+    """An object's name as Polars says it."""
+    return str(lake.local_root / key) if lake.local_root is not None else lake.uri(key)
 
 
 def objects_schema() -> dict[str, Any]:

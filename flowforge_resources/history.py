@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flowforge_resources.layout import TableId
+from flowforge_resources.partition_history import kept_manifests
 from flowforge_resources.published import Published, read_published
 
 if TYPE_CHECKING:
@@ -81,11 +83,16 @@ def versions(lake: Lake, table: Versioned) -> list[Version]:
     """Every version there is, newest first; empty for a table that was never published."""
     # The published one first: a run that publishes meanwhile puts it into the archive too, and it is counted once.
     current = read_published(lake, table.current)
+    cut = kept_manifests(lake, table) if current is None and isinstance(table, TableId) else []
+    earlier = [one.published() for one in cut]
+    current = earlier[0] if earlier else current
     keys = [found.key for found in lake.files(table.archive)]
     with ThreadPoolExecutor(_READERS) as readers:
         archived = [found for found in readers.map(lambda key: read_published(lake, key), keys) if found is not None]
     apart = {
-        found.nonce: found for found in (*archived, *([current] if current else [])) if "published_at" in found.facts
+        found.nonce: found
+        for found in (*archived, *earlier, *([current] if current else []))
+        if "published_at" in found.facts
     }
     ordered = sorted(apart.values(), key=lambda one: (int(one.facts.get("version", 0)), moment_of(one)), reverse=True)
     newer: list[datetime | None] = [None, *(moment_of(one) for one in ordered)]

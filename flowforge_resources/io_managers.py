@@ -16,12 +16,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import dagster as dg
 
-from flowforge_resources.errors import ConcurrentPublishError, FlowForgeError, MissingTableError
-from flowforge_resources.frames import scan
+from flowforge_resources.errors import ConcurrentPublishError, FlowForgeError, LakeAccessError, MissingTableError
+from flowforge_resources.frames import scan, scan_all
 from flowforge_resources.history import moment_of
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId, utc_now
 from flowforge_resources.ledger import LedgerEntry, LeftFile, TakenFile, commit, read_ledger
+from flowforge_resources.partition_history import let_go_of_versions
+from flowforge_resources.partitioned import (
+    StagedPartitions,
+    cover,
+    objects_of,
+    publish_partitions,
+    put_away_partitions,
+    put_away_single,
+    read_manifest,
+    stage_in_partitions,
+)
 from flowforge_resources.published import Published, read_footer, read_published
 from flowforge_resources.retention import Retention, expired
 from flowforge_resources.retries import clear_failure
@@ -79,6 +90,14 @@ class StagedBronze:
 
 
 @dataclass(frozen=True)
+class StagedState:
+    """What is remembered beside the next version of a silver table, and the key under which that version names it."""
+
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class StagedSilver:
     """The next version of a silver table and its quarantine; a path of None means that part does not change."""
 
@@ -90,6 +109,8 @@ class StagedSilver:
     covers_bronze_version: int
     notes: Mapping[str, str] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
+    state: StagedState | None = None
+    partitions: StagedPartitions | None = None
 
 
 @dataclass(frozen=True)
@@ -126,15 +147,63 @@ class StoredTable:
         """A local Parquet file that stays as it is while others publish."""
         return self.lake.stage_in(self.key, scratch)
 
+    def stage_in_version(self, scratch: Scratch) -> tuple[Path, str | None]:
+        """As `stage_in`, with the nonce of the very version that was fetched."""
+        path = self.stage_in(scratch)
+        return path, read_footer(path)[0].get("nonce")
+
     def scan(self) -> "pl.LazyFrame":
         """A lazy frame over the store itself: only the columns and row groups that are used are read."""
         self.require()
         return scan(self.lake, self.key)
 
 
+@dataclass(frozen=True)
+class SilverTable(StoredTable):
+    """The published silver of a table, in one piece or in partitions."""
+
+    table: TableId
+
+    def published(self) -> Published | None:
+        """Its version, from the footer or, of a table in partitions, from their manifest."""
+        return published_silver(self.lake, self.table)
+
+    def stage_in(self, scratch: Scratch) -> Path:
+        """A local Parquet file, or a pattern that stands for the files of all partitions."""
+        return self.stage_in_version(scratch)[0]
+
+    def stage_in_version(self, scratch: Scratch) -> tuple[Path, str | None]:
+        """As `stage_in`, with the nonce of the very version that was fetched."""
+        try:
+            path = super().stage_in(scratch)
+        except LakeAccessError:
+            manifest = read_manifest(self.lake, self.table)
+            if manifest is None:
+                raise
+            return stage_in_partitions(self.lake, objects_of(manifest), scratch), manifest.nonce
+        return path, read_footer(path)[0].get("nonce")
+
+    def scan(self) -> "pl.LazyFrame":
+        """A lazy frame over the store itself: only the columns and row groups that are used are read."""
+        if self.require().object.key == self.key:
+            return scan(self.lake, self.key)
+        manifest = read_manifest(self.lake, self.table)
+        if manifest is None:
+            raise MissingTableError(self.name, self.asset)
+        return scan_all(self.lake, list(objects_of(manifest).values()))
+
+
 def silver_table(lake: Lake, table: TableId) -> StoredTable:
     """The published silver of a table."""
-    return StoredTable(lake, table.current, str(table), "/".join(table.silver_key))
+    return SilverTable(lake, table.current, str(table), "/".join(table.silver_key), table)
+
+
+def published_silver(lake: Lake, table: TableId) -> Published | None:
+    """A silver table's version, whether it is in one piece or in partitions."""
+    if (single := read_published(lake, table.current)) is not None:
+        return single
+    manifest = read_manifest(lake, table)
+    return manifest.published() if manifest else None
 
 
 def gold_table(lake: Lake, model: ModelId) -> StoredTable:
@@ -255,16 +324,40 @@ class SilverIOManager(LayerIOManager):
         lake = self.lake.open()
         if obj.quarantine_path is not None:
             self._swap(lake, obj.table, obj.quarantine_path, obj.table.quarantine, obj.quarantine_replaces)
+        if obj.partitions is not None:
+            self._publish_partitions(context, lake, obj, obj.partitions)
+            return
         if obj.path is None:
             self._cover(lake, obj)
             return
         self._describe(context, lake, obj.table.current, obj.path, obj.notes)
+        unnamed = _unnamed_states(lake, obj)
+        if obj.state is not None:
+            lake.publish_new(obj.state.path, obj.state.key)
         if obj.replaces is not None:
             # Never over a snapshot that is there: by now another run may have published what would be copied.
             lake.copy_new(obj.table.current, obj.table.snapshot(moment_of(obj.replaces)))
         self._swap(lake, obj.table, obj.path, obj.table.current, obj.replaces)
-        if obj.replaces is not None:
-            _let_go(context, lake, obj)
+        if obj.replaces is None:
+            put_away_partitions(lake, obj.table)
+        if obj.replaces is not None or unnamed:
+            _let_go(context, lake, obj, unnamed)
+
+    def _publish_partitions(
+        self, context: dg.OutputContext, lake: Lake, obj: StagedSilver, staged: StagedPartitions
+    ) -> None:
+        """Swap the manifest in: the one moment at which the batch becomes true, for all partitions at once."""
+        before = staged.replaces
+        if staged.files or before is None:
+            described = object_metadata(
+                lake.uri(obj.table.silver), staged.size_bytes, staged.rows, staged.columns, obj.notes
+            )
+            context.add_output_metadata(described)
+            publish_partitions(lake, obj.table, staged)
+            put_away_single(lake, obj.table)
+            let_go_of_versions(lake, obj.table, obj.retention)
+        elif obj.covers_bronze_version > before.bronze_version and not staged.chosen:
+            cover(lake, obj.table, before, obj.covers_bronze_version)
 
     def _swap(self, lake: Lake, table: TableId, path: Path, key: str, replaces: Published | None) -> None:
         if lake.swap(path, key, expected=replaces.object if replaces else None) is None:
@@ -277,13 +370,33 @@ class SilverIOManager(LayerIOManager):
             write_cover(lake, staged.table, published, covers)
 
 
-def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver) -> None:
-    """Remove the snapshots whose time is over; the table is published, so that whatever stays is only told of."""
+def _let_go(context: dg.OutputContext, lake: Lake, staged: StagedSilver, unnamed: list[str]) -> None:
+    """Remove what no version needs, and the snapshots whose time is over.
+
+    The table is published, so that whatever stays is only told of.
+    """
     try:
-        for found in expired(lake, staged.table, staged.retention, utc_now()):
-            lake.delete(found.key)
+        for key in (*unnamed, *(found.key for found in expired(lake, staged.table, staged.retention, utc_now()))):
+            lake.delete(key)
     except FlowForgeError as error:
         context.log.warning("%s is published; its old snapshots stay until the next run: %s", staged.table, error)
+
+
+def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
+    """Memories of versions that never came to be: of runs that ended before they published.
+
+    A memory lies there as long as its version does, in place or archived; both bear the moment of publishing in their
+    names. Listed before this run publishes its own: whoever begins after that reads the version this run publishes.
+    """
+    if staged.state is None:
+        return []
+    table, named = staged.table, staged.replaces.facts.get("state") if staged.replaces else None
+    archived = {found.key for found in lake.objects(table.archive)}
+    return [
+        found.key
+        for found in lake.objects(table.states)
+        if found.key != named and table.snapshot_beside(found.key) not in archived
+    ]
 
 
 def write_cover(lake: Lake, table: TableId, published: Published, bronze_version: int) -> None:

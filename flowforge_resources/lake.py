@@ -77,6 +77,7 @@ class _Transfer(Protocol):
     def create(self, path: Path, key: str) -> bool: ...
     def swap(self, path: Path, key: str, expected: StoredObject) -> bool: ...
     def copy(self, source: str, target: str) -> None: ...
+    def show_as(self, source: str, target: str) -> None: ...
     def copy_new(self, source: str, target: str) -> None: ...
 
 
@@ -229,6 +230,11 @@ class Lake:
         with self.clear_errors(f"copy {source} to {target}"):
             self._transfer.copy(source, target)
 
+    def show_as(self, source: str, target: str) -> None:
+        """Give an object's content a second name, replacing in one step what had that name."""
+        with self.clear_errors(f"copy {source} to {target}"):
+            self._transfer.show_as(source, target)
+
     def copy_new(self, source: str, target: str) -> None:
         """As `copy`, and one that stands under `target` already stays as it is, whatever `source` holds by now."""
         found = self.head(source) if self.local_root is None else None
@@ -321,6 +327,12 @@ class _LocalTransfer:
 
     copy_new = copy
 
+    def show_as(self, source: str, target: str) -> None:
+        with Scratch(self.root / ".scratch") as scratch:
+            near = scratch.path(".link")
+            self.fetch(source, near)
+            near.replace(self._target(target))
+
     def _target(self, key: str) -> Path:
         target = self.root / key
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -387,6 +399,9 @@ class _RemoteTransfer:
         return True
 
     def copy(self, source: str, target: str) -> None:
+        obstore.copy(self.store, source, target)
+
+    def show_as(self, source: str, target: str) -> None:
         obstore.copy(self.store, source, target)
 
     def copy_new(self, source: str, target: str) -> None:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 RUN_REPORTS = "_flowforge/runs"
 LINEAGE = "_flowforge/lineage"
 LANDING = "landing/"
+# Partitions of rows without a value, of values nobody declared, and of a table without a row.
+NULL_PARTITION, OTHER_PARTITION, EMPTY_PARTITION = "__null__", "__other__", "__empty__"
+_OWN_PARTITIONS = (NULL_PARTITION, OTHER_PARTITION, EMPTY_PARTITION)
+_LONGEST_FOLDER = 200
+_ASCII = 128
 
 
 def utc_now() -> datetime:
@@ -92,6 +98,20 @@ class TableId:
         return f"{self.silver}_covered.json"
 
     @property
+    def states(self) -> str:
+        """Prefix of what is remembered beside the table: deletes, and events its rows do not tell."""
+        return f"{self.silver}_state/"
+
+    def state(self, published_at: datetime, nonce: str) -> str:
+        """Key of what is remembered beside one published version, named by the moment that version was published."""
+        return f"{self.states}{published_at:%Y%m%d_%H%M%S_%f}_{nonce}.parquet"
+
+    def snapshot_beside(self, state: str) -> str:
+        """Key of the earlier version that a state belongs to."""
+        moment, _, _ = state.removeprefix(self.states).rpartition("_")
+        return f"{self.archive}snapshot_{moment}.parquet"
+
+    @property
     def archive(self) -> str:
         """Prefix of the earlier versions."""
         return f"{self.silver}archive/"
@@ -101,9 +121,31 @@ class TableId:
         return f"{self.archive}snapshot_{published_at:%Y%m%d_%H%M%S_%f}.parquet"
 
     @property
-    def states(self) -> str:
-        """Prefix of what strategies remember beside a version; a version's footer names its own."""
-        return f"{self.silver}_state/"
+    def manifest(self) -> str:
+        """Key of the list of a partitioned table's partitions: which object each is at present."""
+        return f"{self.silver}_partitions.json"
+
+    @property
+    def manifests(self) -> str:
+        """Prefix of the lists of partitions of every version, the published one among them."""
+        return f"{self.silver}_manifests/"
+
+    def snapshot_manifest(self, published_at: datetime, nonce: str) -> str:
+        """Key of one version's list of partitions, kept."""
+        return f"{self.manifests}{_snapshot(published_at, nonce)}.json"
+
+    def partition_current(self, partition: str) -> str:
+        """Key of a partition for readers who know nothing of FlowForge."""
+        return f"{self.silver}{partition_folder(partition)}/current.parquet"
+
+    def partition_snapshot(self, partition: str, published_at: datetime, nonce: str) -> str:
+        """Key of one version of a partition: written once, never changed."""
+        return f"{self.silver}{partition_folder(partition)}/archive/{_snapshot(published_at, nonce)}.parquet"
+
+    @property
+    def unfinished(self) -> str:
+        """Prefix of the notes on publishes that have begun and not ended."""
+        return f"{self.silver}_publishing/"
 
     @property
     def pool(self) -> str:
@@ -138,13 +180,64 @@ class ModelId:
 
     @property
     def object(self) -> str:
-        """Key of the published table."""
-        return f"gold/{self.workflow}/{self.name}.parquet"
+        """Key of the newest table."""
+        return f"{gold_prefix(self.workflow)}{self.name}.parquet"
+
+    def version(self, nonce: str, *, kept_by: str | None = None) -> str:
+        """Key of one version that a published set names; a set of another workflow keeps its own."""
+        folder = self.name if kept_by in (None, self.workflow) else str(self)
+        return f"{gold_versions(kept_by or self.workflow)}{folder}/{nonce}.parquet"
+
+
+def _snapshot(published_at: datetime, nonce: str) -> str:
+    return f"snapshot_{published_at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}"
+
+
+def partition_folder(partition: str) -> str:
+    """A partition's key as the name of a folder, different for different keys.
+
+    What is not plain in every store and shell becomes `~` and its bytes in hex; so does the first byte of a name that
+    is taken. A name too long for a disk ends in its hash.
+    """
+    plain = "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < _ASCII) or chr(byte) in "-_." else f"~{byte:02X}"
+        for byte in partition.encode()
+    )
+    if plain in ("", "archive") or (plain[0] in "_." and partition not in _OWN_PARTITIONS):
+        plain = f"~{partition.encode()[:1].hex().upper()}{plain[1:]}"
+    if len(plain) <= _LONGEST_FOLDER:
+        return plain
+    return f"{plain[:100]}~{sha256(partition.encode()).hexdigest()}"
 
 
 def landing_prefix(workflow: str) -> str:
     """Prefix of all raw uploads of a workflow."""
     return f"{LANDING}{workflow}/"
+
+
+def gold_prefix(workflow: str) -> str:
+    """Prefix of all gold of a workflow."""
+    return f"gold/{workflow}/"
+
+
+def gold_versions(workflow: str) -> str:
+    """Prefix of the versions of gold that published sets name."""
+    return f"{gold_prefix(workflow)}_versions/"
+
+
+def published_set(workflow: str) -> str:
+    """Key of the pointer to the gold tables that belong together."""
+    return f"{gold_prefix(workflow)}_published.json"
+
+
+def warehouse_file(workflow: str) -> str:
+    """Key of the DuckDB database of a workflow's tables."""
+    return f"{gold_prefix(workflow)}warehouse.duckdb"
+
+
+def warehouse_note(workflow: str) -> str:
+    """Key of what the warehouse was built from."""
+    return f"{gold_prefix(workflow)}_warehouse.json"
 
 
 def run_reports(workflow: str) -> str:

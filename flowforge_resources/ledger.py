@@ -28,7 +28,15 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.frames import as_frame
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger_checkpoint import ENTRY_KEY, TAKEN, as_records, newest_checkpoint, write_checkpoint
+from flowforge_resources.ledger_checkpoint import (
+    ENTRY_KEY,
+    HASH,
+    OLD_HASH,
+    TAKEN,
+    as_records,
+    newest_checkpoint,
+    write_checkpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,13 +58,13 @@ _OF_AN_ENTRY = ("version", "committed_at", "run_id", "bronze_file", "rows", "fen
 
 @dataclass(frozen=True)
 class TakenFile:
-    """One landing object as it was ingested. `sha256` is of the bytes that landed."""
+    """One landing object as it was ingested. `content_hash` is of the bytes that landed (see `content_hash`)."""
 
     key: str
     etag: str
     size_bytes: int
     last_modified: str
-    sha256: str
+    content_hash: str
     rows: int
 
 
@@ -73,7 +81,7 @@ class LeftFile:
     size_bytes: int
     last_modified: str
     outcome: str
-    sha256: str = ""
+    content_hash: str = ""
     reason: str = ""
     attempts: int = 0
     read_as: str = ""
@@ -102,8 +110,8 @@ class LedgerEntry:
     def parse(cls, content: bytes) -> LedgerEntry:
         """Read an entry as `to_json` wrote it."""
         raw = json.loads(content)
-        files = tuple(TakenFile(**file) for file in raw.pop("files"))
-        left = tuple(LeftFile(**file) for file in raw.pop("left", ()))
+        files = tuple(TakenFile(**_of_today(file)) for file in raw.pop("files"))
+        left = tuple(LeftFile(**_of_today(file)) for file in raw.pop("left", ()))
         lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns", "supersedes")}
         return cls(**{**raw, "files": files, "left": left, **lists})
 
@@ -230,12 +238,12 @@ class Ledger:
         """Whether this very object was ingested or left for good; the same key with another ETag or size is new."""
         return self.untaken(as_frame([found])).is_empty()
 
-    def ingested_sha256(self, keys: pl.DataFrame) -> dict[str, str]:
+    def ingested_hashes(self, keys: pl.DataFrame) -> dict[str, str]:
         """The hash of the newest ingested content of some keys."""
         import polars as pl
 
-        taken = self.records(keys, ("outcome", "sha256")).filter(pl.col("outcome") == TAKEN)
-        return dict(taken.unique("key", keep="last", maintain_order=True).select("key", "sha256").iter_rows())
+        taken = self.records(keys, ("outcome", HASH)).filter(pl.col("outcome") == TAKEN)
+        return dict(taken.unique("key", keep="last", maintain_order=True).select("key", HASH).iter_rows())
 
     def data_after(self, version: int) -> list[LedgerEntry]:
         """Entries with bronze files that a reader who has seen `version` has not seen, in order.
@@ -252,6 +260,11 @@ class Ledger:
                 for row in missed.select(_OF_AN_ENTRY).iter_rows(named=True)
             ]
         return [*earlier, *(entry for entry in self.entries if entry.version > version and entry.bronze_file)]
+
+
+def _of_today(file: dict[str, Any]) -> dict[str, Any]:
+    """What an entry says of a file; one of an older version calls the hash by its kind."""
+    return {HASH if name == OLD_HASH else name: value for name, value in file.items()}
 
 
 def _is_one_of(column: str, ranges: Ranges) -> pl.Expr:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ENTRY_KEY = ""
 TAKEN = "taken"
+# A checkpoint or entry written before 2026-12 has the second name, and bare SHA-256 under it.
+HASH, OLD_HASH = "content_hash", "sha256"
 # Readers that hold an older one may still be at work while the newest is written.
 KEPT = 3
 ROWS_IN_A_GROUP = 32_768
@@ -39,7 +41,7 @@ def records_schema() -> dict[str, Any]:
     """Columns of a checkpoint: what a record says, then what an entry says besides."""
     import polars as pl
 
-    text = ("etag", "last_modified", "sha256", "committed_at", "reason", "read_as", "run_id", "bronze_file")
+    text = ("etag", "last_modified", HASH, "committed_at", "reason", "read_as", "run_id", "bronze_file")
     kinds: dict[str, Any] = {"key": pl.String, "version": pl.Int64, "outcome": pl.String}
     kinds |= dict.fromkeys(text, pl.String)
     kinds |= dict.fromkeys(("size_bytes", "rows", "attempts"), pl.Int64)
@@ -70,7 +72,7 @@ class Checkpoint:
     @cached_property
     def records(self) -> pl.LazyFrame:
         """Every record, by key and version."""
-        return scan(self.lake, self.key)
+        return scan(self.lake, self.key).rename({OLD_HASH: HASH}, strict=False)
 
     @property
     def is_whole(self) -> bool:

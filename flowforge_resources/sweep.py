@@ -7,7 +7,6 @@ older than any run may take (`older_than`). A task folder goes when nobody holds
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -111,12 +110,8 @@ def _old_snapshots(lake: Lake, table: Versioned, retention: Retention) -> list[S
 def _nameless_states(lake: Lake, table: TableId, older_than: timedelta) -> list[StoredObject]:
     """States that no version names. Listed before the versions are read: one that is published meanwhile has its name."""
     stored = [found for found in lake.files(table.states) if _is_old(found, older_than)]
-    named = [json.dumps(dict(version.facts)) for version in versions(lake, table)] if stored else []
-    return [found for found in stored if not any(_nonce(found) in facts for facts in named)]
-
-
-def _nonce(state: StoredObject) -> str:
-    return state.key.rsplit("/", 1)[-1].split(".", 1)[0]
+    named = {version.facts.get("state") for version in versions(lake, table)} if stored else set()
+    return [found for found in stored if found.key not in named]
 
 
 def _lost_uploads(lake: Lake, older_than: timedelta, *, dry_run: bool) -> Iterator[Removed]:

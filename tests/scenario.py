@@ -20,6 +20,7 @@ import duckdb
 
 from flowforge_assets.loading import load_workflows
 from flowforge_resources.duck import literal
+from flowforge_resources.gold_sets import read_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -145,7 +146,7 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
     Args:
         folder: an empty folder.
         documents: the `defs.yaml` of each workflow.
-        files: `.sql` files by name, put beside every `defs.yaml`.
+        files: `.sql` files by name and `.py` files by file name, put beside every `defs.yaml`.
     """
     package = f"project_{next(_project_numbers)}"
     for workflow, text in documents.items():
@@ -153,7 +154,7 @@ def project(folder: Path, documents: Mapping[str, str], **files: str) -> Iterato
         beside.mkdir(parents=True)
         (beside / "defs.yaml").write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
         for name, sql in files.items():
-            (beside / f"{name}.sql").write_text(sql, encoding="utf-8")
+            (beside / (name if name.endswith(".py") else f"{name}.sql")).write_text(sql, encoding="utf-8")
     for inside in (folder / package, folder / package / "defs"):
         (inside / "__init__.py").touch()
     (folder / "pyproject.toml").write_text(
@@ -271,9 +272,17 @@ def state(lake: Lake) -> dict[str, str]:
         found.key
         for layer in ("silver", "quarantine", "gold")
         for found in lake.objects(f"{layer}/")
-        if found.key.endswith(".parquet") and "/archive/" not in found.key
+        if found.key.endswith(".parquet") and "/archive/" not in found.key and "/_versions/" not in found.key
     ]
-    return {key: csv_of(lake, key, without=OF_THE_RUN) for key in sorted(keys)}
+    together = {f"published {name}": key for name, key in published_keys(lake).items()}
+    named = dict(zip(sorted(keys), sorted(keys), strict=True)) | together
+    return {name: csv_of(lake, key, without=OF_THE_RUN) for name, key in named.items()}
+
+
+def published_keys(lake: Lake) -> dict[str, str]:
+    """Where each table of each workflow's published set lies, by `workflow.table`."""
+    sets = {workflow: read_set(lake, workflow) for workflow in lake.folders("gold/")}
+    return {name: key for workflow, one in sets.items() if one for name, key in one.keys(workflow).items()}
 
 
 def leftovers(lake: Lake) -> list[str]:

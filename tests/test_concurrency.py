@@ -201,6 +201,7 @@ def test_everything_that_writes_a_table_is_in_the_pool_of_that_table(tmp_path: P
         "silver_sales": "flowforge/shop/sales",
         "dim_item": "flowforge/shop/dim_item",
         "fact_sales": "flowforge/shop/fact_sales",
+        "gold_published": "flowforge/shop/gold_published",
     }
 
 

@@ -209,7 +209,7 @@ def test_a_call_whose_answer_was_lost_says_the_truth_of_what_it_did(
 
 
 QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
-    "one object": lambda ledger: ledger.records(pl.DataFrame({"key": ["landing/1"]}), ("sha256",)),
+    "one object": lambda ledger: ledger.records(pl.DataFrame({"key": ["landing/1"]}), ("content_hash",)),
     "the data": lambda ledger: ledger.data_after(0),
     "a new checkpoint": lambda ledger: write_checkpoint(
         Lake(), ledger.table, ledger.checkpoint, [entry_of(ledger.version + 1)]
@@ -218,7 +218,7 @@ QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
 
 
 def entry_of(version: int) -> LedgerEntry:
-    taken = TakenFile(f"landing/{version}", "etag", 1, "2026-01-01", "sha256", 1)
+    taken = TakenFile(f"landing/{version}", "etag", 1, "2026-01-01", "xxh3_128:1", 1)
     return LedgerEntry(version, "2026-01-01T00:00:00+00:00", "run", f"bronze/{version}.parquet", 1, files=(taken,))
 
 

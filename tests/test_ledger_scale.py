@@ -84,7 +84,7 @@ def says(ledger: Ledger, lake: Lake) -> object:
         sorted(ledger.fenced),
         [row for one in objects for row in ledger.judge(as_frame([one])).rows()],
         [one.key for one in objects if not ledger.is_taken(one)],
-        ledger.ingested_sha256(as_frame(objects)),
+        ledger.ingested_hashes(as_frame(objects)),
     )
 
 

@@ -18,11 +18,9 @@ from flowforge_assets.cli.lineage import declared_lineage
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.lineage.edges import ColumnRef
 from flowforge_assets.lineage.graph import Lineage, UnknownColumnError
-from flowforge_assets.lineage.layers import through
 from scenario import SHOP_DAY1, SHOP_SQL, SHOP_YAML, land, load, project, run_well
 
 if TYPE_CHECKING:
-    from flowforge_assets.lineage.edges import Kind
     from flowforge_resources.lake import Lake
 
 PAGE = "_flowforge/lineage/shop.html"
@@ -92,35 +90,166 @@ def test_aliases_and_sources_lead_to_the_column_they_stand_for(tmp_path: Path) -
     assert into(found, "shop.silver_people", "born") == {"shop.bronze_people.Birth transformation"}
 
 
-class Masked:
-    """A step as transforms declare them: the e-mail is hashed, the full name is made of two columns."""
+TRANSFORMED = """
+    type: flowforge_assets.components.Workflow
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: cities
+      columns: [{name: city_id, type: integer}, {name: city, pii: true}]
+      keys: [city_id]
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: people
+      landed_columns: [first, last, kind]
+      columns:
+        - {name: person_id}
+        - {name: email, source: E-Mail}
+        - {name: phone}
+        - {name: full_name}
+        - {name: contact}
+        - {name: place, type: integer}
+        - {name: city}
+      keys: [person_id]
+      transforms:
+        - {transform: filter, where: kind <> 'test'}
+        - {transform: concatenate, columns: [first, last], into: full_name}
+        - {transform: hash, columns: [email]}
+        - {transform: mask, columns: [phone]}
+        - {transform: derive, column: contact, sql: upper(email || full_name)}
+        - {transform: route, where: kind = 'firm', to: firms}
+        - {transform: lookup, table: cities, keys: {place: city_id}, take: [city]}
+        - {transform: cast}
+        - {transform: filter, where: place > 0}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: firms
+      source_table: people
+      columns: [{name: firm_id, source: person_id}, {name: label}, {name: mail, source: email}, {name: kind}]
+      keys: [firm_id]
+      transforms:
+        - {transform: rename, columns: {full_name: label}}
+"""
 
-    def lineage(self) -> dict[str, tuple[list[str], Kind]]:
-        return {"email": (["email"], "masked"), "full_name": (["first", "last"], "transformation")}
+
+def test_transforms_are_gone_through_in_order(tmp_path: Path) -> None:
+    found = lineage_of(load(tmp_path, TRANSFORMED))
+    bronze, silver = "shop.bronze_people", "shop.silver_people"
+    assert into(found, bronze, "kind") == {"shop.landing_people.kind identity"}
+    assert "full_name" not in (found.tables[bronze].columns or {})
+    assert into(found, silver, "email") == {f"{bronze}.E-Mail masked"}
+    assert into(found, silver, "phone") == {f"{bronze}.phone masked"}
+    assert into(found, silver, "full_name") == {f"{bronze}.first transformation", f"{bronze}.last transformation"}
+    assert into(found, silver, "contact") == {f"{bronze}.E-Mail masked", *into(found, silver, "full_name")}
+    assert into(found, silver, "place") == {f"{bronze}.place transformation"}
+    assert into(found, silver, "city") == {"shop.silver_cities.city identity"}
+    assert into(found, silver, "") == {
+        f"{bronze}.kind filter", f"{bronze}.place filter", f"{bronze}.place join", "shop.silver_cities.city_id join",
+    }  # fmt: skip
 
 
-class Upper:
-    def lineage(self) -> dict[str, tuple[list[str], Kind]]:
-        return {"contact": (["email", "full_name"], "transformation"), "first": (["first"], "identity")}
+def test_a_routed_table_comes_from_the_bronze_of_the_table_that_routes_to_it(tmp_path: Path) -> None:
+    found = lineage_of(load(tmp_path, TRANSFORMED))
+    bronze, silver = "shop.bronze_people", "shop.silver_firms"
+    assert not {"shop.bronze_firms", "shop.landing_firms"} & set(found.tables)
+    assert into(found, silver, "firm_id") == {f"{bronze}.person_id identity"}
+    assert into(found, silver, "mail") == {f"{bronze}.E-Mail masked"}
+    assert into(found, silver, "label") == {f"{bronze}.first transformation", f"{bronze}.last transformation"}
+    assert into(found, silver, "_row_number") == {f"{bronze}._row_number identity"}
+    assert into(found, silver, "") == {f"{bronze}.kind filter"}
 
 
-def test_steps_between_bronze_and_silver_are_gone_through_in_order() -> None:
-    names: tuple[str, ...] = ("email", "first", "last")
-    found = through({name: {name: "identity"} for name in names}, [Masked(), Upper()])
-    assert found["email"] == {"email": "masked"}
-    assert found["full_name"] == {"first": "transformation", "last": "transformation"}
-    assert found["contact"] == {"email": "masked", "first": "transformation", "last": "transformation"}
-    assert found["first"] == {"first": "identity"}
+ROWS = """
+    type: flowforge_assets.components.Workflow
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: things
+      landed_columns: [parts, jan, feb, other, Alt]
+      columns:
+        - {name: thing_id, source: Id}
+        - {name: title}
+        - {name: part}
+        - {name: month}
+        - {name: total, type: integer}
+        - {name: size}
+      keys: [thing_id, part, month]
+      transforms:
+        - {transform: rename, columns: {other: size, Alt: title}}
+        - {transform: trim, columns: [title]}
+        - {transform: coalesce, columns: [title, size], into: title}
+        - {transform: explode, column: parts, by: ";", into: part}
+        - {transform: unpivot, columns: [jan, feb], names_to: month, values_to: total}
+"""
+
+
+def test_explode_and_unpivot_say_what_becomes_a_row_and_what_a_value(tmp_path: Path) -> None:
+    found = lineage_of(load(tmp_path, ROWS))
+    bronze, silver = "shop.bronze_things", "shop.silver_things"
+    assert into(found, silver, "size") == {f"{bronze}.other identity"}
+    assert into(found, silver, "title") == {f"{bronze}.Alt transformation", f"{bronze}.other transformation"}
+    assert into(found, silver, "part") == {f"{bronze}.parts transformation"}
+    assert into(found, silver, "month") == set()
+    assert into(found, silver, "total") == {f"{bronze}.jan transformation", f"{bronze}.feb transformation"}
+    assert into(found, silver, "") == {f"{bronze}.parts filter"}
+
+
+def test_behind_a_python_function_a_column_may_be_made_of_any(tmp_path: Path) -> None:
+    yaml = """
+        type: flowforge_assets.components.Workflow
+        ---
+        type: flowforge_assets.components.Table
+        attributes:
+          name: things
+          columns: [{name: thing_id}, {name: score, type: float}]
+          keys: [thing_id]
+          landed_columns: [text]
+          transforms: [{transform: python, function: "own.py:score", adds: {score: float}}]
+    """
+    found = lineage_of(load(tmp_path, yaml, **{"own.py": "def score(rows):\n    return rows\n"}))
+    every = {f"shop.bronze_things.{name} transformation" for name in ("thing_id", "text")}
+    assert into(found, "shop.silver_things", "thing_id") == into(found, "shop.silver_things", "score") == every
+
+
+HISTORY = """
+    type: flowforge_assets.components.Workflow
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: people
+      columns: [{name: person_id}, {name: city}, {name: said, type: integer}, {name: operation}]
+      keys: [person_id]
+      sequence_by: [said]
+      strategy: scd2
+      apply_as_delete_when: operation = 'D'
+      except_columns: [operation]
+"""
+
+
+def test_what_history_adds_comes_of_the_keys_and_of_what_orders_the_rows(tmp_path: Path) -> None:
+    found = lineage_of(load(tmp_path, HISTORY))
+    bronze, silver = "shop.bronze_people", "shop.silver_people"
+    assert list(found.tables[silver].columns or {}) == [
+        "people_key", "people_version_key", "person_id", "city", "said", "valid_from", "valid_to", "is_current",
+        "_source_file", "_row_number", "_ingested_at",
+    ]  # fmt: skip
+    for column in ("people_version_key", "valid_from", "valid_to", "is_current"):
+        assert into(found, silver, column) == {f"{bronze}.person_id transformation", f"{bronze}.said transformation"}
+    assert into(found, silver, "people_key") == {f"{bronze}.person_id transformation"}
+    assert into(found, silver, "") == {f"{bronze}.said filter", f"{bronze}.operation filter"}
 
 
 # -- recorded ---------------------------------------------------------------------------------------------------------
 
 
 def recorded(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """Metadata of every table; the set of published ones has no columns."""
     return {
         event.asset_key.path[-1]: {name: value.value for name, value in event.materialization.metadata.items()}
         for event in result.get_asset_materialization_events()
-        if event.asset_key
+        if event.asset_key and event.asset_key.path[-1] != "gold_published"
     }
 
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.strategies import merge
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, create_views, quarantine_id, surrogate_key
-from flowforge_assets.transforms.merge import merge
 from flowforge_checks.books import Books
 from flowforge_checks.gate import Gate, statements
 from flowforge_checks.quarantine import held_rows
@@ -62,6 +62,7 @@ class Reference:
 
     def take(self, number: int, batch: list[list[dict[str, Any]]]) -> Books:
         books = dict.fromkeys(("read", "quarantined", "deduplicated", "inserted", "updated", "unchanged", "late"), 0)
+        losers: dict[Any, list[dict[str, Any]]] = {}
         before, winners = len(self.rows), {}
         for file_number, file in enumerate(batch):
             for row_number, raw in enumerate(file, start=1):
@@ -74,8 +75,12 @@ class Reference:
                 key = (value["k1"], value["k2"])
                 if key in winners:
                     books["deduplicated"] += 1
+                loser = value
                 if key not in winners or not self.older(value, winners[key]):
-                    winners[key] = value
+                    loser, winners[key] = winners.get(key, {}), value
+                losers.setdefault(key, []).append(loser)
+        exact = sum(loser == winners[key] for key, found in losers.items() for loser in found)
+        books |= {"duplicates_exact": exact, "duplicates_conflicting": books["deduplicated"] - exact}
         for key, value in winners.items():
             there = self.rows.get(key)
             if there is None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import duckdb
 import pytest
 
+from flowforge_assets.components.known import known_tables
+from flowforge_resources.layout import ModelId, TableId
 from scenario import SHOP_DAY1, SHOP_DAY2, SHOP_SQL, SHOP_YAML, checks, land, load, metadata, rows_of, run, run_well
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flowforge_resources.lake import Lake
 
 FACT = "      keys: [sales_key]\n      foreign_keys: [{column: item_key, model: dim_item}]\n"
@@ -169,6 +171,55 @@ def test_silver_is_stored_in_the_types_that_models_are_checked_against(tmp_path:
     for made in ("silver_typed", "same"):
         stored = metadata(result, made)["dagster/column_schema"]
         assert {one.name: one.type for one in stored.columns} == {one.name: one.type for one in declared.columns}
+
+
+STRATEGIES = {
+    "upsert": "keys: [id], sequence_by: [at], except_columns: [operation, at]",
+    "append": "strategy: append",
+    "append of keyed rows": "strategy: append, keys: [id]",
+    "full refresh": "strategy: full_refresh",
+    "history by date": "strategy: scd2, keys: [id], sequence_by: [day], apply_as_delete_when: operation = 'D'",
+    "history by what is not stored": "strategy: scd2, keys: [id], sequence_by: [at], except_columns: [operation, at]",
+    "history by number": "strategy: scd2, keys: [id], sequence_by: [n], scd2_columns: {valid_to: until}, delete_absent: invalidate",
+    "history by text": "strategy: scd2, keys: [id], sequence_by: [operation]",
+    "history by arrival": "strategy: scd2, keys: [id], version_key: v, delete_absent: invalidate",
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_stores_the_columns_that_models_are_checked_against(
+    tmp_path: Path, lake: Lake, strategy: str
+) -> None:
+    yaml = f"""
+        type: flowforge_assets.components.Workflow
+        ---
+        type: flowforge_assets.components.Table
+        attributes: {{
+          name: kept,
+          columns: [
+            {{name: id}}, {{name: operation}}, {{name: day, type: date}}, {{name: at, type: timestamp}},
+            {{name: n, type: integer}}, {{name: price, type: "decimal(9,2)"}}],
+          {STRATEGIES[strategy]}}}
+        ---
+        type: flowforge_assets.components.Model
+        attributes: {{name: same}}
+    """
+    rows = "a,I,2024-01-01,2024-01-01 10:00:00,1,1.00\na,U,2024-01-02,2024-01-02 10:00:00,2,2.00\n"
+    defs = load(tmp_path, yaml, same="SELECT * FROM kept")
+    land(lake, "shop", {"kept/1.csv": f"id,operation,day,at,n,price\n{rows}"})
+    run_well(defs, "shop")
+    land(lake, "shop", {"kept/2.csv": "id,operation,day,at,n,price\nb,I,2024-01-03,2024-01-03 10:00:00,3,3.00\n"})
+    run_well(defs, "shop")
+    assert defs.component_tree is not None
+    known = known_tables(defs.component_tree)
+    said = {
+        "silver/shop/kept/current.parquet": TableId("shop", "kept"),
+        "gold/shop/same.parquet": ModelId("shop", "same"),
+    }
+    for file, made in said.items():
+        path = (lake.local_root or Path()) / file
+        found = duckdb.sql(f"DESCRIBE FROM read_parquet('{path}')").fetchall()
+        assert [(name, kind) for name, kind, *_ in found] == list((known.columns(made) or {}).items())
 
 
 # -- tests of models --------------------------------------------------------------------------------------------------

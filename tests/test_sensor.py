@@ -78,7 +78,15 @@ def test_one_run_is_requested_for_all_new_files_and_none_once_they_are_taken(wat
 
     request = watched.request()
 
-    assert names(request) == {"bronze_items", "silver_items", "bronze_sales", "silver_sales", "dim_item", "fact_sales"}
+    assert names(request) == {
+        "bronze_items",
+        "silver_items",
+        "bronze_sales",
+        "silver_sales",
+        "dim_item",
+        "fact_sales",
+        "gold_published",
+    }
     assert request.tags["flowforge/files"] == "2"
     assert watched.run(request)
     assert "No new file" in watched.skipped()
@@ -88,7 +96,7 @@ def test_only_the_tables_with_new_files_and_what_hangs_on_them_are_run(watched: 
     land(watched.lake, "shop", SHOP_DAY1)
     assert watched.run(watched.request())
     land(watched.lake, "shop", {"sales/sales_9.csv": "shop,number,item_id,quantity\neast,1,007,2\n"})
-    assert names(watched.request()) == {"bronze_sales", "silver_sales", "fact_sales"}
+    assert names(watched.request()) == {"bronze_sales", "silver_sales", "fact_sales", "gold_published"}
 
 
 def test_the_same_request_has_the_same_key_so_that_the_daemon_starts_one_run(watched: Watched) -> None:

@@ -103,7 +103,7 @@ def test_the_state_of_an_archived_version_stays_as_long_as_the_version(
     of_old, of_none = f"{SALES.states}{'a' * 32}.parquet", f"{SALES.states}{'b' * 32}.parquet"
     with lake.scratch() as scratch, connect(scratch.root) as connection:
         path = scratch.path(".parquet")
-        connection.execute(copy_with_facts("SELECT 1 AS x", path, {**old.facts, "state": {"key": of_old}}))
+        connection.execute(copy_with_facts("SELECT 1 AS x", path, {**old.facts, "state": of_old}))
         lake.publish(path, old.key)
     for key in (of_old, of_none):
         lake.write(key, b"PAR1")

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 WINDOW = (1600, 1400)
 # Large enough for the whole lineage graph at the zoom from which nodes show their kinds.
-WALL = (3400, 2000)
+WALL = (6400, 3600)
 _QUIET = (
     *("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-quic", "no-first-run"),
     *("disable-background-networking", "disable-component-update", "disable-sync"),
@@ -206,7 +206,7 @@ class Page:
 
     def _whole_graph(self) -> dict[str, set[str]]:
         nodes = self._nodes()
-        return nodes if all("parquet" in icons for icons in nodes.values()) else {}
+        return nodes if all(icons & {"parquet", "duckdb"} for icons in nodes.values()) else {}
 
     def _nodes(self) -> dict[str, set[str]]:
         return {

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flowforge_resources.errors import FlowForgeError
+from flowforge_resources.frames import scan_all
 from flowforge_resources.history import find_version, version_at, versions
 from flowforge_resources.io_managers import StoredTable
+from flowforge_resources.partitioned import find_manifest, objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +60,8 @@ def silver_as_of(lake: Lake, table: TableId, at: datetime | int) -> Opener:
         version = find_version(found, str(at)) if isinstance(at, int) else version_at(found, at)
         if version is None:
             raise AsOfError(_absent(table, found, at))
+        if (cut := find_manifest(lake, table, version.published.nonce)) is not None:
+            return scan_all(lake, list(objects_of(cut).values()))
         return StoredTable(lake, version.key, str(table), "/".join(table.silver_key)).scan()
 
     return scan

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from flowforge_assets.cli.as_of import parse_as_of, refuse_as_of, silver_as_of
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.errors import FlowForgeError, did_you_mean
-from flowforge_resources.io_managers import StoredTable
+from flowforge_resources.gold_sets import chosen_keys, read_set
+from flowforge_resources.io_managers import StoredTable, silver_table
 from flowforge_resources.lake import Lake
-from flowforge_resources.layout import ModelId, TableId
+from flowforge_resources.layout import ModelId, TableId, gold_prefix
 from flowforge_resources.ledger import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import duckdb
     import polars as pl
@@ -102,7 +103,7 @@ def run_query(sql: str, lake: Lake | None = None, as_of: str | None = None) -> A
     with opened.scratch() as scratch, connect(scratch.root) as connection:
         try:
             names = sorted(_names_in(connection, sql))
-            tables = tables_of(opened) if names else {}
+            tables = tables_of(opened, names) if names else {}
             if as_of is not None:
                 tables |= _as_of(opened, as_of, [name for name in names if name in tables])
             for name in names:
@@ -165,23 +166,36 @@ def _silver(lake: Lake, name: str) -> bool:
     return lake.head(TableId(schema, table).current) is not None
 
 
-def tables_of(lake: Lake) -> dict[str, Opener]:
-    """Every published table by the name SQL calls it, and how to open it. Two small listings a workflow."""
+def tables_of(lake: Lake, named: Iterable[str] = ()) -> dict[str, Opener]:
+    """Every published table by the name SQL calls it, and how to open it. Two small listings a workflow.
+
+    Gold is the set a workflow published last, so that tables read together belong together; `named` are those. Where
+    no set was published yet, it is the single tables.
+    """
     found: dict[str, Opener] = {}
     for workflow in lake.folders("silver/"):
         for name in lake.folders(f"silver/{workflow}/"):
             table = TableId(workflow, name)
-            found[f"{workflow}.{name}"] = _published(lake, table.current, str(table), table.silver_key)
+            found[f"{workflow}.{name}"] = silver_table(lake, table).scan
             found[f"{workflow}{BRONZE}.{name}"] = _bronze(lake, table)
     for workflow in lake.folders("quarantine/"):
         for name in lake.folders(f"quarantine/{workflow}/"):
             table = TableId(workflow, name)
             found[f"{workflow}{QUARANTINE}.{name}"] = _published(lake, table.quarantine, str(table), table.silver_key)
-    for workflow in lake.folders("gold/"):
-        for stored in lake.objects(f"gold/{workflow}/"):
-            model = ModelId(workflow, stored.key.rsplit("/", 1)[-1].removesuffix(".parquet"))
-            found[str(model)] = _published(lake, model.object, str(model), model.key)
+    workflows = lake.folders("gold/")
+    sets = {one: found_set for one in workflows if (found_set := read_set(lake, one)) is not None}
+    chosen = chosen_keys(sets, named)
+    for workflow in workflows:
+        for name, key in (sets[workflow].keys(workflow) if workflow in sets else _single(lake, workflow)).items():
+            if name.startswith(f"{workflow}."):
+                found[name] = _published(lake, chosen.get(name, key), name, ModelId(*name.split(".", 1)).key)
     return found
+
+
+def _single(lake: Lake, workflow: str) -> dict[str, str]:
+    """The gold tables of a workflow as they lie there, each the newest."""
+    keys = [stored.key for stored in lake.files(gold_prefix(workflow)) if stored.key.endswith(".parquet")]
+    return {f"{workflow}.{key.rsplit('/', 1)[-1].removesuffix('.parquet')}": key for key in keys}
 
 
 def _published(lake: Lake, key: str, name: str, asset: tuple[str, str]) -> Opener:

@@ -59,6 +59,7 @@ def last_run(workflow: str | None) -> LastRun:
 def _silent(declared: Declared, report: RunReport) -> tuple[str, ...]:
     """Assets of the workflow that this run did not reach (or did not include)."""
     layers = ("bronze", "silver")
-    expected = [*(f"{layer}_{table}" for table in declared.tables for layer in layers), *declared.models]
+    expected = [*(f"{layer}_{table}" for table in declared.tables for layer in layers)]
+    expected += [*(f"silver_{table}" for table in declared.routed), *declared.models]
     said = {asset.asset for asset in report.assets}
     return tuple(name for name in expected if name not in said)

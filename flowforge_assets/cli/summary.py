@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flowforge_resources.run_reports import AssetReport, RunReport
 
 COLUMNS = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "quarantined")
+# Shown where some table has any.
+SELDOM = ("deleted", "closed", "truncates", "rows_split", "rows_removed", "exploded", "filtered", "routed")
 # So that the account fits a terminal of 80 columns.
 _HYPHENATED = {
     "inserted": "in-\nserted",
@@ -25,6 +27,9 @@ _HYPHENATED = {
     "unchanged": "un-\nchanged",
     "deduplicated": "dedupli-\ncated",
     "quarantined": "quaran-\ntined",
+    "truncates": "trun-\ncates",
+    "rows_split": "split",
+    "rows_removed": "re-\nmoved",
 }
 
 
@@ -57,19 +62,21 @@ def _headline(report: RunReport, silent: Sequence[str], url: str) -> Text:
 
 def changes(report: RunReport) -> str:
     """How many tables this run published, in words."""
-    changed = [asset.asset for asset in report.assets if asset.published and asset.layer != "bronze"]
+    changed = [asset.asset for asset in report.assets if asset.published and asset.layer in ("silver", "gold")]
     return f"{len(changed)} table(s) changed." if changed else "No table changed."
 
 
 def render_books(title: str, report: RunReport) -> Table:
     """The account of every table that has one, and its checks."""
     table = _table(title, "table")
-    for name in COLUMNS:
+    silver = report.of_layer("silver")
+    columns = [*COLUMNS, *(name for name in SELDOM if any(asset.books.get(name) for asset in silver))]
+    for name in columns:
         table.add_column(_HYPHENATED.get(name, name), justify="right")
     table.add_column("rows in\nsilver", justify="right")
     table.add_column("checks", no_wrap=True)
-    for asset in report.of_layer("silver"):
-        cells = [_number(asset.books.get(name, 0)) for name in COLUMNS]
+    for asset in silver:
+        cells = [_number(asset.books.get(name, 0)) for name in columns]
         table.add_row(asset.asset.removeprefix("silver_"), *cells, f"{asset.rows:,}", _checks(asset))
     return table
 

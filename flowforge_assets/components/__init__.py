@@ -1,7 +1,8 @@
 """The YAML faces of FlowForge: validated models that build definitions. No data logic."""
 
+from flowforge_assets.components.date_dimension import DateDimension as DateDimension
 from flowforge_assets.components.model import Model as Model
 from flowforge_assets.components.table import Table as Table
 from flowforge_assets.components.workflow import Workflow as Workflow
 
-__all__ = ["Model", "Table", "Workflow"]
+__all__ = ["DateDimension", "Model", "Table", "Workflow"]

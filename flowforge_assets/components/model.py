@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
-from flowforge_assets import column_notes
-from flowforge_assets.components.known import known_tables
-from flowforge_assets.components.model_validation import validate_model
-from flowforge_assets.components.part import AssetPart, AsWritten, as_written
-from flowforge_assets.gold import build_gold
+from flowforge_assets.components.gold_part import GoldPart
+from flowforge_assets.components.part import AsWritten, as_written
+from flowforge_assets.lookups import Lookup  # noqa: TC001  # a field of a pydantic model is needed at runtime
 from flowforge_assets.model_spec import ForeignKey, ModelColumn, ModelSpec
 from flowforge_assets.model_sql.reads import read_sql
 from flowforge_checks.model_tests import as_tests
-from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
+from flowforge_checks.rules import AnyRule  # noqa: TC001  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flowforge_assets.components.known import KnownTables
     from flowforge_checks.rules import Rule
-    from flowforge_resources.layout import TableId
 
 
-class Model(AssetPart):
+class Model(GoldPart):
     """A gold table made by a SQL query over silver and other gold tables."""
 
     sql: str = Field(default="", description="File of the query, beside this YAML. Default: `<model>.sql`.")
@@ -43,6 +37,13 @@ class Model(AssetPart):
     foreign_keys: Annotated[list[AsWritten[ForeignKey]], as_written(list[ForeignKey])] = Field(
         default=[], description="Columns that point to rows of other gold tables."
     )
+    lookups: Annotated[list[AsWritten[Lookup]], as_written(list[Lookup])] = Field(
+        default=[],
+        description="Columns that are found in dimensions by natural key, as of a date where history is kept.",
+    )
+    omit: list[str] = Field(
+        default=[], description="Columns of the query that only `lookups` need; the table does not get them."
+    )
     columns: Annotated[list[AsWritten[ModelColumn]], as_written(list[ModelColumn])] = Field(
         default=[], description="What columns mean, and tests of them. The SQL says which columns there are."
     )
@@ -55,18 +56,20 @@ class Model(AssetPart):
         default="full", description="How the table is made: `full`, anew as a whole when its SQL or inputs changed."
     )
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The gold asset with its checks."""
-        known = known_tables(context.component_tree)
-        spec = known.spec(ModelId(self.workflow, self.name))
-        columns = validate_model(self, spec, known)
-        metadata: dict[str, Any] = {"sql": dg.MetadataValue.md(f"```sql\n{spec.sql}\n```")}
-        metadata |= {"grain": dg.MetadataValue.text(self.grain)} if self.grain else {}
-        if columns is not None:
-            schema = column_notes.declared_gold(spec, columns)
-            metadata |= {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
-        face = replace(self.face(metadata), lineage=known.recorded)
-        return dg.Definitions(assets=[build_gold(spec, face)])
+    @property
+    def unknown_key(self) -> str | None:
+        """As declared."""
+        return self.unknown_member
+
+    @property
+    def documented(self) -> list[str]:
+        """As declared."""
+        return [column.name for column in self.columns]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What one row stands for."""
+        return {"grain": dg.MetadataValue.text(self.grain)} if self.grain else {}
 
     def spec(self, known: KnownTables) -> ModelSpec:
         """The model as the factory takes it, with what its SQL reads.
@@ -85,8 +88,9 @@ class Model(AssetPart):
         sql = file.read_text(encoding="utf-8")
         where = f"defs/{self.workflow}/{name}"
         tests = self._tests()
-        named = {*(one.model for one in self.foreign_keys), *(one.referenced_table for one in tests)} - {None}
-        wanted = {*read_sql(sql, where).within(self.workflow), *(str(one) for one in named)}
+        self._require_different([one.column for one in self.lookups])
+        named = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
+        named |= {one.referenced_table for one in tests if one.referenced_table}
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=sql,
@@ -95,9 +99,11 @@ class Model(AssetPart):
             unknown_member=self.unknown_member,
             foreign_keys=tuple(self.foreign_keys),
             pii=frozenset(self.pii),
-            reads={table: self._find(table, known.names(self.workflow), where) for table in sorted(wanted)},
+            reads=self.reads({*read_sql(sql, where).within(self.workflow), *named}, known, where),
             tests=tests,
             notes={one.name: one.description for one in self.columns if one.description},
+            lookups=tuple(self.lookups),
+            omit=tuple(self.omit),
         )
 
     def _tests(self) -> tuple[Rule, ...]:
@@ -106,14 +112,10 @@ class Model(AssetPart):
         except ValueError as error:
             raise self.wrong(f"model '{self.name}': {error}", "") from None
 
-    def _find(self, table: str, known: Mapping[str, TableId | ModelId], where: str) -> TableId | ModelId:
-        if table == self.name:
+    def _require_different(self, columns: list[str]) -> None:
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
             raise self.wrong(
-                f"model '{self.name}' reads itself in {where}.", "Read another table, or name the CTE differently."
+                f"model '{self.name}' looks up `{twice[0]}` twice.",
+                "Give each lookup a `column` of its own, and name the dimension's column in `key`.",
             )
-        if table not in known:
-            raise self.wrong(
-                f"model '{self.name}' reads '{table}' in {where}, which no document makes.{did_you_mean(table, known)}",
-                "Correct the name, or declare the table.",
-            )
-        return known[table]

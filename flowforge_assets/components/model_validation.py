@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowforge_assets.gold import KEY, foreign_check
+from flowforge_assets.gold import KEY
+from flowforge_assets.lookups import lookup_check
 from flowforge_assets.model_sql.conditions import require_condition
+from flowforge_assets.orphans import foreign_check
 from flowforge_resources.errors import DefinitionError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from flowforge_assets.components.gold_part import GoldPart
     from flowforge_assets.components.known import KnownTables
-    from flowforge_assets.components.model import Model
     from flowforge_assets.model_spec import ModelSpec
     from flowforge_checks.rules import Rule
 
 
-def validate_model(model: Model, spec: ModelSpec, known: KnownTables) -> Mapping[str, str] | None:
+def validate_model(model: GoldPart, spec: ModelSpec, known: KnownTables) -> Mapping[str, str] | None:
     """The columns the model returns, with their types; None where only a run can say.
 
     Raises:
-        DefinitionError: DuckDB cannot run the SQL; a key, foreign key, test, documented or personal column that the SQL
+        DefinitionError: DuckDB cannot run the SQL, or a lookup cannot work; a key, foreign key, test, documented or personal column that the SQL
             does not return; a foreign key or reference to a column the other table lacks; a test that cannot be asked.
     """
     columns = known.analysis(spec.id).columns
@@ -41,17 +43,17 @@ def validate_model(model: Model, spec: ModelSpec, known: KnownTables) -> Mapping
     return columns
 
 
-def _columns_named(model: Model, spec: ModelSpec) -> Iterable[tuple[str, Iterable[str]]]:
+def _columns_named(model: GoldPart, spec: ModelSpec) -> Iterable[tuple[str, Iterable[str]]]:
     yield "`keys`", spec.keys
     yield "`foreign_keys`", [one.column for one in spec.foreign_keys]
     yield "`unknown_member`", [spec.unknown_member] if spec.unknown_member else []
-    yield "`columns`", [column.name for column in model.columns]
+    yield "`columns`", model.documented
     yield "`pii`", sorted(spec.pii)
     for test in spec.tests:
         yield f"test {test.check_name}", test.columns_read
 
 
-def _require(model: Model, columns: Mapping[str, str] | None, field: str, names: Iterable[str]) -> None:
+def _require(model: GoldPart, columns: Mapping[str, str] | None, field: str, names: Iterable[str]) -> None:
     for name in names:
         if columns is not None and name not in columns:
             raise model.wrong(
@@ -60,7 +62,9 @@ def _require(model: Model, columns: Mapping[str, str] | None, field: str, names:
             )
 
 
-def _require_there(model: Model, known: KnownTables, spec: ModelSpec, *, field: str, table: str, column: str) -> None:
+def _require_there(
+    model: GoldPart, known: KnownTables, spec: ModelSpec, *, field: str, table: str, column: str
+) -> None:
     there = known.columns(spec.reads[table])
     if there is not None and column not in there:
         raise model.wrong(
@@ -69,7 +73,7 @@ def _require_there(model: Model, known: KnownTables, spec: ModelSpec, *, field: 
         )
 
 
-def _require_asked(model: Model, test: Rule, columns: Mapping[str, str]) -> None:
+def _require_asked(model: GoldPart, test: Rule, columns: Mapping[str, str]) -> None:
     question = test.valid({}).format(table=model.name) if test.judges == "table" else test.valid({})
     try:
         require_condition(question, model.name, model.workflow, columns, whole=test.judges == "table")
@@ -77,8 +81,8 @@ def _require_asked(model: Model, test: Rule, columns: Mapping[str, str]) -> None
         raise model.wrong(f"test {test.check_name} of model '{model.name}': {error.problem}", error.fix) from None
 
 
-def _refuse_doubles(model: Model, spec: ModelSpec) -> None:
-    seen = {KEY, *(foreign_check(one) for one in spec.foreign_keys)}
+def _refuse_doubles(model: GoldPart, spec: ModelSpec) -> None:
+    seen = {KEY, *map(foreign_check, spec.foreign_keys), *map(lookup_check, spec.lookups)}
     for test in spec.tests:
         if test.check_name in seen:
             raise model.wrong(

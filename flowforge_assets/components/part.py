@@ -14,6 +14,8 @@ from flowforge_resources.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dagster_shared.yaml_utils.source_position import SourcePositionTree
+
 FOLDER_FILE = "defs.yaml"
 
 T = TypeVar("T")
@@ -79,17 +81,17 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
 
     _workflow: str = PrivateAttr(default="")
     _folder: Path = PrivateAttr(default=Path())
-    _line: int | None = PrivateAttr(default=None)
+    _lines: Any = PrivateAttr(default=None)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         """Build from YAML, remembering the folder (which names the workflow) and the line."""
         part = super().load(attributes, context)
-        part._stand_at(context.path, _line_of(context))  # noqa: SLF001  # an alternative constructor of this class
+        part._stand_at(context.path, _lines_of(context))  # noqa: SLF001  # an alternative constructor of this class
         return part
 
-    def _stand_at(self, folder: Path, line: int | None) -> None:
-        self._folder, self._workflow, self._line = folder, folder.name, line
+    def _stand_at(self, folder: Path, lines: SourcePositionTree | None) -> None:
+        self._folder, self._workflow, self._lines = folder, folder.name, lines
 
     @property
     def workflow(self) -> str:
@@ -104,18 +106,21 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
     @property
     def where(self) -> str:
         """File and line of the document, for errors."""
-        line = f":{self._line}" if self._line is not None else ""
+        return self._where()
+
+    def _where(self, *path: str | int) -> str:
+        line = f":{self._lines.lookup_closest_and_path(path, None)[0].start.line}" if self._lines is not None else ""
         return f"defs/{self._workflow}/{FOLDER_FILE}{line}"
 
-    def wrong(self, problem: str, fix: str) -> DefinitionError:
-        """An error of this document."""
-        return DefinitionError(self.where, problem, fix)
+    def wrong(self, problem: str, fix: str, *path: str | int) -> DefinitionError:
+        """An error of this document, or of the value at a path in it, e.g. `attributes`, `rules`, 2."""
+        return DefinitionError(self._where(*path), problem, fix)
 
 
-def _line_of(context: dg.ComponentLoadContext) -> int | None:
-    """The first line of the document that is being loaded; None where it is no YAML."""
+def _lines_of(context: dg.ComponentLoadContext) -> SourcePositionTree | None:
+    """Where everything stands in the document that is being loaded; None where it is no YAML."""
     source = getattr(context.component_decl, "source_tree", None)
-    return source.source_position_tree.position.start.line if source else None
+    return source.source_position_tree if source else None
 
 
 class AssetPart(Part):
@@ -133,15 +138,15 @@ class AssetPart(Part):
         description="`eager`: rebuilt by the daemon when what it reads changed and passed its blocking checks. `none`: by job, sensor and schedule only.",
     )
 
-    def face(self, metadata: dict[str, Any] | None = None) -> AssetFace:
-        """How the asset is shown and automated."""
+    def face(self, metadata: dict[str, Any] | None = None, in_partitions: Sequence[dg.AssetKey] = ()) -> AssetFace:
+        """How the asset is shown and automated; `in_partitions`: the partitioned tables it reads."""
         return AssetFace(
             description=self.description,
             owners=tuple(self.owners),
             tags=self.tags,
             metadata=metadata or {},
             freshness=self.freshness.policy() if self.freshness else None,
-            automation=eager_behind_checks() if self.automation == "eager" else None,
+            automation=eager_behind_checks(in_partitions) if self.automation == "eager" else None,
         )
 
 
@@ -162,9 +167,17 @@ def all_parts(context: dg.ComponentLoadContext, kind: type[P]) -> list[P]:
     return _Known.parts[kind]
 
 
-def eager_behind_checks() -> dg.AutomationCondition[Any]:
-    """Eager, but never on an input whose blocking checks failed; `eager()` alone forgets a failure by the next tick."""
-    return dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+def eager_behind_checks(in_partitions: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition[Any]:
+    """Eager, but never on an input whose blocking checks failed; `eager()` alone forgets a failure by the next tick.
+
+    A table in partitions is there although some day of it has no row: it never counts as missing.
+    """
+    eager = dg.AutomationCondition.eager()
+    if in_partitions:
+        missing = dg.AutomationCondition.any_deps_missing()
+        there = missing.ignore(dg.AssetSelection.assets(*in_partitions))
+        eager = eager.replace(missing, there)  # type: ignore[arg-type]  # it takes any condition, and says only its own kind
+    return eager & dg.AutomationCondition.all_deps_blocking_checks_passed()
 
 
 def require_unique(parts: Sequence[AssetPart]) -> None:

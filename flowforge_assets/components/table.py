@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
 from pydantic import Field
@@ -11,13 +11,17 @@ from pydantic import Field
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.known import known_tables
-from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
+from flowforge_assets.components.transformed import TransformedPart
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.silver import build_silver
 from flowforge_assets.step import AssetFace
+from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
-from flowforge_checks.gate import KEYS_PRESENT, TYPE
+from flowforge_assets.transforms.pipeline import multiplies
+from flowforge_assets.transforms.prepare import TRANSFORMS
+from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
@@ -31,8 +35,8 @@ if TYPE_CHECKING:
     from flowforge_checks.rules import Rule
 
 
-class Table(LandedPart):
-    """A table that arrives as files and is kept as a bronze and a silver asset."""
+class Table(TransformedPart):
+    """A table that arrives as files and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
@@ -41,20 +45,18 @@ class Table(LandedPart):
     columns: Annotated[list[AsWritten[Column]], as_written(list[Column])] = Field(
         min_length=1, description="The columns of silver, in order."
     )
-    keys: list[str] = Field(min_length=1, description="Columns that identify a row together.")
-    sequence_by: list[str] = Field(
-        default=[],
-        description="Columns that say which of two rows of a key is newer. Default: the row that arrived later.",
-    )
     null_markers: Annotated[list[str], as_written(TextList)] = Field(
         default=[],
         description="Texts that mean there is no value, in every column without `null_markers` of its own. The whole text but for blanks around it, upper and lower case told apart.",
         examples=[["NA", "n/a", "-"]],
     )
-    strategy: Literal["upsert"] = Field(default="upsert", description="How a batch enters silver.")
     surrogate_key: str = Field(default="", description="Name of the surrogate key column. Default: `<table>_key`.")
     rules: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
         default=[], description="What is true of valid rows, or of the table."
+    )
+
+    partition_by: Annotated[AsWritten[PartitionBy] | None, as_written(PartitionBy | None)] = Field(
+        default=None, description="How silver is cut into partitions. Default: it is in one piece."
     )
 
     history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
@@ -62,8 +64,16 @@ class Table(LandedPart):
         description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
     )
 
-    def spec(self, retention: Retention | None = None) -> TableSpec:
-        """The table as factories and transforms take it; `retention` holds where the table declares none."""
+    def spec(self, tables: Mapping[str, Table], retention: Retention | None = None) -> TableSpec:
+        """The table as factories and transforms take it.
+
+        Args:
+            tables: the workflow's tables by name.
+            retention: holds where the table declares none.
+
+        Raises:
+            DefinitionError: it takes rows from, or looks into, a table that is not there.
+        """
         return TableSpec(
             id=TableId(self.workflow, self.name),
             files=self.files,
@@ -75,6 +85,13 @@ class Table(LandedPart):
             rules=tuple(self.rules),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
+            transforms=tuple(self.transforms),
+            landed_columns=tuple(self.landed_columns),
+            lookups=self.looked_up(tables),
+            routed=self.routed(tables),
+            folder=self.folder,
+            partition_by=self.partition_by,
+            strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
         )
 
@@ -90,7 +107,10 @@ class Table(LandedPart):
         workflow = self._require_workflow(context)
         self.validate_against(tables)
         recorded = known_tables(context.component_tree).recorded
-        spec, face = self.spec(workflow.history), replace(self.face(), lineage=recorded)
+        spec, face = self.spec(tables, workflow.history), replace(self.face(), lineage=recorded)
+        self.validate_transforms(spec, tables)
+        if spec.routed:
+            return dg.Definitions(assets=[build_silver(spec, face)])
         bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=recorded)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
@@ -113,12 +133,41 @@ class Table(LandedPart):
         """
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
-        self._refuse_doubles("rule", [KEYS_PRESENT, TYPE, BOOKS, *(rule.check_name for rule in self.rules)])
+        own = [PARTITION] if self.partition_by else []
+        self._refuse_doubles(
+            "rule",
+            [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *own, *(rule.check_name for rule in self.rules)],
+        )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
+        self.validate_strategy(self.columns)
         for rule in self.rules:
             self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
             self._validate_reference(rule, tables)
+        self._refuse_circle(tables)
+        self._validate_partitions(tables)
+
+    def _validate_partitions(self, tables: Mapping[str, Table]) -> None:
+        if self.partition_by is None:
+            return
+        spec = self.spec(tables)
+        if multiplies(spec):
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by`, and transforms that make several rows of one.",
+                "Take `partition_by` out, or route the rows to a table that is not partitioned.",
+            )
+        if spec.replays_events or spec.strategy.kind == "full_refresh" or not spec.keys:
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by` and a strategy that needs the whole table or remembers more than its rows: {self.strategy}.",
+                "Partitions go with `strategy: upsert` of newest rows and with `append` of keyed rows. Take `partition_by` out, or the options of the strategy.",
+            )
+        if wrong := self.partition_by.problem({column.name: column.type for column in spec.stored_columns}):
+            raise self.wrong(f"`partition_by` of table '{self.name}' {wrong[0]}", wrong[1])
+        if self.automation == "eager":
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by` and `automation: eager`; Dagster would ask for its newest partition only, whichever the new rows are in.",
+                "Leave `automation` out: sensor, schedule and job take whatever is new. Models that read it can be eager.",
+            )
 
     def _refuse_doubles(self, kind: str, names: Iterable[str]) -> None:
         seen: set[str] = set()
@@ -129,14 +178,6 @@ class Table(LandedPart):
                     f"Rename one{', e.g. with `name:`' if kind == 'rule' else ''}.",
                 )
             seen.add(name)
-
-    def _require_columns(self, part: str, wanted: Iterable[str], names: list[str]) -> None:
-        for name in wanted:
-            if name not in names:
-                raise self.wrong(
-                    f"{part} of table '{self.name}' names the column '{name}', which is not declared.{did_you_mean(name, names)}",
-                    "Declare it under `columns`, or correct the name.",
-                )
 
     def _validate_reference(self, rule: Rule, tables: Mapping[str, Table]) -> None:
         other = rule.referenced_table
@@ -154,20 +195,21 @@ class Table(LandedPart):
                 f"rule {rule.check_name} of table '{self.name}' looks for the column '{column}' of '{other}', which is not declared there.{did_you_mean(column, names)}",
                 "Say which column with `to:`.",
             )
-        path = _circle(self.name, tables)
-        if path:
+
+    def _refuse_circle(self, tables: Mapping[str, Table]) -> None:
+        if path := _circle(self.name, tables):
             raise self.wrong(
-                f"the references of {' → '.join(path)} go in a circle, so none of these tables can be first.",
+                f"the references and lookups of {' → '.join(path)} go in a circle, so none of these tables can be first.",
                 "Take one of these references out.",
             )
 
 
 def _circle(start: str, tables: Mapping[str, Table]) -> list[str]:
-    """A way along references from a table back to itself, or nothing."""
+    """A way along references and lookups from a table back to itself, or nothing."""
 
     def walk(path: list[str]) -> list[str]:
         part = tables.get(path[-1])
-        following = {rule.referenced_table for rule in part.rules if rule.referenced_table} if part else set()
+        following = _looks_into(part, tables) if part else set()
         for name in sorted(following - set(path[1:])):
             if name == start:
                 return [*path, name]
@@ -176,3 +218,10 @@ def _circle(start: str, tables: Mapping[str, Table]) -> list[str]:
         return []
 
     return walk([start])
+
+
+def _looks_into(part: Table, tables: Mapping[str, Table]) -> set[str]:
+    """The tables whose silver must be there before a table's."""
+    own = {rule.referenced_table for rule in part.rules if rule.referenced_table}
+    own |= {step.table for _, step in part.steps_to_look_up}
+    return own | {lookup.table for lookup, _ in (part.spec(tables).lookups_on_the_way if part.source_table else ())}

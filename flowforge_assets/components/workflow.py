@@ -7,17 +7,31 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import dagster as dg
 from pydantic import Field
 
+from flowforge_assets import column_notes
+from flowforge_assets.components.gold_part import GoldPart
 from flowforge_assets.components.known import known_tables
-from flowforge_assets.components.model import Model
-from flowforge_assets.components.part import AsWritten, Part, all_parts, as_written, rendered, require_unique
+from flowforge_assets.components.part import (
+    AsWritten,
+    Part,
+    all_parts,
+    as_written,
+    eager_behind_checks,
+    rendered,
+    require_unique,
+)
 from flowforge_assets.components.table import Table
+from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
+from flowforge_assets.partition_defs import partitions_def
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
+from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
+from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
+    from flowforge_assets.components.known import KnownTables
     from flowforge_assets.jobs import AnyJob
 
 
@@ -50,6 +64,10 @@ class Workflow(Part):
         description="`in_process` runs small workflows in seconds; `multiprocess` runs steps side by side, at a second or so each.",
     )
     max_concurrent: int = Field(default=2, ge=1, description="Steps at once with the multiprocess executor.")
+    warehouse: bool = Field(
+        default=False,
+        description="Whether every run that changed a table also writes `gold/<workflow>/warehouse.duckdb`: all silver and gold tables in one DuckDB database.",
+    )
 
     history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
         default=None,
@@ -64,17 +82,19 @@ class Workflow(Part):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The job, the sensors and the schedules."""
         tables = [part for part in all_parts(context, Table) if part.workflow == self.workflow]
-        models = [part for part in all_parts(context, Model) if part.workflow == self.workflow]
+        models = [part for part in all_parts(context, GoldPart) if part.workflow == self.workflow]
         self._validate(
             tables, models, [part for part in all_parts(context, Workflow) if part.workflow == self.workflow]
         )
-        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent)
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
-        specs = [part.spec(self.history) for part in tables]
+        by_name = {part.name: part for part in tables}
+        specs = [part.spec(by_name, self.history) for part in tables]
+        ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
+        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent, partitionings=len(ways))
         sensors = [
             build_landing_sensor(
                 self.workflow,
-                specs,
+                [spec for spec in specs if spec.routed is None],
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
@@ -85,7 +105,8 @@ class Workflow(Part):
         ]
         automated = any(part.automation == "eager" for part in (*tables, *models))
         sensors += [build_automation_sensor(self.workflow, status)] if automated else []
-        known_tables(context.component_tree).require_order()
+        known = known_tables(context.component_tree)
+        known.require_order()
         jobs: list[AnyJob] = [job]
         schedules = []
         if self.schedule is not None:
@@ -96,7 +117,27 @@ class Workflow(Part):
             jobs.append(sweeping)
             about = f"Removes what no table of {self.workflow} needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
-        return dg.Definitions(jobs=jobs, sensors=sensors, schedules=schedules)
+        sets = self._sets(tables, models, known)
+        return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
+
+    def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
+        """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
+        cut = [dg.AssetKey(TableId(part.workflow, part.name).silver_key) for part in tables if part.partition_by]
+        eager = eager_behind_checks(cut) if any(part.automation == "eager" for part in models) else None
+        specs = [known.spec(ModelId(part.workflow, part.name)) for part in models]
+        made = [build_gold_published(self.workflow, specs, eager)] if models else []
+        if self.warehouse:
+            by_name = {one.name: one for one in tables}
+            silver = [
+                Described(spec.id, part.description, column_notes.of_silver(spec))
+                for part, spec in ((part, part.spec(by_name)) for part in tables)
+            ]
+            gold = [
+                Described(spec.id, part.description, column_notes.of_gold(spec))
+                for part, spec in zip(models, specs, strict=True)
+            ]
+            made.append(build_warehouse(self.workflow, [*silver, *gold], eager))
+        return made
 
     def _scheduled(self, name: str, cron: str, job: AnyJob, about: str) -> dg.ScheduleDefinition:
         try:
@@ -107,9 +148,12 @@ class Workflow(Part):
                 problem, "Write five cron fields, e.g. '0 6 * * *', and a zone such as Europe/Berlin."
             ) from None
 
-    def _validate(self, tables: list[Table], models: list[Model], workflows: list[Workflow]) -> None:
+    def _validate(self, tables: list[Table], models: list[GoldPart], workflows: list[Workflow]) -> None:
         if len(workflows) > 1:
             raise self.wrong("the folder has two Workflow documents.", "Keep one.")
         if not tables:
             raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
         require_unique([*tables, *models])
+        for model in models:
+            if model.name in (GOLD_PUBLISHED, WAREHOUSE):
+                raise model.wrong(f"'{model.name}' is the name of an asset that FlowForge makes.", "Rename the model.")

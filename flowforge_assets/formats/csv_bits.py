@@ -62,7 +62,7 @@ def places(words: Words) -> Places:
 
 def later(words: Words, first: int) -> Words:
     """Every bit one place later; `first` comes in at the beginning."""
-    moved = words << np.uint64(1)
+    moved = words + words
     moved[1:] |= words[:-1] >> np.uint64(63)
     moved[0] |= np.uint64(first)
     return moved
@@ -77,13 +77,17 @@ def earlier(words: Words) -> Words:
 
 def parity(words: Words, first: int = 0) -> Words:
     """Of each place, whether the count of bits up to and with it (and `first` before them) is odd."""
-    odd = words.copy()
+    odd, moved = words.copy(), np.empty_like(words)
     for shift in (1, 2, 4, 8, 16, 32):
-        odd ^= odd << np.uint64(shift)
+        np.left_shift(odd, np.uint64(shift), out=moved)
+        np.bitwise_xor(odd, moved, out=odd)
+    np.right_shift(odd, np.uint64(63), out=moved)
     before = np.empty_like(odd)
     before[0] = first
-    before[1:] = np.bitwise_xor.accumulate(odd >> np.uint64(63))[:-1] ^ np.uint64(first)
-    odd ^= np.uint64(0) - before
+    np.bitwise_xor.accumulate(moved[:-1], out=before[1:])
+    before[1:] ^= np.uint64(first)
+    # All ones where the count before a word is odd.
+    odd ^= np.negative(before, out=before)
     return odd
 
 

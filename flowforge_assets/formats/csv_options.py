@@ -68,7 +68,8 @@ class CsvDialect:
 
     `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
     set aside. `first_line` is what a further file of the same kind begins with. `header_again` says the sample has such a line.
-    Of a clean file `lines` is its count of physical lines, and `continuation` how many of them begin inside quotes.
+    Of a clean file `lines` is its count of physical lines, `continuation` how many of them begin inside quotes,
+    `unquoted` that no byte of it is a quote, and `content_hash` of its bytes, which were read to prove it.
     """
 
     encoding: str
@@ -92,6 +93,8 @@ class CsvDialect:
     clean: bool = False
     lines: int = 0
     continuation: int = 0
+    unquoted: bool = False
+    content_hash: str = ""
 
     @property
     def width(self) -> int:
@@ -102,6 +105,11 @@ class CsvDialect:
     def pieces(self) -> int:
         """Count of cells a regular line is split into, with the empty one after a trailing delimiter."""
         return self.width + self.trailing_delimiter
+
+    @property
+    def records(self) -> int:
+        """Count of a clean file's rows."""
+        return self.lines - self.continuation - self.header_lines
 
     @property
     def header_lines(self) -> int:

@@ -5,7 +5,7 @@ The one entry for callers: `read_any(path, options)`; then `frame()` or `batches
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class CsvRead:
 
     path: Path
     dialect: CsvDialect
+    options: CsvOptions = NO_PINS
     account: CsvAccount = field(default_factory=CsvAccount)
 
     @property
@@ -42,6 +43,13 @@ class CsvRead:
     def clean(self) -> bool:
         """Whether Polars reads the file by itself; `account` is then filled by `counted(rows)`."""
         return self.dialect.clean
+
+    def distrust(self) -> None:
+        """Read it the careful way: what was proven clean is not to Polars' mind.
+
+        Its dialect may be that of a file before it, which says nothing of how to repair this one: it is decided anew.
+        """
+        self.dialect = replace(detect(self.path, pinned=self.options), clean=False)
 
     def frame(self) -> pl.LazyFrame:
         """Return the rows lazily: `_row_number`, the columns as text, `_rescued`; streamed, by the fastest right way."""
@@ -76,4 +84,4 @@ class CsvRead:
 def read_any(path: str | Path, options: CsvOptions = NO_PINS) -> CsvRead:
     """Detect how a file is written and return what reads it."""
     path = Path(path)
-    return CsvRead(path, detect(path, pinned=options))
+    return CsvRead(path, detect(path, pinned=options), options)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Decided = Mapping[str, str | int | bool | list[str] | None]
 Batches = Callable[[], Iterator[pa.RecordBatch]]
+Frames = Callable[[], Iterator[pl.DataFrame]]
 
 
 class FileRead(Protocol):
@@ -77,13 +78,18 @@ def arrow_schema(columns: Sequence[str]) -> pa.Schema:
 
 def lazy_frame(batches: Batches, columns: Sequence[str]) -> pl.LazyFrame:
     """Return batches as a lazy frame; each reading of the frame calls `batches` anew."""
+    return streamed(lambda: map(pl.DataFrame, batches()), text_schema(columns))
 
-    def frames(
+
+def streamed(frames: Frames, schema: pl.Schema) -> pl.LazyFrame:
+    """Return frames as one lazy frame that holds one at a time; each reading of it calls `frames` anew."""
+
+    def wanted(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None
     ) -> Iterator[pl.DataFrame]:
         left = n_rows
-        for batch in batches():
-            frame = pl.DataFrame(batch)
+        for whole in frames():
+            frame = whole
             if left is not None:
                 frame, left = frame.head(left), left - min(left, frame.height)
             frame = frame if predicate is None else frame.filter(predicate)
@@ -91,4 +97,4 @@ def lazy_frame(batches: Batches, columns: Sequence[str]) -> pl.LazyFrame:
             if left == 0:
                 return
 
-    return register_io_source(frames, schema=text_schema(columns), is_pure=True)
+    return register_io_source(wanted, schema=schema, is_pure=True)

@@ -48,8 +48,9 @@ def read_file(path: Path, options: FileOptions, scratch_folder: Path, *, name: s
 def read_another(path: Path, before: FileRead) -> FileRead | None:
     """Return what reads a clean CSV that is written like the one before it, without deciding anew; None for others."""
     inner = before.read if isinstance(before, _Unpacked) and before.compression == "none" else None
-    dialect = another(path, inner.dialect) if isinstance(inner, CsvRead) else None
-    return None if dialect is None else _Unpacked(CsvRead(path, dialect), "none")
+    if not isinstance(inner, CsvRead) or (dialect := another(path, inner.dialect)) is None:
+        return None
+    return _Unpacked(CsvRead(path, dialect, inner.options), "none")
 
 
 def clean_csv(read: FileRead) -> CsvRead | None:
@@ -65,7 +66,7 @@ def _read_part(part: Part, options: FileOptions, scratch: Path, shown: str) -> F
         kind = binary_kind(part.path, name)
     if kind is None:
         kind, dialect = text_kind(part.path, options.csv, name)
-        read = CsvRead(part.path, dialect) if dialect else None
+        read = CsvRead(part.path, dialect, options.csv) if dialect else None
     return read or _reader(kind, part.path, options, scratch, name)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from flowforge_assets.column_types import Text
-from flowforge_assets.lineage.edges import ColumnRef, Edge, Kind, TableNode, stronger
+from flowforge_assets.lineage.edges import ColumnRef, Edge, TableNode, stronger
+from flowforge_assets.lineage.way import merged, way_to
 from flowforge_assets.model_sql.conditions import columns_named
 from flowforge_assets.transforms.cast import AUDIT_TYPES, table_types
 from flowforge_checks.rules import Expression
@@ -15,21 +15,12 @@ from flowforge_resources.published import word_for
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from flowforge_assets.lineage.way import Sources
     from flowforge_assets.model_spec import ModelSpec
-    from flowforge_assets.model_sql.analysis import SqlAnalysis
+    from flowforge_assets.model_sql.analysis import Source, SqlAnalysis
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.rules import Rule
     from flowforge_resources.layout import ModelId
-
-# What a column is made of: input column and what becomes of it.
-Inputs = dict[str, Kind]
-
-
-class Step(Protocol):
-    """A transform between bronze and silver, as far as lineage is concerned."""
-
-    def lineage(self) -> Mapping[str, tuple[Sequence[str], Kind]]:
-        """Every column the step makes or changes: its input columns and what the step does to them."""
 
 
 def landing_name(table: TableId) -> str:
@@ -43,24 +34,30 @@ def table_name(read: TableId | ModelId) -> str:
 
 
 def table_nodes(spec: TableSpec, about: str) -> Iterator[TableNode]:
-    """The landing files, bronze and silver of a table."""
-    described = {column.name: column.description or "" for column in spec.columns}
-    headers = {column.header: column for column in spec.columns}
-    keys = frozenset(column.header for column in spec.columns if column.name in spec.keys)
-    pii = frozenset(column.header for column in spec.columns if column.pii)
-    landed = dict.fromkeys([name for one in spec.columns for name in (one.header, *one.aliases)], "text")
-    yield TableNode(landing_name(spec.id), "landing", landed, keys, pii, description=f"Files `{spec.files}`.")
-    bronze = ".".join(spec.id.bronze_key)
-    yield TableNode(bronze, "bronze", dict.fromkeys(headers, "text") | _written(AUDIT_TYPES), keys, pii)
+    """The silver of a table, and its landing files and bronze where it has its own."""
+    if spec.routed is None:
+        keys = frozenset(column.header for column in spec.landed if column.name in spec.keys)
+        pii = frozenset(column.header for column in spec.landed if column.pii)
+        landed = dict.fromkeys([name for names in _headers(spec).values() for name in names], "text")
+        yield TableNode(landing_name(spec.id), "landing", landed, keys, pii, description=f"Files `{spec.files}`.")
+        columns = dict.fromkeys(spec.landed_headers, "text") | _written(AUDIT_TYPES)
+        yield TableNode(".".join(spec.id.bronze_key), "bronze", columns, keys, pii)
+    described = {column.name: column.description or "" for column in spec.stored_columns}
     yield TableNode(
         table_name(spec.id),
         "silver",
         _written(table_types(spec)),
         frozenset(spec.keys),
-        spec.pii,
+        spec.pii.intersection(described),
         description=about,
         notes=tuple(described.items()),
     )
+
+
+def _headers(spec: TableSpec) -> dict[str, tuple[str, ...]]:
+    """The headers under which files may bring each column of bronze."""
+    declared = {column.header: (column.header, *column.aliases) for column in spec.landed}
+    return {name: (name,) for name in spec.landed_headers} | declared
 
 
 def model_node(spec: ModelSpec, analysis: SqlAnalysis, about: str) -> TableNode:
@@ -76,51 +73,49 @@ def _written(types: Mapping[str, str]) -> dict[str, str]:
     return {name: word_for(kind) for name, kind in types.items()}
 
 
-def table_edges(spec: TableSpec, steps: Sequence[Step] = ()) -> Iterator[Edge]:
-    """From landing files to silver, through `steps` in order."""
-    bronze, silver = ".".join(spec.id.bronze_key), table_name(spec.id)
-    for column in spec.columns:
-        for name in dict.fromkeys((column.header, *column.aliases)):
-            yield _edge((landing_name(spec.id), name), (bronze, column.header), "identity")
-    made: dict[str, Inputs] = through({column.header: {column.header: "identity"} for column in spec.columns}, steps)
-    values: dict[str, Inputs] = {}
-    for column in spec.columns:
-        does: Kind = "identity" if isinstance(column.kind, Text) else "transformation"
-        inputs = made.get(column.header, {})
-        values[column.name] = {name: stronger(does, how) for name, how in inputs.items()}
-    values[spec.surrogate_key] = {
-        name: stronger("transformation", how) for key in spec.keys for name, how in values[key].items()
-    }
-    values |= {name: {name: "identity"} for name in AUDIT_TYPES}
-    for name, inputs in values.items():
-        for source, kind in inputs.items():
-            yield _edge((bronze, source), (silver, name), kind)
+def table_edges(spec: TableSpec) -> Iterator[Edge]:
+    """From landing files to silver."""
+    bronze, silver = ".".join(spec.root.id.bronze_key), table_name(spec.id)
+    if spec.routed is None:
+        for header, names in _headers(spec).items():
+            for name in dict.fromkeys(names):
+                yield Edge(ColumnRef(landing_name(spec.id), name), ColumnRef(bronze, header), "identity")
+    way = way_to(spec)
+    values = dict(way.made)
+    values |= {name: {ColumnRef(bronze, name): "identity"} for name in AUDIT_TYPES}
+    values |= _keys_and_versions(spec, values)
+    for name in table_types(spec):
+        for source, kind in values.get(name, {}).items():
+            yield Edge(source, ColumnRef(silver, name), kind)
+    yield from (Edge(source, ColumnRef(silver, ""), kind) for source, kind in way.rows)
     yield from _row_edges(spec, values)
 
 
-def through(made: dict[str, Inputs], steps: Sequence[Step]) -> dict[str, Inputs]:
-    """What columns are made of behind some steps."""
-    found = dict(made)
-    for step in steps:
-        before = dict(found)
-        for output, (inputs, does) in step.lineage().items():
-            found[output] = {
-                source: stronger(does, how) for one in inputs for source, how in before.get(one, {}).items()
-            }
-    return found
+def _keys_and_versions(spec: TableSpec, values: Mapping[str, Sources]) -> dict[str, Sources]:
+    """The columns that FlowForge adds: of the keys, and of what says which row is newer."""
+    of_keys = merged((values[name] for name in spec.keys), "transformation")
+    made = {spec.surrogate_key: of_keys} if spec.keys else {}
+    if spec.strategy.keeps_history:
+        moments = [values[name] for name in spec.sequence_by or ("_ingested_at",)]
+        of_versions = merged([of_keys, *moments], "transformation")
+        made |= dict.fromkeys((*spec.strategy.interval, spec.strategy.version_key), of_versions)
+    return made
 
 
-def _row_edges(spec: TableSpec, values: Mapping[str, Inputs]) -> Iterator[Edge]:
-    """What decides which rows silver has: the order of versions, and rules that hold rows back."""
-    bronze, rows = ".".join(spec.id.bronze_key), (table_name(spec.id), "")
+def _row_edges(spec: TableSpec, values: Mapping[str, Sources]) -> Iterator[Edge]:
+    """What decides which rows silver has: the order of versions, deletes, and rules that hold rows back."""
+    rows = ColumnRef(table_name(spec.id), "")
     holding = [rule for rule in spec.rules if rule.effective_action == "quarantine"]
-    named = [*spec.sequence_by, *(name for rule in holding for name in _columns_of(rule))]
+    conditions = [one for one in (spec.strategy.delete_when, spec.strategy.truncate_when) if one]
+    named = [*spec.sequence_by, *(name for one in conditions for name in columns_named(one))]
+    named += [*([spec.strategy.within] if spec.strategy.within else [])]
+    named += [name for rule in holding for name in _columns_of(rule)]
     for source in dict.fromkeys(source for name in named for source in values.get(name, {})):
-        yield _edge((bronze, source), rows, "filter")
+        yield Edge(source, rows, "filter")
     for rule in holding:
         if rule.referenced_table is not None:
             other = table_name(TableId(spec.id.workflow, rule.referenced_table))
-            yield _edge((other, getattr(rule, "to", None) or rule.columns_read[0]), rows, "filter")
+            yield Edge(ColumnRef(other, getattr(rule, "to", None) or rule.columns_read[0]), rows, "filter")
 
 
 def _columns_of(rule: Rule) -> Sequence[str]:
@@ -130,12 +125,18 @@ def _columns_of(rule: Rule) -> Sequence[str]:
 def model_edges(spec: ModelSpec, analysis: SqlAnalysis) -> Iterator[Edge]:
     """Into a gold table."""
     target = table_name(spec.id)
+    moved = {one.column for one in spec.foreign_keys if one.on_orphan == "unknown"}
     for column, sources in analysis.origins.items():
         for one in sources:
-            yield _edge((table_name(spec.reads[one.table]), one.column), (target, column), one.kind)
-    for one in analysis.rows:
-        yield _edge((table_name(spec.reads[one.table]), one.column), (target, ""), one.kind)
+            kind = stronger("transformation", one.kind) if column in moved else one.kind
+            yield Edge(_read(spec, one), ColumnRef(target, column), kind)
+    yield from (Edge(_read(spec, one), ColumnRef(target, ""), one.kind) for one in analysis.rows)
+    for foreign in spec.foreign_keys:
+        if foreign.on_orphan == "drop":
+            decide = [_read(spec, one) for one in analysis.origins.get(foreign.column, ())]
+            decide += [ColumnRef(table_name(spec.reads[foreign.model]), foreign.target)]
+            yield from (Edge(one, ColumnRef(target, ""), "filter") for one in decide)
 
 
-def _edge(source: tuple[str, str], target: tuple[str, str], kind: Kind) -> Edge:
-    return Edge(ColumnRef(*source), ColumnRef(*target), kind)
+def _read(spec: ModelSpec, source: Source) -> ColumnRef:
+    return ColumnRef(table_name(spec.read(source.table)), source.column)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 AUDIT_TYPES = {"_source_file": "VARCHAR", "_row_number": "BIGINT", "_ingested_at": "TIMESTAMP"}
 AUDIT_COLUMNS = tuple(AUDIT_TYPES)
 RESCUED = "_rescued"
+OPERATION = "_ff_op"
 # One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
-_ROW_BITS = 40
+ROW_BITS = 40
 
 
 def create_views(
@@ -37,17 +38,33 @@ def create_views(
     `typed`: `_rid`, `_position`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
+    headers = create_landed(connection, spec.landed_headers, bronze, retracted)
+    create_typed(connection, spec, f"SELECT {_typed(spec)} FROM landed")
+    return headers
+
+
+def create_typed(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: str) -> None:
+    """Create `typed` over a query for its rows, with what is made of the typed columns."""
+    made = [f"{surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)}"] if spec.keys else []
+    made += [f"{operation(spec)} AS {OPERATION}"] if spec.strategy.marks_operations else []
+    connection.execute(f"CREATE VIEW typed AS SELECT {', '.join(['*', *made])} FROM ({rows})")
+
+
+def create_landed(
+    connection: duckdb.DuckDBPyConnection,
+    wanted: Sequence[str],
+    bronze: Sequence[Path],
+    retracted: Sequence[tuple[int, str]] = (),
+) -> list[str]:
+    """Create `landed` as `create_views` does, with `wanted` among its columns; return the landed headers."""
     files = text_list([str(path) for path in bronze])
     scan = f"read_parquet({files}, union_by_name = true)"
     headers = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
-    absent = [column.header for column in spec.columns if column.header not in headers]
+    absent = [name for name in wanted if name not in headers]
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
-    rid = f"(file_index::BIGINT << {_ROW_BITS}) + file_row_number"
+    rid = f"(file_index::BIGINT << {ROW_BITS}) + file_row_number"
     connection.execute(
         f"CREATE VIEW landed AS SELECT {rid} AS _rid, file_row_number AS _position, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
-    )
-    connection.execute(
-        f"CREATE VIEW typed AS SELECT *, {surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)} FROM (SELECT {_typed(spec)} FROM landed)"
     )
     return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
 
@@ -58,22 +75,23 @@ def _but(retracted: Sequence[tuple[int, str]]) -> str:
 
 
 def _typed(spec: TableSpec) -> str:
-    values = [f"{_value(column)} AS {quote(column.name)}" for column in spec.columns]
+    values = [f"{value_of(column)} AS {quote(column.name)}" for column in spec.columns]
     raw = [f"{quote(column.header)} AS {quote(f'_raw_{column.name}')}" for column in spec.columns]
-    flags = [f"{_broken(column)} AS {quote(broken_flag(column.name))}" for column in spec.typed_columns]
+    flags = [f"{is_broken(column)} AS {quote(broken_flag(column.name))}" for column in spec.typed_columns]
     return ", ".join(["_rid", "_position", *values, *raw, *flags, *AUDIT_COLUMNS])
 
 
-def _value(column: Column) -> str:
+def value_of(column: Column) -> str:
+    """SQL for a column's value, made of the text under its header."""
     value = column.kind.cast(quote(column.header))
     return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
 
 
-def _broken(column: Column) -> str:
-    """There is text, and it did not become a value. The text is looked at only where there is no value."""
+def is_broken(column: Column) -> str:
+    """SQL: there is text, and it did not become a value. The text is looked at only where there is no value."""
     unmarked = f" AND NOT {_is_marker(column)}" if column.null_markers else ""
     text = f"coalesce(trim({quote(column.header)}) <> '', FALSE){unmarked}"
-    return f"CASE WHEN ({_value(column)}) IS NULL THEN {text} ELSE FALSE END"
+    return f"CASE WHEN ({value_of(column)}) IS NULL THEN {text} ELSE FALSE END"
 
 
 def _is_marker(column: Column) -> str:
@@ -95,10 +113,36 @@ def surrogate_key(keys: Sequence[str]) -> str:
     return f"((md5_number({parts}) >> 65)::BIGINT)"
 
 
+def operation(spec: TableSpec) -> str:
+    """SQL for what a row says: 0, its key has these values; 1, its key is deleted; 2, the table is cleared."""
+    truncates, deletes = spec.strategy.truncate_when, spec.strategy.delete_when
+    cases = [f"WHEN ({truncates}) THEN 2"] if truncates else []
+    cases += [f"WHEN ({deletes}) THEN 1"] if deletes else []
+    return f"(CASE {' '.join(cases)} ELSE 0 END)"
+
+
+def row_columns(spec: TableSpec) -> list[str]:
+    """The columns of the silver table that come from a landed row, in order."""
+    key = [spec.surrogate_key] if spec.keys else []
+    return [*key, *(column.name for column in spec.stored_columns), *AUDIT_COLUMNS]
+
+
 def table_types(spec: TableSpec) -> dict[str, str]:
     """The columns of the silver table, in order, with the DuckDB type each is stored in."""
-    declared = {column.name: column.kind.sql_type for column in spec.columns}
-    return {spec.surrogate_key: "BIGINT"} | declared | AUDIT_TYPES
+    key = {spec.surrogate_key: "BIGINT"} if spec.keys else {}
+    declared = {column.name: column.kind.sql_type for column in spec.stored_columns}
+    if not spec.strategy.keeps_history:
+        return key | declared | AUDIT_TYPES
+    moment = moment_type(spec)
+    interval = dict(zip(spec.strategy.interval, (moment, moment, "BOOLEAN"), strict=True))
+    return key | {spec.strategy.version_key: "BIGINT"} | declared | interval | AUDIT_TYPES
+
+
+def moment_type(spec: TableSpec) -> str:
+    """SQL type of the moments of a table's history: of what orders its rows, or else of their arrival."""
+    if not spec.sequence_by:
+        return AUDIT_TYPES["_ingested_at"]
+    return next(column.kind.sql_type for column in spec.columns if column.name == spec.sequence_by[0])
 
 
 def table_columns(spec: TableSpec) -> list[str]:

@@ -53,7 +53,7 @@ def columns_of(file: str, read: FileRead, spec: TableSpec, known: frozenset[str]
     """
     names = _named(read, spec)
     _require_keys(file, read, spec, names)
-    allowed = known | {column.header for column in spec.columns}
+    allowed = known | set(spec.landed_headers)
     new = {written: name for written, name in names.items() if known and name not in allowed}
     if not new or spec.schema_evolution.startswith("add_new_columns"):
         return FileColumns(names)
@@ -70,10 +70,11 @@ def columns_of(file: str, read: FileRead, spec: TableSpec, known: frozenset[str]
 
 def _named(read: FileRead, spec: TableSpec) -> dict[str, str]:
     written = read.columns
-    if not read.as_dict().get("header_lines", 1) and len(written) == len(spec.columns):
-        return dict(zip(written, (column.header for column in spec.columns), strict=True))
-    declared = {_plain(name): column.header for column in spec.columns for name in (*column.aliases, column.header)}
-    taken = {column.header for column in spec.columns} & set(written)
+    if not read.as_dict().get("header_lines", 1) and len(written) == len(spec.landed_headers):
+        return dict(zip(written, spec.landed_headers, strict=True))
+    declared = {_plain(name): name for name in spec.landed_columns}
+    declared |= {_plain(name): column.header for column in spec.landed for name in (*column.aliases, column.header)}
+    taken = set(spec.landed_headers) & set(written)
     exact = set(taken)
     return {name: name if name in exact else _free(declared.get(_plain(name), name), taken) or name for name in written}
 
@@ -91,7 +92,7 @@ def _plain(name: str) -> str:
 
 
 def _require_keys(file: str, read: FileRead, spec: TableSpec, names: Mapping[str, str]) -> None:
-    keys = (column.header for column in spec.columns if column.name in spec.keys)
+    keys = (column.header for column in spec.landed if column.name in spec.keys)
     missing = next((header for header in keys if header not in names.values()), None)
     if missing is None:
         return

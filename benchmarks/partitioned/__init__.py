@@ -1,0 +1,1 @@
+"""One large partitioned table, and what is done to it each day."""

@@ -1,0 +1,54 @@
+"""Which rows of a batch do not reach the table: those the gate holds, and all but one of a key.
+
+The hash of a key only finds rows that may be equal; keys themselves decide. Wide rows are never sorted or grouped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowforge_assets.strategies.merged import count, listed
+from flowforge_checks.books import Books
+from flowforge_resources.duck import one_row, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_checks.gate import Gate
+
+
+def drop_held(connection: duckdb.DuckDBPyConnection, gate: Gate) -> Books:
+    """Create the table `loser` with the rows the gate holds."""
+    connection.execute(f"CREATE TABLE loser AS SELECT _rid FROM verdict WHERE {gate.held}")
+    return Books(read=gate.read, quarantined=count(connection, "loser"))
+
+
+def newest_first(spec: TableSpec) -> str:
+    """SQL for an order in which the row that counts is first: by `sequence_by`, null oldest, then the last to arrive."""
+    return ", ".join([*(f"{quote(column)} DESC NULLS LAST" for column in spec.sequence_by), "_rid DESC"])
+
+
+def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, order: str) -> Books:
+    """Add to `loser` all rows of a key but the first in some order."""
+    connection.execute(
+        "CREATE TABLE contested AS SELECT _rid FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN "
+        "(SELECT _h FROM verdict ANTI JOIN loser USING (_rid) GROUP BY _h HAVING count(*) > 1)"
+    )
+    if not count(connection, "contested"):
+        return books
+    keys, values = listed(spec.keys), listed(column.name for column in spec.columns)
+    connection.execute(
+        f"CREATE TABLE contest AS SELECT _rid, {listed(dict.fromkeys([*spec.keys, *spec.sequence_by]))}, hash({values}) AS _ff_said "
+        "FROM typed WHERE _rid IN (FROM contested)"
+    )
+    connection.execute(
+        f"CREATE TABLE beaten AS SELECT _rid, _ff_said = first_value(_ff_said) OVER best AS exact FROM contest "
+        f"WINDOW best AS (PARTITION BY {keys} ORDER BY {order}) QUALIFY row_number() OVER best > 1"
+    )
+    connection.execute("INSERT INTO loser SELECT _rid FROM beaten")
+    deduplicated, exact = one_row(connection, "SELECT count(*), count(*) FILTER (exact) FROM beaten")
+    return replace(
+        books, deduplicated=deduplicated, duplicates_exact=exact, duplicates_conflicting=deduplicated - exact
+    )

@@ -1,0 +1,88 @@
+"""Full extracts: which rows of a batch belong to one, in which order they came, and which keys one no longer has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowforge_assets.strategies.merged import listed
+from flowforge_assets.transforms.cast import ROW_BITS, moment_type
+from flowforge_assets.transforms.pipeline import LANDED_OF, multiplies
+from flowforge_resources.duck import quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from flowforge_assets.strategies.events import Events
+    from flowforge_assets.table_spec import TableSpec
+
+# `{run}` stands for the number of the bronze file in the batch.
+_EXTRACT = {
+    "file": "[{run}, _source_file]",
+    "folder": "[regexp_replace(_source_file, '[^/]*$', '')]",
+    "run": "[{run}]",
+}
+
+
+def number_extracts(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> list[int]:
+    """Create the table `extract_row` (`_rid`, `extract` number in order of arrival) of all rows, held ones too."""
+    landed = LANDED_OF if multiplies(spec) else "_rid"
+    name = _EXTRACT[spec.strategy.extract].format(run=f"({landed} >> {ROW_BITS})::VARCHAR")
+    connection.execute(
+        f"CREATE TABLE extract_row AS WITH row AS (SELECT _rid, {name} AS name FROM typed), "
+        "place AS (SELECT name, row_number() OVER (ORDER BY min(_rid)) AS extract FROM row GROUP BY name) "
+        "SELECT _rid, extract FROM row JOIN place USING (name)"
+    )
+    return [row[0] for row in connection.execute("SELECT DISTINCT extract FROM extract_row ORDER BY 1").fetchall()]
+
+
+def rows_of(extract: int) -> str:
+    """SQL for the rows of an extract, as a list of `_rid`."""
+    return f"(SELECT _rid FROM extract_row WHERE extract = {extract})"
+
+
+def absent_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, extract: int, current: str) -> None:
+    """Create the table `absent`: keys of the table that the extract does not have, within its scope.
+
+    A row that the gate holds is there all the same: a broken value is no sign that its key is gone.
+    """
+    keys, scope = listed(spec.keys), spec.strategy.within
+    alive = current
+    if spec.strategy.keeps_history and spec.strategy.delete_absent == "invalidate":
+        alive = f"(FROM {current} WHERE {quote(spec.strategy.is_current)})"
+    inside = f"typed WHERE _rid IN {rows_of(extract)}"
+    within = f" WHERE {quote(scope)} IN (SELECT {quote(scope)} FROM {inside})" if scope else ""
+    connection.execute(
+        f"CREATE OR REPLACE TABLE absent AS SELECT DISTINCT {keys} FROM {alive} "
+        f"ANTI JOIN (SELECT {keys} FROM {inside}) USING ({keys}){within}"
+    )
+
+
+def date_absences(events: Events, extract: int) -> None:
+    """Add to `event` a delete of every key in `absent`, and give each row of a deleted key a moment after the delete.
+
+    A moment must come after all that is known of the key. It is the first of these that does: the row's own sequence,
+    the newest sequence of the extract, the moment the extract was taken in, the smallest step after what is known.
+    """
+    keys, spec = events.keys, events.spec
+    named = {*spec.keys, spec.surrogate_key}
+    columns = ", ".join(f"any_value({quote(name)})" if name in named else "NULL" for name in events.columns)
+    rest = "".join("NULL, " for _ in events.order[1:])
+    events.run(
+        f"INSERT INTO event SELECT -row_number() OVER (), _ff_k, 1, NULL, {rest}1, -1, NULL, {columns}, NULL "
+        f"FROM old SEMI JOIN absent USING ({keys}) GROUP BY _ff_k"
+    )
+    newest = "(SELECT max(_ff_s0) FROM incoming)"
+    taken = f"(SELECT max(_ingested_at) FROM typed WHERE _rid IN {rows_of(extract)})"
+    kind = moment_type(spec)
+    candidates = ["event._ff_s0", newest, *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
+    chosen = " ".join(f"WHEN {one} > last.moment THEN {one}" for one in candidates)
+    step = "1" if kind in ("BIGINT", "DATE") else "to_microseconds(1)"
+    events.run(
+        f"CREATE OR REPLACE TABLE last AS SELECT _ff_k, max(_ff_s0) AS moment, last(_ff_op ORDER BY {events.position}) AS op "
+        "FROM event WHERE _ff_src = 0 GROUP BY _ff_k"
+    )
+    moved = "TRUE" if not spec.sequence_by else "(last.op = 1 OR event._rid IS NULL)"
+    events.run(
+        f"UPDATE event SET _ff_s0 = CASE {chosen} ELSE last.moment + {step} END FROM last "
+        f"WHERE event._ff_k = last._ff_k AND event._ff_src = 1 AND {moved}"
+    )

@@ -1,0 +1,60 @@
+"""Full refresh: the newest full extract is the table. Rows of earlier extracts are late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowforge_assets.strategies.dedupe import drop_duplicates, drop_held, newest_first
+from flowforge_assets.strategies.extracts import number_extracts
+from flowforge_assets.strategies.merged import Merge, count, differs, listed, same
+from flowforge_assets.transforms.cast import table_columns
+from flowforge_resources.duck import one_row, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_checks.books import Books
+    from flowforge_checks.gate import Gate
+
+
+def full_refresh(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, current: str | None) -> Merge:
+    """Replace the table by the newest extract of which a row passes; without such an extract it stays."""
+    books = drop_held(connection, gate)
+    number_extracts(connection, spec)
+    passing = "extract_row ANTI JOIN loser USING (_rid)"
+    newest = one_row(connection, f"SELECT max(extract) FROM {passing}")[0]
+    columns = listed(table_columns(spec))
+    if newest is None and current is not None:
+        before = count(connection, current)
+        return Merge(f"SELECT {columns} FROM {current}", replace(books, rows_before=before), changed=False)
+    late = connection.execute(f"INSERT INTO loser SELECT _rid FROM {passing} WHERE extract < {newest or 0}").fetchall()[
+        0
+    ][0]
+    books = replace(books, late=late)
+    if spec.keys:
+        books = drop_duplicates(connection, spec, books, newest_first(spec))
+    select = f"SELECT {columns} FROM typed ANTI JOIN loser USING (_rid)"
+    if current is None or not spec.keys:
+        return _replaced(connection, select, books, current)
+    return _compared(connection, spec, select, books, current)
+
+
+def _replaced(connection: duckdb.DuckDBPyConnection, select: str, books: Books, current: str | None) -> Merge:
+    """Without keys no row is the same as before: all rows go, all rows come."""
+    before = 0 if current is None else count(connection, current)
+    inserted = count(connection, "verdict ANTI JOIN loser USING (_rid)")
+    return Merge(select, replace(books, inserted=inserted, rows_before=before, rows_removed=before), changed=True)
+
+
+def _compared(connection: duckdb.DuckDBPyConnection, spec: TableSpec, select: str, books: Books, current: str) -> Merge:
+    first = quote(spec.keys[0])
+    changed = differs((one.name for one in spec.stored_columns), "d", "c")
+    fate = f"CASE WHEN d.{first} IS NULL THEN 'rows_removed' WHEN c.{first} IS NULL THEN 'inserted' WHEN {changed} THEN 'updated' ELSE 'unchanged' END"
+    found = connection.execute(
+        f"SELECT {fate} AS fate, count(*) FROM (FROM typed ANTI JOIN loser USING (_rid)) d "
+        f"FULL JOIN {current} c ON {same(spec.keys, 'd', 'c')} GROUP BY fate"
+    ).fetchall()
+    books = replace(books, rows_before=count(connection, current), **dict(found))
+    return Merge(select, books, changed=books.inserted + books.updated + books.rows_removed > 0)

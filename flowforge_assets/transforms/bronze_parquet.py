@@ -1,0 +1,110 @@
+"""Bronze rows to one Parquet file, and the count of what was written.
+
+Belongs here: how rows are written and counted. Does not: what a row is (`bronze_rows`).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flowforge_assets.formats.csv_options import ROW_NUMBER
+from flowforge_assets.transforms.bronze_rows import AUDIT, INGESTED_AT, SOURCE_FILE, Audit
+from flowforge_assets.transforms.small_files import is_small, small_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from flowforge_assets.transforms.bronze_rows import BronzeSource
+
+# Each row group of a categorical column has the names of its files once more.
+_FEW_FILES = 64
+
+
+def write_bronze(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path) -> Mapping[str, int]:
+    """Stream all files to one ZSTD Parquet file; return the rows of each, counted in what was written."""
+    try:
+        _write(sources, ingested_at, target)
+    except pl.exceptions.PolarsError:
+        # What looked clean was not to Polars' mind; the careful reader takes anything.
+        clean = [csv for source in sources if (csv := source.clean) is not None]
+        if not clean:
+            raise
+        for csv in clean:
+            csv.distrust()
+        _write(sources, ingested_at, target)
+    return _count(target)
+
+
+def _write(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path) -> None:
+    frames = list(_frames(sources, _audit(sources, ingested_at)))
+    whole = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
+    ordered = whole.select(pl.exclude(AUDIT), *AUDIT)
+    ordered.sink_parquet(
+        target,
+        compression="zstd",
+        compression_level=1,
+        metadata={"ARROW:schema": _as_text(ordered.collect_schema().names())},
+    )
+
+
+def _audit(sources: Sequence[BronzeSource], ingested_at: datetime) -> Audit:
+    few = len(sources) <= _FEW_FILES
+    nothing_rescued = few and not any(source.rescues for source in sources)
+    return Audit(
+        ingested_at,
+        source_file=pl.Categorical() if few else pl.String(),
+        rescued=pl.Categorical() if nothing_rescued else pl.String(),
+    )
+
+
+def _frames(sources: Sequence[BronzeSource], audit: Audit) -> Iterator[pl.LazyFrame]:
+    """Small neighbours together, each other file by itself."""
+    for small, group in groupby(sources, key=is_small):
+        members = list(group)
+        if small and len(members) > 1:
+            yield small_files(members, audit)
+        else:
+            yield from map(audit.frame, members)
+
+
+def _as_text(names: Sequence[str]) -> str:
+    """The schema that readers of Arrow take from the footer, where categorical columns are the text they hold."""
+    kinds = {ROW_NUMBER: pa.int64(), INGESTED_AT: pa.timestamp("us")}
+    schema = pa.schema([pa.field(name, kinds.get(name, pa.large_string())) for name in names])
+    return base64.b64encode(schema.serialize()).decode()
+
+
+def _count(target: Path) -> Mapping[str, int]:
+    """Rows of each file: from the footer where a row group holds one file's rows only, else from its columns."""
+    counts: Counter[str] = Counter()
+    with pq.ParquetFile(target) as file:
+        mixed: list[int] = []
+        for number in range(file.metadata.num_row_groups):
+            group = file.metadata.row_group(number)
+            key = _only_file(group, file.schema_arrow.names)
+            if key is None:
+                mixed.append(number)
+            else:
+                counts[key] += group.num_rows
+        if mixed:
+            for batch in file.iter_batches(row_groups=mixed, columns=[ROW_NUMBER, SOURCE_FILE]):
+                rows = pl.DataFrame(batch).filter(pl.col(ROW_NUMBER).is_not_null())
+                counts.update(dict(rows.group_by(SOURCE_FILE).len().iter_rows()))
+    return counts
+
+
+def _only_file(group: pq.RowGroupMetaData, names: Sequence[str]) -> str | None:
+    """The file that all rows of a group are records of; None where there are several, or lines that are no records."""
+    number, key = (group.column(names.index(name)).statistics for name in (ROW_NUMBER, SOURCE_FILE))
+    if number is None or key is None or not number.has_null_count or number.null_count or not key.has_min_max:
+        return None
+    return str(key.min) if key.min == key.max else None

@@ -1,0 +1,109 @@
+"""From a batch of bronze to the rows that the gate judges, with or without transforms between; and the way back.
+
+Belongs here: what the silver asset asks about its transforms. Does not: a transform, or the order of them (`pipeline`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flowforge_assets.transforms.cast import create_landed, create_views, quarantine_id
+from flowforge_assets.transforms.pipeline import LANDED_OF, MisplacedError, Pipeline, multiplies
+from flowforge_assets.transforms.place import FAILED
+from flowforge_assets.transforms.tally import Tally
+from flowforge_checks.gate import Statement
+from flowforge_resources.duck import literal, quote
+from flowforge_resources.errors import TransformError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_checks.books import Books
+    from flowforge_resources.scratch import Scratch
+
+TRANSFORMS = "transforms"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows to be judged are in the view `typed`.
+
+    Args:
+        headers: the columns that landed.
+        row_id: SQL over `landed` (and `_part`, the number of a row's part, where rows were multiplied) for the id of a
+            held row.
+        landed_of: SQL that turns `_rid` of a row into that of the landed row; empty where they are the same.
+        statements: what a row may break besides rules.
+    """
+
+    headers: list[str]
+    row_id: str
+    landed_of: str = ""
+    statements: Sequence[Statement] = ()
+    tally: Tally = field(default_factory=Tally)
+
+    def account(self, connection: duckdb.DuckDBPyConnection, books: Books) -> Books:
+        """The account of the rows judged, made one of the rows read."""
+        return self.tally.account(connection, books)
+
+
+def prepare(
+    connection: duckdb.DuckDBPyConnection,
+    spec: TableSpec,
+    bronze: Sequence[Path],
+    retracted: Sequence[tuple[int, str]],
+    *,
+    reads: Mapping[str, str],
+    scratch: Scratch,
+) -> Prepared:
+    """Create `landed` and `typed` over bronze files given in order of arrival.
+
+    Args:
+        connection: where the views are made.
+        spec: the table.
+        bronze: local files.
+        retracted: landing files that no longer count, by the position of their bronze file and their key.
+        reads: local files of the other tables' silver.
+        scratch: for rows on their way through Python.
+
+    Raises:
+        TransformError: a transform cannot be run; nothing changed.
+    """
+    if not spec.transformed:
+        headers = create_views(connection, spec, bronze, retracted)
+        return Prepared(headers, quarantine_id(str(spec.id), headers))
+    headers = create_landed(connection, spec.root.landed_headers, bronze, retracted)
+    for lookup, _ in spec.lookups_on_the_way:
+        view = f"CREATE OR REPLACE VIEW {quote(lookup.relation)} AS FROM read_parquet({literal(reads[lookup.table])})"
+        connection.execute(view)
+    try:
+        tally = Pipeline(connection, scratch).build(spec)
+    except MisplacedError as error:
+        raise TransformError(str(error.spec.id), error.number, error.problem, error.fix) from error.__cause__
+    row_id, landed_of = quarantine_id(str(spec.id), headers), ""
+    if multiplies(spec):
+        landed_of = LANDED_OF
+        row_id = f"md5({row_id} || '|' || _part)"
+    return Prepared(headers, row_id, landed_of, failures(spec), tally)
+
+
+def failures(spec: TableSpec) -> list[Statement]:
+    """The statement of each transform that may fail for a row."""
+    return [
+        Statement(
+            TRANSFORMS,
+            (step.makes or (None,))[0],
+            f"{FAILED} = {number}",
+            "quarantine",
+            "error",
+            f"transform {number} ({step.transform}) cannot be computed",
+            "a row it can be computed for",
+        )
+        for number, step in enumerate(spec.transforms, start=1)
+        if step.may_fail
+    ]
