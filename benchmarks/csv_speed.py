@@ -89,7 +89,7 @@ def _step(paths: Sequence[Path], target: Path) -> Callable[[], object]:
     from flowforge_assets.formats.file_options import FileOptions
     from flowforge_assets.step import AssetFace
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_resources.io_managers import default_resources
+    from flowforge_resources.default_resources import default_resources
     from flowforge_resources.layout import TableId
 
     lake = Path(tempfile.mkdtemp(dir=target.parent))

@@ -10,16 +10,17 @@ content; declare `clean_source_after_days`, or upload under new names.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from flowforge_resources.frames import as_objects
-from flowforge_resources.io_managers import covered_bronze_version, published_silver
+from flowforge_resources.io_managers import published_silver
 from flowforge_resources.ledger import IDENTICAL
 from flowforge_resources.ledger_checkpoint import TAKEN
+from flowforge_resources.side_by_side import side_by_side
+from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 # So that a first run over a long history ends; the rest goes with the next ones.
 MOST_A_RUN = 5_000
-_AT_ONCE = 16
 
 
 def covered_version(lake: Lake, spec: TableSpec) -> int:
@@ -54,8 +54,7 @@ def done_with(spec: TableSpec, judged: pl.DataFrame, covered: int, now: datetime
 
 def clean(lake: Lake, spec: TableSpec, done: Sequence[StoredObject]) -> int:
     """Move or delete what may go, up to the limit of a run; returns how many went."""
-    with ThreadPoolExecutor(_AT_ONCE) as workers:
-        return sum(workers.map(lambda found: _put_away(lake, spec, found), done[:MOST_A_RUN]))
+    return sum(side_by_side(lambda found: _put_away(lake, spec, found), done[:MOST_A_RUN]))
 
 
 def _put_away(lake: Lake, spec: TableSpec, found: StoredObject) -> bool:

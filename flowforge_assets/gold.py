@@ -24,11 +24,12 @@ from flowforge_assets.gold_incremental import (
     remembers_orphans,
     require_version,
 )
-from flowforge_assets.lookups import lookup_check, lookup_outcome, require_columns, with_lookups
+from flowforge_assets.lookups import lookup_check, lookup_outcome, require_columns_in, with_lookups
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.orphans import Orphans, count_orphans, foreign_check, own_rows, without_orphans
 from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_checks.model_tests import judge
 from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
 from flowforge_checks.uniqueness import rows_sharing
@@ -92,6 +93,9 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         )
         for one in spec.lookups
     ]
+    checks += [
+        check_spec(test.check_name, key, test.about, blocks=test.effective_action == "block") for test in spec.tests
+    ]
     if spec.incremental is not None:
         said = "The partitions built one by one are what a full rebuild makes; judged at every one."
         checks.append(check_spec(EQUALS_FULL, key, said))
@@ -110,7 +114,9 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
 
 def _blocking_checks(spec: ModelSpec) -> list[str]:
     """Checks that a published table has passed. That of a lookup warns as well: it keeps what it last said."""
-    return [KEY] * bool(spec.keys) + [foreign_check(one) for one in spec.foreign_keys if one.on_orphan == "block"]
+    foreign = [foreign_check(one) for one in spec.foreign_keys if one.on_orphan == "block"]
+    tests = [test.check_name for test in spec.tests if test.effective_action == "block"]
+    return [KEY] * bool(spec.keys) + foreign + tests
 
 
 def asset_path(read: TableId | ModelId) -> tuple[str, str]:
@@ -273,6 +279,8 @@ class _Making:
         """What the checks say of the whole table."""
         connection, spec, target = self.connection, self.spec, made.path
         with self.watch.phase("audit"):
+            _, rows, columns = read_footer(target)
+            shown = [name for name, _ in columns if name not in spec.pii]
             outcomes = [
                 *_key_outcome(connection, spec, target),
                 *(one.outcome() for one in made.orphans),
@@ -280,9 +288,9 @@ class _Making:
                     lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
                     for one in spec.lookups
                 ),
+                *judge(connection, spec.tests, target, {name: str(file) for name, file in self.files.items()}, shown),
                 *more,
             ]
-            _, rows, columns = read_footer(target)
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
         said = plan.metadata(hide=plan.declared.output in spec.pii) if plan else {}
         return Built(target, rows, tuple(outcomes), preview, made.rows_before - rows, said)
@@ -306,9 +314,9 @@ def _settle(
 
 
 def _name_table(connection: duckdb.DuckDBPyConnection, workflow: str, name: str, file: Path) -> None:
-    """Make a staged table visible under the name the SQL calls it by."""
+    """Make a staged table visible under the name the SQL calls it by, with or without its workflow's."""
     view = _place(connection, workflow, name)
-    connection.execute(f"CREATE VIEW {view} AS FROM read_parquet({literal(str(file))})")
+    connection.execute(f"CREATE OR REPLACE VIEW {view} AS FROM read_parquet({literal(str(file))})")
 
 
 def _place(connection: duckdb.DuckDBPyConnection, workflow: str, name: str) -> str:
@@ -319,9 +327,9 @@ def _place(connection: duckdb.DuckDBPyConnection, workflow: str, name: str) -> s
 
 
 def _select(connection: duckdb.DuckDBPyConnection, spec: ModelSpec) -> str:
-    query = spec.sql.rstrip().rstrip(";")
+    query = spec.statement
     if spec.lookups or spec.omit:
-        require_columns(connection, spec.sql_file, query, spec.lookups, spec.omit)
+        require_columns_in(connection, spec.sql_file, query, spec.lookups, spec.omit)
         query = with_lookups(query, spec.lookups, spec.omit)
     if spec.unknown_member is None:
         return query

@@ -16,10 +16,11 @@ import dagster as dg
 
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, report, set_asset
 from flowforge_resources.errors import ConcurrentPublishError
-from flowforge_resources.gold_sets import GoldSet, Pointer, read_pointer, read_set, side_by_side, swap_pointer
+from flowforge_resources.gold_sets import GoldSet, Pointer, read_pointer, read_set, swap_pointer
 from flowforge_resources.io_managers import gold_table
 from flowforge_resources.layout import ModelId, TableId, published_set
 from flowforge_resources.run_reports import AssetReport
+from flowforge_resources.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,7 +109,7 @@ def publish_set(lake: Lake, workflow: str, models: Sequence[ModelSpec], run_id: 
 
 
 def _newest(lake: Lake, models: Sequence[ModelSpec]) -> dict[ModelId, Published | None]:
-    found = side_by_side(lake, lambda model: gold_table(lake, model.id).published(), models)
+    found = side_by_side(lambda model: gold_table(lake, model.id).published(), models)
     return {model.id: version for model, version in zip(models, found, strict=True)}
 
 
@@ -166,7 +167,7 @@ def _keep_versions(
             return None
         return None if _copy_from_its_set(lake, model, made.tables[str(model)], key) else str(model)
 
-    return next((name for name in side_by_side(lake, keep, new) if name), None)
+    return next((name for name in side_by_side(keep, new) if name), None)
 
 
 def _copy_from_its_set(lake: Lake, model: ModelId, nonce: str, key: str) -> bool:

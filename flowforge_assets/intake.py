@@ -6,7 +6,6 @@ Belongs here: fetching, telling new content from old, isolating bad files. Does 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -22,6 +21,7 @@ from flowforge_resources.errors import (
 from flowforge_resources.frames import as_frame
 from flowforge_resources.ledger import FAILED, IDENTICAL, SKIPPED, LeftFile, TakenFile
 from flowforge_resources.scratch import disk_is_full
+from flowforge_resources.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _Reader: TypeAlias = "Callable[[Sequence[LandedFile]], Ingested]"
 # Each costs another look at the files before it; with more of them it is cheaper to try every file by itself.
 _FEW_BAD_FILES = 4
-# Small files cost the store's latency, not its bandwidth.
-_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ def take_in(
         ChangedFileError: a file was uploaded again with other content, and the table says `on_change: fail`.
         LandingMovedError: a file was written or removed while it was read.
     """
-    with ThreadPoolExecutor(_AT_ONCE) as fetchers:
-        files = list(fetchers.map(lambda one: _fetch(lake, one.object, scratch), batch))
+    files = side_by_side(lambda one: _fetch(lake, one.object, scratch), batch)
     fetched = [_Fetched(one, file) for one, file in zip(batch, files, strict=True) if file is not None]
     old = _old_content(spec, ledger, fetched)
     fresh = [one for one in fetched if one.candidate.object.key not in old]

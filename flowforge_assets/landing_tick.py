@@ -10,7 +10,6 @@ before it is found in the next round. Messages of a notification queue shorten t
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from flowforge_assets.discovery import sort_out
 from flowforge_resources.frames import as_frame, window
 from flowforge_resources.layout import LANDING, landing_prefix
 from flowforge_resources.ledger import read_ledger
+from flowforge_resources.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake, StoredObject
     from flowforge_resources.notifications import Message, NotificationQueue
-
-_LOOKERS = 16
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,7 @@ def listen(lake: Lake, workflow: str, queue: NotificationQueue) -> Heard:
     """Receive messages and look up what they name; an object that is gone again is left out."""
     messages = queue.receive()
     keys = {key for message in messages for key in _own_keys(lake, workflow, message)}
-    with ThreadPoolExecutor(_LOOKERS) as lookers:
-        objects = [found for found in lookers.map(lake.head, sorted(keys)) if found is not None]
+    objects = [found for found in side_by_side(lake.head, sorted(keys)) if found is not None]
     return Heard(messages, objects)
 
 

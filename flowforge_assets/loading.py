@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import PydanticDeprecatedSince20
 
 from flowforge_assets.jobs import quick_executor
-from flowforge_resources.io_managers import default_resources
+from flowforge_resources.default_resources import default_resources
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowforge_checks.gate import of_partition
 from flowforge_checks.results import as_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_checks.gate import Gate
+    from flowforge_checks.gate import Gate, Statement
     from flowforge_checks.results import Outcome
 
 # As many rows as the UI shows of a table without a click.
@@ -34,3 +35,10 @@ def by_partition(spec: TableSpec, gate: Gate, outcomes: Sequence[Outcome]) -> li
         else outcome
         for outcome in outcomes
     ]
+
+
+def unlisted(spec: TableSpec) -> list[Statement]:
+    """The statement that a row is in one of the declared partitions, where other values have none."""
+    by = spec.partition_by
+    broken = by.unlisted(spec.root.id.landing) if by else None
+    return [of_partition(by.column, broken)] if by and broken else []

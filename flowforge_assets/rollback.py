@@ -17,12 +17,13 @@ from flowforge_assets.version_facts import BRONZE_TABLE, next_version
 from flowforge_resources.duck import connect, literal
 from flowforge_resources.errors import FlowForgeError
 from flowforge_resources.history import ROLLED_BACK, Version, find_version, versions
-from flowforge_resources.io_managers import covered_bronze_version, object_metadata, published_silver
+from flowforge_resources.io_managers import object_metadata, published_silver
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import LEFT_OUT, Ranges, is_in, joined, left_out_of
 from flowforge_resources.partitioned import find_manifest, publish_manifest, read_manifest
 from flowforge_resources.published import copy_with_facts, read_published
+from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

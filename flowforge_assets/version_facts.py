@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from flowforge_assets.silver import Batch
+    from flowforge_assets.silver_batch import Batch
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.books import Books
     from flowforge_resources.ledger import LedgerEntry

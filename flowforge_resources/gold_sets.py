@@ -7,28 +7,23 @@ a version may go. Does not: which versions belong together (see `gold_published`
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flowforge_resources.layout import ModelId, gold_versions, published_set, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from flowforge_resources.lake import Lake, StoredObject
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 # A reader that looked at the pointer just before it was swapped still finds what it named.
 SETS_KEPT = 2
 GRACE = timedelta(minutes=15)
 # What a killed step left unnamed; long after any step that might still name it.
 ORPHAN_AGE = timedelta(days=1)
-_REQUESTS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -72,13 +67,11 @@ class Pointer:
 
 def read_pointer(lake: Lake, workflow: str) -> Pointer | None:
     """The pointer with its place on the lake, for one who will swap it."""
-    key = published_set(workflow)
-    while (stored := lake.head(key)) is not None:
-        content = lake.read(key)
-        if content is not None and lake.head(key) == stored:
-            raw = json.loads(content)
-            return Pointer(stored, _parse(raw), tuple(_parse(one) for one in raw["earlier"]))
-    return None
+    if (found := lake.read_stored(published_set(workflow))) is None:
+        return None
+    stored, content = found
+    raw = json.loads(content)
+    return Pointer(stored, _parse(raw), tuple(_parse(one) for one in raw["earlier"]))
 
 
 def read_set(lake: Lake, workflow: str) -> GoldSet | None:
@@ -107,10 +100,8 @@ def swap_pointer(lake: Lake, workflow: str, made: GoldSet, replaces: Pointer | N
     """
     earlier = _still_kept(replaces, made.published_at)
     document = {**_document(workflow, made), "earlier": [_document(workflow, one) for one in earlier]}
-    with lake.scratch() as scratch:
-        path = scratch.path(".json")
-        path.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        swapped = lake.swap(path, published_set(workflow), expected=replaces.object if replaces else None)
+    content = json.dumps(document, indent=1).encode()
+    swapped = lake.swap_content(published_set(workflow), content, expected=replaces.object if replaces else None)
     if swapped is None:
         return False
     _sweep(lake, workflow, Pointer(swapped, made, earlier), replaces)
@@ -147,14 +138,6 @@ def _sweep(lake: Lake, workflow: str, pointer: Pointer, replaced: Pointer | None
     if now is not None and now.object == pointer.object:
         for key in set(strangers) - kept - dropped:
             lake.delete(key)
-
-
-def side_by_side(lake: Lake, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Do a small request for each item, several at once where each takes a network's round trip."""
-    if lake.local_root is not None:
-        return [work(one) for one in items]
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        return list(pool.map(work, items))
 
 
 def chosen_keys(sets: Mapping[str, GoldSet], named: Iterable[str]) -> dict[str, str]:

@@ -6,7 +6,6 @@ published object and an archive (`Versioned`): a table, or a part of one.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowforge_resources.layout import TableId
 from flowforge_resources.partition_history import kept_manifests
 from flowforge_resources.published import Published, read_published
+from flowforge_resources.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowforge_resources.lake import Lake
 
-_READERS = 16
 # What happened, as a footer says it under `cause`.
 LOADED, ADDED, MADE_ANEW, ROLLED_BACK = "first load", "batch", "made anew", "rollback"
 
@@ -87,8 +86,7 @@ def versions(lake: Lake, table: Versioned) -> list[Version]:
     earlier = [one.published() for one in cut]
     current = earlier[0] if earlier else current
     keys = [found.key for found in lake.files(table.archive)]
-    with ThreadPoolExecutor(_READERS) as readers:
-        archived = [found for found in readers.map(lambda key: read_published(lake, key), keys) if found is not None]
+    archived = [found for found in side_by_side(lambda key: read_published(lake, key), keys) if found is not None]
     apart = {
         found.nonce: found
         for found in (*archived, *earlier, *([current] if current else []))

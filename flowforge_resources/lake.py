@@ -3,21 +3,19 @@
 Belongs here: moving bytes, listing, atomic create and swap, staging files in and out, and saying clearly what the
 store refused. Does not: what an object means (see `layout`, `ledger`, `tables`).
 
-Two habits of local disks differ from object stores, and only `_LocalTransfer` knows them: a file is staged in by a
-hard link instead of a download, and published by a rename instead of an upload.
+Where local disks differ from object stores only `transfer` knows: a file is staged in by a hard link instead of a
+download, and published by a rename instead of an upload.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import obstore
@@ -25,7 +23,6 @@ from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
     PermissionDeniedError,
-    PreconditionError,
     UnauthenticatedError,
 )
 from obstore.store import LocalStore, from_url
@@ -37,7 +34,14 @@ from flowforge_resources.errors import (
     SettingError,
 )
 from flowforge_resources.scratch import Scratch, disk_is_full
-from flowforge_resources.settings import Setting, lake_url, scratch_dir
+from flowforge_resources.settings import Setting, lake_url, scratch_dir, user_cache
+from flowforge_resources.transfer import (
+    LARGEST_CONDITIONAL_PUT_BYTES,
+    LocalTransfer,
+    RemoteTransfer,
+    Transfer,
+    etag_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +50,6 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 REMOTE_SCHEMES = ("s3", "s3a", "az", "azure", "abfs", "abfss", "gs")
-# S3 takes at most 5 GiB in one PUT, and only one PUT can be conditional.
-LARGEST_CONDITIONAL_PUT_BYTES = 5 * 1024**3
-DOWNLOAD_CHUNK_BYTES = 8 * 1024**2
 # How long a remote store may take, and how often its client asks again before a step is told.
 CLIENT = {"connect_timeout": "5s", "timeout": "300s"}
 RETRIES: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
@@ -66,19 +67,7 @@ class StoredObject:
     @classmethod
     def of(cls, meta: Any) -> StoredObject:
         """From obstore's metadata."""
-        return cls(meta["path"], meta["version"] or meta["e_tag"] or "", meta["size"], meta["last_modified"])
-
-
-class _Transfer(Protocol):
-    """How whole files enter and leave the store."""
-
-    def fetch(self, key: str, to: Path) -> None: ...
-    def put(self, path: Path, key: str) -> None: ...
-    def create(self, path: Path, key: str) -> bool: ...
-    def swap(self, path: Path, key: str, expected: StoredObject) -> bool: ...
-    def copy(self, source: str, target: str) -> None: ...
-    def show_as(self, source: str, target: str) -> None: ...
-    def copy_new(self, source: str, target: str) -> None: ...
+        return cls(meta["path"], etag_of(meta), meta["size"], meta["last_modified"])
 
 
 class Lake:
@@ -94,9 +83,9 @@ class Lake:
         self.local_root = _local_root(given)
         self.url = f"file://{self.local_root}" if self.local_root else given.value.rstrip("/")
         self.store: ObjectStore = _open_local(self.local_root) if self.local_root else _open_remote(given)
-        default_scratch = self.local_root / ".scratch" if self.local_root else _user_cache() / "scratch"
+        default_scratch = self.local_root / ".scratch" if self.local_root else user_cache() / "scratch"
         self.scratch_root = scratch_dir(default_scratch)
-        self._transfer: _Transfer = _LocalTransfer(self.local_root) if self.local_root else _RemoteTransfer(self.store)
+        self._transfer: Transfer = LocalTransfer(self.local_root) if self.local_root else RemoteTransfer(self.store)
 
     def __repr__(self) -> str:
         return f"Lake({self.url!r})"
@@ -173,6 +162,21 @@ class Lake:
                 return self.local_root is None and self.read(key) == content
         return True
 
+    def read_stored(self, key: str) -> tuple[StoredObject, bytes] | None:
+        """A small object's bytes with what the store knows of this very content, for one who will swap it."""
+        while (stored := self.head(key)) is not None:
+            content = self.read(key)
+            if content is not None and self.head(key) == stored:
+                return stored, content
+        return None
+
+    def swap_content(self, key: str, content: bytes, *, expected: StoredObject | None) -> StoredObject | None:
+        """As `swap`, of a small object."""
+        with self.scratch() as scratch:
+            path = scratch.path(Path(key).suffix)
+            path.write_bytes(content)
+            return self.swap(path, key, expected=expected)
+
     def write(self, key: str, content: bytes) -> None:
         """Write an object, replacing what was there, atomically."""
         with self.clear_errors(f"write {key}"):
@@ -222,7 +226,7 @@ class Lake:
         if expected is None:
             return self.publish_new(path, key)
         with self.clear_errors(f"publish {key}"):
-            swapped = self._transfer.swap(path, key, expected)
+            swapped = self._transfer.swap(path, key, expected.etag)
         return self._published(key) if swapped else None
 
     def copy(self, source: str, target: str) -> None:
@@ -274,168 +278,6 @@ class Lake:
         return LakeUnreachableError(self.url, action, _reason(error))
 
 
-class _LocalTransfer:
-    """A folder of a local disk: link in, rename out."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def fetch(self, key: str, to: Path) -> None:
-        """Link, so that the name in scratch keeps this content when the original is replaced."""
-        source = self.root / key
-        try:
-            os.link(source, to)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
-                raise
-            shutil.copyfile(source, to)
-
-    def put(self, path: Path, key: str) -> None:
-        with self._near(path) as near:
-            near.replace(self._target(key))
-
-    def create(self, path: Path, key: str) -> bool:
-        with self._near(path) as near:
-            try:
-                os.link(near, self._target(key))
-            except FileExistsError:
-                return False
-            near.unlink()
-        return True
-
-    def swap(self, path: Path, key: str, expected: StoredObject) -> bool:
-        """Compare and rename under a lock that every FlowForge process on this machine takes."""
-        with self._near(path) as near, self._lock(key):
-            now = StoredObject.of(obstore.head(LocalStore(self.root), key))
-            if now.etag != expected.etag:
-                return False
-            near.replace(self._target(key))
-        return True
-
-    def copy(self, source: str, target: str) -> None:
-        try:
-            os.link(self.root / source, self._target(target))
-        except FileExistsError:
-            return
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EMLINK):
-                raise
-            with Scratch(self.root / ".scratch") as scratch:
-                near = scratch.path(Path(target).suffix)
-                shutil.copyfile(self.root / source, near)
-                near.replace(self._target(target))
-
-    copy_new = copy
-
-    def show_as(self, source: str, target: str) -> None:
-        with Scratch(self.root / ".scratch") as scratch:
-            near = scratch.path(".link")
-            self.fetch(source, near)
-            near.replace(self._target(target))
-
-    def _target(self, key: str) -> Path:
-        target = self.root / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
-
-    @contextmanager
-    def _near(self, path: Path) -> Iterator[Path]:
-        """The file itself where a rename can reach the lake, else a copy on the lake's own disk, removed if unused."""
-        if path.stat().st_dev == self.root.stat().st_dev:
-            yield path
-            return
-        with Scratch(self.root / ".scratch") as scratch:
-            near = scratch.path(path.suffix)
-            shutil.copyfile(path, near)
-            yield near
-
-    @contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
-        lock = self.root / ".scratch" / "locks" / f"{key.replace('/', '~')}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-
-
-class _RemoteTransfer:
-    """An object store: download in, upload out, conditions by ETag.
-
-    A write that was done and whose answer was lost is asked for again, and then its condition fails by our own object.
-    So a refused condition is a conflict only where another content is there: every version has its nonce.
-    """
-
-    def __init__(self, store: ObjectStore) -> None:
-        self.store = store
-
-    def fetch(self, key: str, to: Path) -> None:
-        answer = obstore.get(self.store, key)
-        with to.open("wb") as handle:
-            for chunk in answer.stream(min_chunk_size=DOWNLOAD_CHUNK_BYTES):
-                handle.write(chunk)
-        if to.stat().st_size != answer.meta["size"]:
-            raise ConnectionError(f"{key} ended after {to.stat().st_size} of {answer.meta['size']} bytes")
-
-    def put(self, path: Path, key: str) -> None:
-        obstore.put(self.store, key, path)
-
-    def create(self, path: Path, key: str) -> bool:
-        if path.stat().st_size > LARGEST_CONDITIONAL_PUT_BYTES:
-            return self._put_unless(self._exists(key), path, key)
-        try:
-            obstore.put(self.store, key, path, mode="create", use_multipart=False)
-        except AlreadyExistsError:
-            return self._holds(key, path)
-        return True
-
-    def swap(self, path: Path, key: str, expected: StoredObject) -> bool:
-        if path.stat().st_size > LARGEST_CONDITIONAL_PUT_BYTES:
-            now = StoredObject.of(obstore.head(self.store, key))
-            return self._put_unless(now.etag != expected.etag, path, key)
-        try:
-            obstore.put(self.store, key, path, mode={"e_tag": expected.etag}, use_multipart=False)
-        except PreconditionError:
-            return self._holds(key, path)
-        return True
-
-    def copy(self, source: str, target: str) -> None:
-        obstore.copy(self.store, source, target)
-
-    def show_as(self, source: str, target: str) -> None:
-        obstore.copy(self.store, source, target)
-
-    def copy_new(self, source: str, target: str) -> None:
-        try:
-            obstore.copy(self.store, source, target, overwrite=False)
-        except (AlreadyExistsError, FileNotFoundError):  # a repeated completion of an upload finds the upload gone
-            if not self._exists(target):
-                raise
-
-    def _holds(self, key: str, path: Path) -> bool:
-        """Whether an object's content is the file's."""
-        try:
-            answer = obstore.get(self.store, key)
-        except FileNotFoundError:
-            return False
-        if answer.meta["size"] != path.stat().st_size:
-            return False
-        with path.open("rb") as handle:
-            same = all(handle.read(len(chunk)) == bytes(chunk) for chunk in answer.stream())
-            return same and not handle.read(1)
-
-    def _exists(self, key: str) -> bool:
-        try:
-            obstore.head(self.store, key)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def _put_unless(self, refused: bool, path: Path, key: str) -> bool:
-        if not refused:
-            obstore.put(self.store, key, path)
-        return not refused
-
-
 def _local_root(given: Setting) -> Path | None:
     scheme = urlsplit(given.value).scheme if "://" in given.value else ""
     if scheme in REMOTE_SCHEMES:
@@ -472,10 +314,6 @@ def _open_remote(given: Setting) -> ObjectStore:
 
 def _plain_http() -> bool:
     return os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowforge"
 
 
 def _reason(error: Exception) -> str:

@@ -21,7 +21,6 @@ Losing the Dagster instance loses nothing of this.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,7 @@ from flowforge_resources.ledger_checkpoint import (
     newest_checkpoint,
     write_checkpoint,
 )
+from flowforge_resources.side_by_side import AT_ONCE, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 ENTRIES_BETWEEN_CHECKPOINTS = 64
 FILES_BETWEEN_CHECKPOINTS = 25_000
 IDENTICAL, SKIPPED, FAILED = "identical", "skipped", "failed"
-_READERS = 16
 _OF_AN_ENTRY = ("version", "committed_at", "run_id", "bronze_file", "rows", "fenced")
 
 
@@ -285,15 +284,14 @@ def _entries_after(lake: Lake, table: TableId, version: int) -> list[LedgerEntry
     """The entries behind a version, asked for by number: first one, then two, four, … at once, until one is missing."""
     found: list[LedgerEntry] = []
     ahead = 1
-    with ThreadPoolExecutor(_READERS) as readers:
-        while True:
-            keys = [table.ledger_entry(version + len(found) + number + 1) for number in range(ahead)]
-            contents = list(readers.map(lake.read, keys)) if ahead > 1 else [lake.read(keys[0])]
-            whole = contents.index(None) if None in contents else ahead
-            found += [LedgerEntry.parse(content) for content in contents[:whole] if content is not None]
-            if whole < ahead:
-                return found
-            ahead = min(ahead * 2, 4 * _READERS)
+    while True:
+        keys = [table.ledger_entry(version + len(found) + number + 1) for number in range(ahead)]
+        contents = side_by_side(lake.read, keys)
+        whole = contents.index(None) if None in contents else ahead
+        found += [LedgerEntry.parse(content) for content in contents[:whole] if content is not None]
+        if whole < ahead:
+            return found
+        ahead = min(ahead * 2, 4 * AT_ONCE)
 
 
 def commit(lake: Lake, table: TableId, entry: LedgerEntry) -> bool:

@@ -7,12 +7,12 @@ of partitions that it did not change with its neighbours, so an object goes with
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flowforge_resources.layout import utc_now
 from flowforge_resources.partitioned import objects_of, read_kept, read_manifest
+from flowforge_resources.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from flowforge_resources.lake import Lake, StoredObject
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from flowforge_resources.partitioned import Manifest
     from flowforge_resources.retention import Retention
 
-_AT_ONCE = 16
 _KEPT = re.compile(r"snapshot_(\d{8}_\d{6}_\d{6})_[0-9a-f]{8}\.json")
 
 
@@ -49,8 +48,7 @@ def let_go_of_versions(lake: Lake, table: TableId, retention: Retention, now: da
     kept = _read_all(lake, [one for one in stored.values() if one not in gone])
     named = {key for one in (*kept, *([published] if published else [])) for key in objects_of(one).values()}
     lost = {key for one in _read_all(lake, gone) for key in objects_of(one).values()} - named
-    with ThreadPoolExecutor(_AT_ONCE) as workers:
-        list(workers.map(lake.delete, sorted(lost)))
+    side_by_side(lake.delete, sorted(lost))
     for one in gone:
         lake.delete(one.key)
     return sorted([*lost, *(one.key for one in gone)])
@@ -62,5 +60,4 @@ def _moment(stored: StoredObject) -> datetime | None:
 
 
 def _read_all(lake: Lake, stored: list[StoredObject]) -> list[Manifest]:
-    with ThreadPoolExecutor(_AT_ONCE) as readers:
-        return [one for one in readers.map(lambda found: read_kept(lake, found), stored) if one is not None]
+    return [one for one in side_by_side(lambda found: read_kept(lake, found), stored) if one is not None]

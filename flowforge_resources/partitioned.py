@@ -16,13 +16,13 @@ finishes, or cleans up after, one that died.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.errors import ConcurrentPublishError
 from flowforge_resources.published import Published, read_published
+from flowforge_resources.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from flowforge_resources.layout import TableId
     from flowforge_resources.scratch import Scratch
 
-_AT_ONCE = 16
 # How many versions back a manifest knows who published them; a note of a publish older than that is only removed.
 _REMEMBERED = 50
 # How many other publishes one of chosen partitions may follow; the same number of versions its note is kept.
@@ -171,11 +170,8 @@ class StagedPartitions:
 
 def read_manifest(lake: Lake, table: TableId) -> Manifest | None:
     """A partitioned table's version; None where the table is in one piece, or was never published."""
-    while (stored := lake.head(table.manifest)) is not None:
-        content = lake.read(table.manifest)
-        if content is not None and lake.head(table.manifest) == stored:
-            return Manifest.parse(content, stored)
-    return None
+    found = lake.read_stored(table.manifest)
+    return Manifest.parse(found[1], found[0]) if found else None
 
 
 def find_manifest(lake: Lake, table: TableId, nonce: str) -> Manifest | None:
@@ -208,8 +204,7 @@ def publish_partitions(lake: Lake, table: TableId, staged: StagedPartitions) -> 
     note = _Note(nonce, after, last, (*sorted(staged.files), *gone), tuple(own))
     lake.write(note.key(table), note.to_json())
     sizes = {key: part.path.stat().st_size for key, part in staged.files.items()}
-    with ThreadPoolExecutor(_AT_ONCE) as writers:
-        list(writers.map(lambda key: lake.publish(staged.files[key].path, names[key]), sorted(names)))
+    side_by_side(lambda key: lake.publish(staged.files[key].path, names[key]), sorted(names))
     while True:
         manifest = _following(staged, names, sizes)
         if manifest.version <= last and _swap(lake, table, manifest, staged.replaces, own[-1]):
@@ -289,8 +284,7 @@ def _show(lake: Lake, table: TableId, manifest: Manifest, partitions: Iterable[s
         else:
             lake.show_as(part.object, table.partition_current(key))
 
-    with ThreadPoolExecutor(_AT_ONCE) as writers:
-        list(writers.map(show, partitions))
+    side_by_side(show, partitions)
 
 
 @dataclass(frozen=True)
@@ -320,8 +314,7 @@ class _Note:
 
 def _forget(lake: Lake, table: TableId, note: _Note) -> None:
     """Remove what a run wrote that will never count."""
-    with ThreadPoolExecutor(_AT_ONCE) as workers:
-        list(workers.map(lake.delete, note.objects))
+    side_by_side(lake.delete, note.objects)
     lake.delete(note.key(table))
 
 
@@ -345,10 +338,8 @@ def _swap(lake: Lake, table: TableId, manifest: Manifest, replaces: Manifest | N
     content = manifest.to_json()
     if snapshot is not None:
         lake.write(snapshot, content)
-    with lake.scratch() as scratch:
-        path = scratch.path(".json")
-        path.write_bytes(content)
-        return lake.swap(path, table.manifest, expected=replaces.object if replaces else None) is not None
+    expected = replaces.object if replaces else None
+    return lake.swap_content(table.manifest, content, expected=expected) is not None
 
 
 def _rebased(lake: Lake, table: TableId, staged: StagedPartitions) -> StagedPartitions | None:
@@ -389,8 +380,7 @@ def stage_in_partitions(lake: Lake, objects: Mapping[str, str], scratch: Scratch
         number, key = numbered
         lake.stage_in(key, scratch).rename(folder / f"{number:06d}.parquet")
 
-    with ThreadPoolExecutor(_AT_ONCE) as readers:
-        list(readers.map(fetch, enumerate(objects.values())))
+    side_by_side(fetch, enumerate(objects.values()))
     return folder / "*.parquet"
 
 

@@ -13,14 +13,16 @@ import polars as pl
 
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.silver import Batch, Staged, _stage, chosen_batch, next_batch
+from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
+from flowforge_assets.silver_stage import Staged, stage
 from flowforge_assets.step import Stopwatch
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.rules import Range
-from flowforge_resources.io_managers import LakeResource, SilverIOManager, silver_table
+from flowforge_resources.io_managers import LakeResource, silver_table
 from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.ledger import LedgerEntry, commit, read_ledger
 from flowforge_resources.partitioned import finish, read_manifest
+from flowforge_resources.silver_io_manager import SilverIOManager
 from scenario import rows_of
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class Driven:
 
     def stage(self, batch: Batch, scratch: Any) -> Staged:
         """A computed batch, which must pass its checks."""
-        staged = _stage(self.lake, self.spec, batch, scratch=scratch, watch=Stopwatch(), run_id="run")
+        staged = stage(self.lake, self.spec, batch, scratch=scratch, watch=Stopwatch(), run_id="run")
         assert staged.books.balances, str(staged.books)
         return staged
 

@@ -15,11 +15,11 @@ from flowforge_assets.version_facts import next_version
 from flowforge_resources import retries
 from flowforge_resources.duck import connect, literal
 from flowforge_resources.history import versions
-from flowforge_resources.io_managers import SilverIOManager
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.published import copy_with_facts, read_published
+from flowforge_resources.silver_io_manager import SilverIOManager
 from forker import Forker
 from remote import Remote, remote
 from scenario import (

@@ -146,7 +146,8 @@ def test_a_snapshot_is_never_written_over(any_lake: Lake) -> None:
 
 
 def test_a_snapshot_too_large_for_one_request_goes_in_parts(s3_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowforge_resources.lake.LARGEST_CONDITIONAL_PUT_BYTES", 10)
+    for module in ("lake", "transfer"):
+        monkeypatch.setattr(f"flowforge_resources.{module}.LARGEST_CONDITIONAL_PUT_BYTES", 10)
     s3_lake.write("current", b"x" * 1000)
     s3_lake.copy_new("current", "archive/first")
     s3_lake.write("current", b"y" * 1000)

@@ -9,6 +9,7 @@ import pytest
 
 from flowforge_assets import bronze
 from flowforge_resources import io_managers, retries
+from flowforge_resources.io_managers import BronzeIOManager, GoldIOManager
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import (
     Ledger,
@@ -20,12 +21,14 @@ from flowforge_resources.ledger import (
     orphans,
     read_ledger,
 )
+from flowforge_resources.silver_io_manager import SilverIOManager
 from scenario import SHOP_DAY1, SHOP_DAY2, land, leftovers, run_well, shop, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from flowforge_resources.io_managers import LayerIOManager
     from flowforge_resources.lake import Lake
 
 TABLE = TableId("shop", "items")
@@ -140,9 +143,9 @@ def test_a_slow_run_whose_file_was_fenced_starts_again_and_nothing_is_lost(
     assert leftovers(any_lake) == []
 
 
-@pytest.mark.parametrize("manager", ["BronzeIOManager", "SilverIOManager", "GoldIOManager"])
+@pytest.mark.parametrize("manager", [BronzeIOManager, SilverIOManager, GoldIOManager])
 def test_a_run_overtaken_just_before_it_publishes_starts_again_on_the_new_version(
-    lake: Lake, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, manager: str
+    lake: Lake, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, manager: type[LayerIOManager]
 ) -> None:
     monkeypatch.setattr(retries, "_FIRST_WAIT_S", 0.01)
     defs = shop(tmp_path / "project")
@@ -153,7 +156,7 @@ def test_a_run_overtaken_just_before_it_publishes_starts_again_on_the_new_versio
         run_well(defs, "shop")
 
     with monkeypatch.context() as patch:
-        interrupt_once(patch, getattr(io_managers, manager), "publish", another_run)
+        interrupt_once(patch, manager, "publish", another_run)
         run_well(defs, "shop")
     run_well(defs, "shop")
     assert state(lake) == expected

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from flowforge_assets.rollback import plan_rollback, roll_back
-from flowforge_resources.io_managers import SilverIOManager
 from flowforge_resources.layout import TableId
+from flowforge_resources.silver_io_manager import SilverIOManager
 from scenario import checks, land, load, metadata, objects, rows_of, run, run_well, state
 
 if TYPE_CHECKING:

@@ -163,7 +163,8 @@ def _as_of(lake: Lake, as_of: str, names: Sequence[str]) -> dict[str, Opener]:
 
 def _silver(lake: Lake, name: str) -> bool:
     schema, _, table = name.rpartition(".")
-    return lake.head(TableId(schema, table).current) is not None
+    silver = TableId(schema, table)
+    return any(lake.head(key) is not None for key in (silver.current, silver.manifest))
 
 
 def tables_of(lake: Lake, named: Iterable[str] = ()) -> dict[str, Opener]:

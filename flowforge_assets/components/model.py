@@ -1,23 +1,29 @@
-"""The YAML of a gold model: its SQL file, its key, and what it points to."""
+"""The YAML of a gold model: its SQL file, what it means, and what must hold of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.components.gold_part import GoldPart
 from flowforge_assets.components.part import AsWritten, as_written
 from flowforge_assets.incremental_spec import Incremental  # as below
 from flowforge_assets.lookups import Lookup  # noqa: TC001  # a field of a pydantic model is needed at runtime
-from flowforge_assets.model_spec import ForeignKey, ModelSpec, read_sql
-from flowforge_assets.partitionwise import require_partitionwise
+from flowforge_assets.model_spec import ForeignKey, ModelColumn, ModelSpec
+from flowforge_assets.model_sql.partitionwise import require_partitionwise
+from flowforge_assets.model_sql.reads import read_sql
+from flowforge_checks.model_tests import as_tests
+from flowforge_checks.rules import AnyRule  # noqa: TC001  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flowforge_assets.components.known import KnownTables
+    from flowforge_checks.rules import Rule
     from flowforge_resources.layout import TableId
 
 
@@ -25,6 +31,9 @@ class Model(GoldPart):
     """A gold table made by a SQL query over silver and other gold tables."""
 
     sql: str = Field(default="", description="File of the query, beside this YAML. Default: `<model>.sql`.")
+    grain: str | None = Field(
+        default=None, description="What one row stands for; shown in the UI.", examples=["one order line"]
+    )
     keys: list[str] = Field(default=[], description="Columns that identify a row; a blocking check.")
     unknown_member: str | None = Field(
         default=None,
@@ -40,10 +49,21 @@ class Model(GoldPart):
     omit: list[str] = Field(
         default=[], description="Columns of the query that only `lookups` need; the table does not get them."
     )
+    columns: Annotated[list[AsWritten[ModelColumn]], as_written(list[ModelColumn])] = Field(
+        default=[], description="What columns mean, and tests of them. The SQL says which columns there are."
+    )
+    tests: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
+        default=[],
+        description="Rules about the rows of the result: `action: keep` (the default) counts those that break it, `block` publishes nothing.",
+    )
     pii: list[str] = Field(default=[], description="Columns with personal data: never shown in previews.")
     incremental: Annotated[AsWritten[Incremental] | None, as_written(Incremental | None)] = Field(
         default=None,
         description="Build only the partitions whose rows of one large table changed, instead of the whole table.",
+    )
+    materialization: Literal["full", "incremental"] | None = Field(
+        default=None,
+        description="How the table is made when its SQL or inputs changed: `full`, anew as a whole, or `incremental`, by the partitions that `incremental` declares. Default: as `incremental` is declared or not.",
     )
 
     @property
@@ -51,7 +71,17 @@ class Model(GoldPart):
         """As declared."""
         return self.unknown_member
 
-    def spec(self, known: Mapping[str, TableId | ModelId]) -> ModelSpec:
+    @property
+    def documented(self) -> list[str]:
+        """As declared."""
+        return [column.name for column in self.columns]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What one row stands for."""
+        return {"grain": dg.MetadataValue.text(self.grain)} if self.grain else {}
+
+    def spec(self, known: KnownTables) -> ModelSpec:
         """The model as the factory takes it, with what its SQL reads.
 
         Raises:
@@ -67,11 +97,12 @@ class Model(GoldPart):
             )
         sql = file.read_text(encoding="utf-8")
         where = f"defs/{self.workflow}/{name}"
-        pointed_to = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
+        tests = self._tests()
         self._require_different([one.column for one in self.lookups])
-        reads = self.reads({*read_sql(sql, where).tables, *pointed_to}, known, where)
-        if self.incremental is not None:
-            self._require_partitionwise(self.incremental, sql, where, reads, pointed_to)
+        named = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
+        named |= {one.referenced_table for one in tests if one.referenced_table}
+        reads = self.reads({*read_sql(sql, where).within(self.workflow), *named}, known, where)
+        incremental = self._incremental(sql, where, reads, named)
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=sql,
@@ -81,20 +112,29 @@ class Model(GoldPart):
             foreign_keys=tuple(self.foreign_keys),
             pii=frozenset(self.pii),
             reads=reads,
+            tests=tests,
+            notes={one.name: one.description for one in self.columns if one.description},
             lookups=tuple(self.lookups),
             omit=tuple(self.omit),
-            incremental=self.incremental,
+            incremental=incremental,
         )
 
-    def _require_partitionwise(
-        self,
-        declared: Incremental,
-        sql: str,
-        where: str,
-        reads: Mapping[str, TableId | ModelId],
-        pointed_to: set[str],
-    ) -> None:
-        """That building some partitions makes the table that building all would make."""
+    def _tests(self) -> tuple[Rule, ...]:
+        try:
+            return as_tests([*self.tests, *(rule for column in self.columns for rule in column.rules)])
+        except ValueError as error:
+            raise self.wrong(f"model '{self.name}': {error}", "") from None
+
+    def _incremental(
+        self, sql: str, where: str, reads: Mapping[str, TableId | ModelId], pointed_to: set[str]
+    ) -> Incremental | None:
+        """How the model is cut, if building some partitions makes the table that building all would make."""
+        declared = None if self.materialization == "full" else self.incremental
+        if declared is None:
+            if self.materialization == "incremental":
+                problem = f"model '{self.name}' is to be `incremental`, and does not say by which partitions."
+                raise self.wrong(problem, "Declare `incremental: {driving: …, column: …, every: …}`.")
+            return None
         if declared.driving not in reads:
             raise self.wrong(
                 f"`incremental` of model '{self.name}' is driven by '{declared.driving}', which its SQL does not read.{did_you_mean(declared.driving, reads)}",
@@ -111,7 +151,8 @@ class Model(GoldPart):
                 f"model '{self.name}' cannot be `incremental`: it is driven by '{twice.pop()}', and points to it as well.",
                 "Leave `incremental` out: the table is then built whole.",
             )
-        require_partitionwise(sql, where, declared, names)
+        require_partitionwise(sql, where, declared, names | {f"{self.workflow}.{name}" for name in names})
+        return declared
 
     def _require_different(self, columns: list[str]) -> None:
         twice = sorted({name for name in columns if columns.count(name) > 1})

@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from flowforge_assets.model_sql.reads import parse
+from flowforge_assets.model_sql.remembered import remembered
 from flowforge_resources.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -45,14 +47,19 @@ def require_partitionwise(sql: str, where: str, declared: Incremental, driving: 
     Raises:
         DefinitionError: naming what in the query cannot be done partition by partition.
     """
-    import sqlglot
-
-    try:
-        _Query(sqlglot.parse_one(sql, dialect="duckdb"), declared, driving).require()
-    except _NotPartitionwiseError as error:
+    about = ["partitionwise", sql, declared.model_dump(exclude={"full_every"}), sorted(driving)]
+    if problem := remembered(about, lambda: _problem(sql, where, declared, driving)):
         raise DefinitionError(
-            where, f"the model cannot be built by partitions of '{declared.driving}': {error}", _FIX
-        ) from None
+            where, f"the model cannot be built by partitions of '{declared.driving}': {problem}", _FIX
+        )
+
+
+def _problem(sql: str, where: str, declared: Incremental, driving: Collection[str]) -> str | None:
+    try:
+        _Query(parse(sql, where), declared, driving).require()
+    except _NotPartitionwiseError as error:
+        return str(error)
+    return None
 
 
 class _Query:

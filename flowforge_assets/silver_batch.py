@@ -1,0 +1,124 @@
+"""What a silver run takes in: the bronze its published version does not hold yet, or all of it where it is made anew.
+
+Belongs here: choosing bronze by the ledger and the facts of the published version. Does not: reading it
+(`silver_stage`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from flowforge_resources.errors import PartitionsOfOldDefinitionError
+from flowforge_resources.ledger import read_ledger
+from flowforge_resources.left_out import is_in, joined, left_out_of
+from flowforge_resources.partitioned import read_manifest
+from flowforge_resources.published import read_published
+from flowforge_resources.silver_io_manager import covered_bronze_version
+
+if TYPE_CHECKING:
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.ledger import LedgerEntry
+    from flowforge_resources.partitioned import Manifest
+    from flowforge_resources.published import Published
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The bronze a silver run has to take in, and what it is merged into.
+
+    `covered`: the ledger version up to which the published version holds bronze. `left_out`: what a replay leaves out,
+    because a rollback did.
+    """
+
+    entries: tuple[LedgerEntry, ...]
+    published: Published | None
+    upto_version: int
+    anew: str = ""
+    superseded: frozenset[tuple[int, str]] = frozenset()
+    covered: int = 0
+    left_out: tuple[LedgerEntry, ...] = ()
+    chosen: tuple[str, ...] = ()
+    manifest: Manifest | None = None
+
+    @property
+    def replay(self) -> bool:
+        """Whether the table is made anew from all of bronze; `anew` says why."""
+        return bool(self.anew)
+
+    @property
+    def retracted(self) -> list[tuple[int, str]]:
+        """The content of the batch that no longer counts: position of its bronze file, and landing key."""
+        places = {entry.version: place for place, entry in enumerate(self.entries)}
+        return sorted((places[version], key) for version, key in self.superseded if version in places)
+
+    @property
+    def merges_into(self) -> Published | None:
+        """The version the batch is merged into: none where the table is made anew."""
+        return None if self.replay else self.published
+
+
+def next_batch(lake: Lake, spec: TableSpec) -> Batch:
+    """The bronze that the published version does not hold yet; all of it where the table has to be made anew."""
+    if spec.partition_by is None:
+        return _next_batch(lake, spec, read_published(lake, spec.id.current))
+    manifest = read_manifest(lake, spec.id)
+    # A table that was in one piece so far goes on from there: its definition is another, so it is made anew.
+    batch = _next_batch(lake, spec, manifest.published() if manifest else read_published(lake, spec.id.current))
+    never_whole = manifest is not None and not manifest.complete
+    anew = batch.anew or ("only chosen partitions of it were made so far" if never_whole else "")
+    return replace(batch, manifest=manifest, anew=anew)
+
+
+def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Batch:
+    covered = covered_bronze_version(lake, spec.id, published) if published else 0
+    later = read_ledger(lake, spec.root.id, after=covered)
+    anew = ""
+    if published is not None and published.facts.get("definition") != spec.fingerprint:
+        anew = "the table's definition changed"
+    elif covered and later.supersedes_after(covered):
+        anew = "a file was uploaded again and superseded its earlier version"
+    elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
+        anew = "what was remembered of its keys is gone"
+    if anew or not covered:
+        whole = later if not covered else read_ledger(lake, spec.root.id)
+        undone = left_out_of(published.facts) if published else ()
+        entries = whole.data_after(0)
+        return Batch(
+            tuple(entry for entry in entries if not is_in(entry.version, undone)),
+            published,
+            whole.version,
+            anew,
+            whole.superseded(undone),
+            covered,
+            tuple(entry for entry in entries if is_in(entry.version, undone)),
+        )
+    return Batch(tuple(later.data_after(covered)), published, later.version or covered, covered=covered)
+
+
+def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
+    """All of the bronze that the published version holds, to make some partitions of it anew.
+
+    Of a table that never took its bronze, the chosen partitions are made of all there is now.
+
+    Raises:
+        PartitionsOfOldDefinitionError: the others were made by another definition.
+    """
+    manifest = read_manifest(lake, spec.id)
+    if manifest is not None and manifest.facts["definition"] != spec.fingerprint:
+        raise PartitionsOfOldDefinitionError(str(spec.id), spec.id.workflow)
+    whole = read_ledger(lake, spec.id)
+    upto = manifest.bronze_version if manifest else whole.version
+    out = joined((*left_out_of(manifest.facts if manifest else {}), (upto + 1, whole.version)))
+    entries = tuple(entry for entry in whole.data_after(0) if not is_in(entry.version, out))
+    return Batch(
+        entries,
+        manifest.published() if manifest else None,
+        upto,
+        f"{len(chosen)} partition(s) were chosen",
+        whole.superseded(out),
+        upto,
+        chosen=chosen,
+        manifest=manifest,
+    )
