@@ -46,7 +46,8 @@ def make_table(root: Path, days: Sequence[int], rows_a_day: int) -> None:
     from flowforge_resources.published import copy_with_facts, read_footer
 
     lake = Lake(str(root))
-    (spec,) = (part.spec() for part in _parts(Table))
+    tables = {part.name: part for part in _parts(Table)}
+    (spec,) = (part.spec(tables) for part in tables.values())
     commit(lake, spec.id, LedgerEntry(1, "", "made", None, len(days) * rows_a_day))
     facts: dict[str, Any] = {
         "table": str(spec.id),

@@ -8,6 +8,7 @@ import dagster as dg
 
 from flowforge_assets.transforms.cast import table_columns
 from flowforge_checks.rules import in_code
+from flowforge_resources.published import word_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,11 +63,16 @@ def _of_versions(spec: TableSpec) -> dict[str, str]:
 
 
 def of_gold(spec: ModelSpec) -> dict[str, str]:
-    """Notes on the keys of a model, what points to other models, and personal data."""
+    """Notes on the keys of a model, what points to other models, what is documented, and personal data."""
     points = {one.column: f"Points to `{one.model}`." for one in spec.foreign_keys}
-    names = dict.fromkeys([*spec.keys, *points, *sorted(spec.pii)])
+    names = dict.fromkeys([*spec.keys, *points, *spec.notes, *sorted(spec.pii)])
     return {
-        name: _note(_KEY if name in spec.keys else None, points.get(name), _PII if name in spec.pii else None)
+        name: _note(
+            _KEY if name in spec.keys else None,
+            spec.notes.get(name),
+            points.get(name),
+            _PII if name in spec.pii else None,
+        )
         for name in names
     }
 
@@ -84,6 +90,11 @@ def declared_silver(spec: TableSpec) -> dg.TableSchema:
     made = dict(zip(strategy.interval, (since, since, "boolean"), strict=True)) | {strategy.version_key: "integer"}
     known = {spec.surrogate_key: "integer"} | made | types | _AUDIT_TYPES
     return _schema({name: known[name] for name in table_columns(spec)}, of_silver(spec))
+
+
+def declared_gold(spec: ModelSpec, columns: Mapping[str, str]) -> dg.TableSchema:
+    """Gold as its SQL says."""
+    return _schema({name: word_for(kind) for name, kind in columns.items()}, of_gold(spec))
 
 
 def _schema(types: Mapping[str, str], notes: Mapping[str, str]) -> dg.TableSchema:

@@ -12,11 +12,12 @@ from uuid import uuid4
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.lookups import lookup_check, lookup_outcome, require_columns, with_lookups
+from flowforge_assets.lookups import lookup_check, lookup_outcome, require_columns_in, with_lookups
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.orphans import Orphans, count_orphans, foreign_check, own_rows, without_orphans
 from flowforge_assets.preview import preview_of
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_checks.model_tests import judge
 from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
 from flowforge_checks.uniqueness import rows_sharing
@@ -77,6 +78,9 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         )
         for one in spec.lookups
     ]
+    checks += [
+        check_spec(test.check_name, key, test.about, blocks=test.effective_action == "block") for test in spec.tests
+    ]
     return layer_asset(
         key,
         face,
@@ -92,7 +96,9 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
 
 def _blocking_checks(spec: ModelSpec) -> list[str]:
     """Checks that a published table has passed. That of a lookup warns as well: it keeps what it last said."""
-    return [KEY] * bool(spec.keys) + [foreign_check(one) for one in spec.foreign_keys if one.on_orphan == "block"]
+    foreign = [foreign_check(one) for one in spec.foreign_keys if one.on_orphan == "block"]
+    tests = [test.check_name for test in spec.tests if test.effective_action == "block"]
+    return [KEY] * bool(spec.keys) + foreign + tests
 
 
 def asset_path(read: TableId | ModelId) -> tuple[str, str]:
@@ -165,10 +171,12 @@ def _build(
             _, rows_before, columns = read_footer(target)
             if any(one.changes_table for one in orphans):
                 target = _settle(connection, spec, orphans, target, files, scratch=scratch, facts=facts)
+            shown = [name for name, _ in columns if name not in spec.pii]
             outcomes = [
                 *_key_outcome(connection, spec, target),
                 *(one.outcome() for one in orphans),
                 *(lookup_outcome(connection, one, target, files[one.model], own_rows(spec)) for one in spec.lookups),
+                *judge(connection, spec.tests, target, {name: str(file) for name, file in files.items()}, shown),
             ]
             _, rows, _ = read_footer(target)
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
@@ -193,18 +201,18 @@ def _settle(
 
 
 def _name_table(connection: duckdb.DuckDBPyConnection, workflow: str, name: str, file: Path) -> None:
-    """Make a staged table visible under the name the SQL calls it by."""
+    """Make a staged table visible under the name the SQL calls it by, with or without its workflow's."""
     schema, _, table = name.rpartition(".")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema or workflow)}")
     connection.execute(
-        f"CREATE VIEW {quote(schema or workflow)}.{quote(table)} AS FROM read_parquet({literal(str(file))})"
+        f"CREATE OR REPLACE VIEW {quote(schema or workflow)}.{quote(table)} AS FROM read_parquet({literal(str(file))})"
     )
 
 
 def _select(connection: duckdb.DuckDBPyConnection, spec: ModelSpec) -> str:
-    query = spec.sql.rstrip().rstrip(";")
+    query = spec.statement
     if spec.lookups or spec.omit:
-        require_columns(connection, spec.sql_file, query, spec.lookups, spec.omit)
+        require_columns_in(connection, spec.sql_file, query, spec.lookups, spec.omit)
         query = with_lookups(query, spec.lookups, spec.omit)
     if spec.unknown_member is None:
         return query

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from flowforge_assets.model_spec import UNKNOWN_KEY
 from flowforge_checks.results import Outcome
 from flowforge_resources.duck import literal, one_row, quote
-from flowforge_resources.errors import ModelColumnsError
+from flowforge_resources.errors import ModelColumnsError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -111,31 +111,62 @@ def _table(name: str) -> str:
 
 
 def require_columns(
-    connection: duckdb.DuckDBPyConnection, where: str, query: str, lookups: Sequence[Lookup], omit: Sequence[str]
+    where: str,
+    own: Mapping[str, str] | None,
+    others: Mapping[str, Mapping[str, str] | None],
+    lookups: Sequence[Lookup],
+    omit: Sequence[str],
 ) -> None:
     """Whether query and dimensions have the columns the lookups name, of kinds that can be compared.
+
+    Args:
+        where: the query's file.
+        own: columns of the query, with their types; None where they are not known.
+        others: the same of every table that is looked up.
+        lookups: what is looked up.
+        omit: columns of the query that only lookups need.
 
     Raises:
         ModelColumnsError: naming the first that is missing, doubled or of another kind.
     """
-    own = _columns(connection, f"({query}\n)")
     for one in lookups:
-        other = _columns(connection, _table(one.model))
+        other = others[one.model]
         wanted_here = [*one.match, *([one.as_of] if one.as_of else [])]
         wanted_there = [one.target, *one.match.values(), *([one.valid_from, one.valid_to] if one.as_of else [])]
-        for name in (name for name in wanted_here if name not in own):
-            raise _wrong(where, one, f"needs the column `{name}`, which the SQL does not return.", "Select it.")
-        for name in (name for name in wanted_there if name not in other):
-            problem = f"needs the column `{name}`, which {one.model} does not have."
-            raise _wrong(where, one, problem, f"It has: {', '.join(other)}.")
-        if one.column in own:
+        for name in wanted_here:
+            if own is not None and name not in own:
+                raise _wrong(where, one, f"needs the column `{name}`, which the SQL does not return.", "Select it.")
+        for name in wanted_there:
+            if other is not None and name not in other:
+                problem = f"needs the column `{name}`, which {one.model} does not have."
+                raise _wrong(where, one, problem, f"It has: {', '.join(other)}.")
+        if one.column in (own or {}):
             raise _wrong(where, one, "adds a column which the SQL returns already.", "Take it out of the SQL.")
-        for mine, theirs in one.match.items():
-            if (own[mine] == "VARCHAR") != (other[theirs] == "VARCHAR"):
-                problem = f"compares `{mine}` ({own[mine]}) with `{theirs}` of {one.model} ({other[theirs]})."
-                raise _wrong(where, one, problem, "Cast one of them: text and numbers are equal by accident only.")
-    for name in (name for name in omit if name not in own):
-        raise ModelColumnsError(where, f"`omit` names `{name}`, which the SQL does not return.", "Correct the name.")
+        _require_same_kinds(where, one, own or {}, other or {})
+    for name in omit:
+        if own is not None and name not in own:
+            problem = f"`omit` names `{name}`, which the SQL does not return.{did_you_mean(name, own)}"
+            raise ModelColumnsError(where, problem, "Correct the name.")
+
+
+def _require_same_kinds(where: str, lookup: Lookup, own: Mapping[str, str], other: Mapping[str, str]) -> None:
+    for mine, theirs in lookup.match.items():
+        kinds = own.get(mine), other.get(theirs)
+        if None not in kinds and (kinds[0] == "VARCHAR") != (kinds[1] == "VARCHAR"):
+            problem = f"compares `{mine}` ({kinds[0]}) with `{theirs}` of {lookup.model} ({kinds[1]})."
+            raise _wrong(where, lookup, problem, "Cast one of them: text and numbers are equal by accident only.")
+
+
+def require_columns_in(
+    connection: duckdb.DuckDBPyConnection, where: str, query: str, lookups: Sequence[Lookup], omit: Sequence[str]
+) -> None:
+    """The same of a query and tables that are there.
+
+    Raises:
+        ModelColumnsError: as `require_columns`.
+    """
+    others = {one.model: _columns(connection, _table(one.model)) for one in lookups}
+    require_columns(where, _columns(connection, f"({query}\n)"), others, lookups, omit)
 
 
 def _wrong(where: str, lookup: Lookup, problem: str, fix: str) -> ModelColumnsError:

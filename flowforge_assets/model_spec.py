@@ -1,15 +1,15 @@
-"""What a gold model is, as declared, and what its SQL says about itself: the tables it reads. Holds no data logic."""
+"""What a gold model is, as declared: its query, and what must hold of its result. Holds no data logic."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from flowforge_resources.errors import DefinitionError
+from flowforge_checks.rules import AnyRule, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,35 @@ class ForeignKey(BaseModel):
         return self.to or self.column
 
 
+class ModelColumn(BaseModel):
+    """What a column of a model means, and what must hold of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="A column the SQL returns.")
+    description: str | None = Field(default=None, description="What the column means; shown in the UI.")
+    tests: tuple[str | dict[str, Any], ...] = Field(
+        default=(),
+        description="Rules about this column, as under `tests` without `column`; one without parameters as its bare name.",
+        examples=[["not_null", {"rule": "range", "min": 0}]],
+    )
+
+    @model_validator(mode="after")
+    def _check_tests(self) -> ModelColumn:
+        _ = self.rules
+        return self
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The tests as rules about this column."""
+        written = [{"rule": test} if isinstance(test, str) else test for test in self.tests]
+        return tuple(TypeAdapter(AnyRule).validate_python(self._about_me(one)) for one in written)
+
+    def _about_me(self, test: dict[str, Any]) -> dict[str, Any]:
+        about = {"unique": {"columns": [self.name]}, "expression": {}}
+        return about.get(str(test.get("rule")), {"column": self.name}) | test
+
+
 def _shape(foreign: ForeignKey) -> dict[str, Any]:
     """What of a foreign key makes a table another one; keeping orphans, as always was, does not."""
     return foreign.model_dump(exclude={"on_orphan"} if foreign.on_orphan == "keep" else None)
@@ -57,8 +86,20 @@ class ModelSpec:
     foreign_keys: tuple[ForeignKey, ...]
     pii: frozenset[str]
     reads: Mapping[str, TableId | ModelId] = field(default_factory=dict)
+    tests: tuple[Rule, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
     lookups: tuple[Lookup, ...] = ()
     omit: tuple[str, ...] = ()
+
+    @property
+    def statement(self) -> str:
+        """The query without its semicolon."""
+        return self.sql.rstrip().rstrip(";")
+
+    def read(self, name: str) -> TableId | ModelId:
+        """Who makes a table that is read, named with or without this workflow."""
+        own = f"{self.id.workflow}."
+        return self.reads.get(name) or self.reads.get(name.removeprefix(own)) or self.reads[own + name]
 
     @property
     def pointers(self) -> frozenset[str]:
@@ -71,49 +112,5 @@ class ModelSpec:
         shape: list[Any] = [self.sql, self.keys, self.unknown_member]
         shape.append([_shape(one) for one in self.foreign_keys])
         shape += [[one.model_dump() for one in self.lookups], self.omit] if self.lookups or self.omit else []
+        shape += [[test.model_dump(exclude={"description", "severity"}) for test in self.tests]] if self.tests else []
         return sha256(repr(shape).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class SqlReads:
-    """What one SQL file reads. `volatile` names functions whose result is new every time, such as `now()`."""
-
-    tables: tuple[str, ...]
-    volatile: tuple[str, ...] = ()
-
-
-_VOLATILE = ("CurrentTimestamp", "CurrentDate", "CurrentTime", "Rand", "Uuid", "CurrentDatetime")
-
-
-@lru_cache(maxsize=1024)
-def read_sql(sql: str, where: str) -> SqlReads:
-    """Parse a model's SQL (DuckDB dialect) and list the tables it reads, CTEs left out.
-
-    Raises:
-        DefinitionError: the text is not one SELECT statement; the message gives line and column.
-    """
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.optimizer.scope import traverse_scope
-
-    try:
-        statements = sqlglot.parse(sql, dialect="duckdb")
-    except sqlglot.errors.ParseError as error:
-        first = error.errors[0]
-        problem = f"the SQL does not parse: {first['description']} near `{first['highlight']}`."
-        raise DefinitionError(f"{where}:{first['line']}", problem, "Fix the statement there.") from None
-    except sqlglot.errors.TokenError as error:
-        problem = f"the SQL does not parse: {str(error).splitlines()[-1]}."
-        raise DefinitionError(where, problem, "Close the text or name that is open there (line:column).") from None
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise DefinitionError(
-            where, "a model is one SELECT statement.", "Keep one query in the file; what it returns becomes the table."
-        )
-    tables = {
-        ".".join(part for part in (source.db, source.name) if part)
-        for scope in traverse_scope(statements[0])
-        for source in scope.sources.values()
-        if isinstance(source, exp.Table) and source.name
-    }
-    volatile = {type(node).__name__ for node in statements[0].walk() if type(node).__name__ in _VOLATILE}
-    return SqlReads(tuple(sorted(tables)), tuple(sorted(volatile)))

@@ -18,6 +18,7 @@ from flowforge_assets.silver_audit import refuse_collisions, table_rules
 from flowforge_assets.silver_partitions import PartitionedBatch
 from flowforge_assets.strategies import judged, merge
 from flowforge_assets.transforms.partition import narrow_to
+from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import prepare
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import Gate, statements
@@ -210,7 +211,8 @@ def _write_quarantine(
     rows = held_rows(
         gate, prepared.row_id, prepared.headers, run_id, held, sources=spec.sources, landed_of=prepared.landed_of
     )
-    connection.execute(copy_with_facts(rows, path, {"nonce": uuid4().hex, "run_id": run_id}))
+    with picked_rows(connection):
+        connection.execute(copy_with_facts(rows, path, {"nonce": uuid4().hex, "run_id": run_id}))
     return path
 
 

@@ -16,13 +16,15 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from flowforge_assets.lineage.recorded import RecordedLineage
 from flowforge_checks.results import Outcome
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import utc_now
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.run_reports import AssetReport, write_report
 
-StepEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
+Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
+StepEvents = Iterator[Event]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class AssetFace:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     freshness: dg.FreshnessPolicy | None = None
     automation: dg.AutomationCondition[Any] | None = None
+    lineage: RecordedLineage | None = None
 
 
 class Stopwatch:
@@ -175,9 +178,18 @@ def layer_asset(
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):
-            yield from compute(context)
+            for event in compute(context):
+                yield _with_lineage(context, face, event)
 
     return step
+
+
+def _with_lineage(context: dg.AssetExecutionContext, face: AssetFace, event: Event) -> Event:
+    """A materialization with where its columns come from."""
+    if face.lineage is None or not isinstance(event, dg.MaterializeResult) or event.asset_key is None:
+        return event
+    said = face.lineage.metadata(event.asset_key, context.resources.lake.open())
+    return event._replace(metadata={**(event.metadata or {}), **said})
 
 
 def set_asset(

@@ -12,7 +12,7 @@ from flowforge_assets.components.part import Freshness
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.lookups import Lookup
-from flowforge_assets.model_spec import ForeignKey
+from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
@@ -33,6 +33,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     CsvOptions,
     Freshness,
     ForeignKey,
+    ModelColumn,
     Lookup,
     Notifications,
     Retention,
@@ -96,7 +97,7 @@ def _type(annotation: Any) -> str:
     origin, args = get_origin(annotation), get_args(annotation)
     if not args:
         name = annotation.__name__
-        return {"str": "text", "int": "integer", "float": "number", "bool": "boolean"}.get(
+        return {"str": "text", "int": "integer", "float": "number", "bool": "boolean", "Any": "anything"}.get(
             name, f"[{name}](#{name.lower()})"
         )
     if origin is Literal:

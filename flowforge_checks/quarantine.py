@@ -50,7 +50,7 @@ def held_rows(
     raw = "".join(f", {quote(name)}" for name in headers)
     batch = (
         f"SELECT {row_id} AS {ID}, {gate.reasons(sources)} AS {REASONS}, _source_file, _row_number, _ingested_at, "
-        f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN ({verdict}) USING (_rid)"
+        f"{literal(run_id)} AS {HELD_BY}{raw} FROM landed JOIN ({verdict}) USING (_position, _rid)"
     )
     if current is None:
         return batch

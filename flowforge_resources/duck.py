@@ -84,7 +84,7 @@ def text_list(values: list[str]) -> str:
 
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     """The only row of a query that returns one."""
-    row = connection.execute(sql).fetchone()
-    if row is None:
-        raise LookupError(f"a query that returns one row returned none: {sql}")
-    return row
+    rows = connection.execute(sql).fetchall()  # all of them: after `fetchone` the connection is still in use
+    if len(rows) != 1:
+        raise LookupError(f"a query that returns one row returned {len(rows)}: {sql}")
+    return rows[0]

@@ -141,6 +141,7 @@ class ModelColumnsError(PermanentError):
     """A model's query or a table it reads lacks a column its document names, or has it of another kind."""
 
     def __init__(self, where: str, problem: str, fix: str) -> None:
+        self.where, self.problem, self.fix = where, problem, fix
         super().__init__(f"{where}: {problem} The table keeps its last version. {fix}")
 
 

@@ -34,7 +34,7 @@ from flowforge_resources.errors import (
     SettingError,
 )
 from flowforge_resources.scratch import Scratch, disk_is_full
-from flowforge_resources.settings import Setting, lake_url, scratch_dir
+from flowforge_resources.settings import Setting, lake_url, scratch_dir, user_cache
 from flowforge_resources.transfer import (
     LARGEST_CONDITIONAL_PUT_BYTES,
     LocalTransfer,
@@ -83,7 +83,7 @@ class Lake:
         self.local_root = _local_root(given)
         self.url = f"file://{self.local_root}" if self.local_root else given.value.rstrip("/")
         self.store: ObjectStore = _open_local(self.local_root) if self.local_root else _open_remote(given)
-        default_scratch = self.local_root / ".scratch" if self.local_root else _user_cache() / "scratch"
+        default_scratch = self.local_root / ".scratch" if self.local_root else user_cache() / "scratch"
         self.scratch_root = scratch_dir(default_scratch)
         self._transfer: Transfer = LocalTransfer(self.local_root) if self.local_root else RemoteTransfer(self.store)
 
@@ -314,10 +314,6 @@ def _open_remote(given: Setting) -> ObjectStore:
 
 def _plain_http() -> bool:
     return os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowforge"
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 RUN_REPORTS = "_flowforge/runs"
+LINEAGE = "_flowforge/lineage"
 LANDING = "landing/"
 # Partitions of rows without a value, of values nobody declared, and of a table without a row.
 NULL_PARTITION, OTHER_PARTITION, EMPTY_PARTITION = "__null__", "__other__", "__empty__"
@@ -247,3 +248,8 @@ def run_reports(workflow: str) -> str:
 def run_report(workflow: str, started_at: datetime, run_id: str, asset: str) -> str:
     """Key of what one asset reports of one run."""
     return f"{run_reports(workflow)}{started_at:%Y%m%d_%H%M%S_%f}_{run_id}/{asset}.json"
+
+
+def lineage_page(workflow: str) -> str:
+    """Key of the page that shows where the columns of a workflow's tables come from."""
+    return f"{LINEAGE}/{workflow}.html"

@@ -123,6 +123,16 @@ def _type_name(kind: Any) -> str:
     return next((word for word, fits in words.items() if fits), str(kind))
 
 
+def word_for(duckdb_type: str) -> str:
+    """The same words for a type as DuckDB names it, e.g. `text` for VARCHAR."""
+    name = duckdb_type.partition("(")[0]
+    if name.startswith("TIMESTAMP"):
+        return "timestamp"
+    integers = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+    words = {"VARCHAR": "text", "DOUBLE": "float", "FLOAT": "float"} | dict.fromkeys(integers, "integer")
+    return words.get(duckdb_type, duckdb_type.lower())
+
+
 def copy_with_facts(select: str, path: Path, facts: Mapping[str, Any]) -> str:
     """The DuckDB statement that writes a query's rows to a local file with FlowForge's facts in the footer."""
     from flowforge_resources.duck import literal

@@ -60,3 +60,8 @@ def threads() -> int | None:
 def scratch_dir(default: Path) -> Path:
     """`FLOWFORGE_SCRATCH_DIR`: local disk for work in progress."""
     return Path(setting("FLOWFORGE_SCRATCH_DIR", str(default)).value)
+
+
+def user_cache() -> Path:
+    """Folder of what can always be made again: `$XDG_CACHE_HOME/flowforge`, by default `~/.cache/flowforge`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowforge"

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from dagster import AssetKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowforge_assets.components.known import known_tables
 from flowforge_assets.date_dimension import COLUMNS, MONTH_NAMES, WEEKDAY_NAMES, Calendar
+from flowforge_assets.lineage.edges import ColumnRef
 from flowforge_assets.lookups import Lookup, with_lookups
 from scenario import checks, failures, land, load, metadata, project, rows_of, run, run_well
 from test_yaml import refusal
@@ -137,12 +140,69 @@ def test_a_lookup_without_history_refuses_a_dimension_that_has_a_key_twice(lake:
         ),
     ],
 )
-def test_a_lookup_that_cannot_work_says_why(lake: Lake, tmp_path: Path, fact: str, said: str) -> None:
+def test_a_lookup_that_cannot_work_says_why(tmp_path: Path, fact: str, said: str) -> None:
+    answer = refusal(tmp_path, TRADE, dim_customer=DIM, fact_sales=fact)
+
+    assert said in answer
+    assert "defs/shop/fact_sales.sql" in answer
+
+
+def test_a_lookup_of_columns_that_only_a_run_can_say_is_judged_by_the_run(lake: Lake, tmp_path: Path) -> None:
+    fact = "SELECT number, customer_id FROM (PIVOT sales ON sold_on USING count(*) GROUP BY number, customer_id)"
     result = run(trade(lake, tmp_path, fact_sales=fact), "trade")
 
-    assert said in failures(result)
+    assert "needs the column `sold_on`, which the SQL does not return" in failures(result)
     assert "defs/trade/fact_sales.sql" in failures(result)
     assert lake.head("gold/trade/fact_sales.parquet") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("omit: [customer_id]", "omit: [custumer_id]", "`omit` names `custumer_id`, which the SQL does not return"),
+        ("sold_on: day}", "sold_on: dya}", "needs the column `dya`, which dim_date does not have"),
+        ("keys: [number]\n      lookups", "keys: [customer_id]\n      lookups", "which its SQL does not return"),
+        ("omit: [customer_id]", "tests: [{rule: not_null, column: date_key, name: lookup_date_key}]", "two checks"),
+    ],
+)
+def test_columns_that_lookups_use_add_and_omit_are_known_before_a_run(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert old in TRADE
+    assert said in refusal(tmp_path, TRADE.replace(old, new), dim_customer=DIM, fact_sales=FACT)
+
+
+def test_the_columns_of_looked_up_keys_and_dates_are_declared_and_followed(lake: Lake, tmp_path: Path) -> None:
+    """Also where the document names the dimension with its own workflow."""
+    defs = trade(lake, tmp_path, TRADE.replace("model: dim_customer", "model: trade.dim_customer"))
+    declared = {
+        name: {one.name: one.type for one in _asset(defs, name)["dagster/column_schema"].value.columns}
+        for name in ("fact_sales", "dim_date")
+    }
+    assert declared["fact_sales"] == {
+        "number": "integer", "sold_on": "date", "customer_key": "integer", "date_key": "integer",
+    }  # fmt: skip
+    assert list(declared["dim_date"]) == list(COLUMNS)
+
+    lineage = known_tables(defs.component_tree).lineage
+    said = {f"{edge.source} {edge.kind} {edge.target}" for edge in lineage.into_table("trade.fact_sales")}
+    assert "trade.dim_customer.customer_key transformation trade.fact_sales.customer_key" in said
+    assert "trade.dim_date.date_key transformation trade.fact_sales.date_key" in said
+    decide = {edge.source.column for edge in lineage.into[ColumnRef("trade.fact_sales", "")] if edge.kind == "join"}
+    assert decide == {"customer_id", "sold_on", "valid_from", "valid_to", "day"}
+    of_dates = {str(edge.source) for edge in lineage.into[ColumnRef("trade.dim_date", "iso_week")]}
+    assert of_dates == {"trade.silver_sales.sold_on"}
+    assert not any(node.unknown for node in lineage.tables.values())
+
+    result = run_well(defs, "trade")
+    for name, columns in declared.items():
+        stored = metadata(result, name)["dagster/column_schema"].columns
+        assert {one.name: one.type for one in stored} == columns
+
+
+def _asset(defs: Any, name: str) -> Any:
+    asset = defs.resolve_assets_def(AssetKey(["trade", name]))
+    return asset.metadata_by_key[asset.key]
 
 
 def test_a_lookup_needs_an_unknown_member_to_point_to(tmp_path: Path) -> None:
@@ -272,6 +332,32 @@ def test_orphans_are_counted_and_treated_as_declared(
         assert metadata(result, "fact_sales")["dagster/row_count"] == 2
 
 
+@pytest.mark.parametrize(("action", "broken"), [("keep", 1), ("unknown", 0), ("drop", 0)])
+def test_tests_judge_the_table_behind_its_orphans(lake: Lake, tmp_path: Path, action: str, broken: int) -> None:
+    """And one that blocks is said to hold again when nothing changed."""
+    land(lake, "shop", ORPHANS_DATA)
+    test = "      tests: [{rule: references, column: item_key, table: dim_item, action: block}]\n"
+    defs = load(tmp_path, ORPHANS.replace("ACTION", action) + test, **ORPHANS_SQL)
+    result = run(defs, "shop")
+
+    name = "references_item_key"
+    assert checks(result)["fact_sales", name].metadata["rows_broken"].value == broken
+    assert result.success == (broken == 0)
+    assert (lake.head("gold/shop/fact_sales.parquet") is not None) == (broken == 0)
+    if not broken:
+        assert checks(run_well(defs, "shop"))["fact_sales", name].passed
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "decides"), [("keep", "identity", 0), ("unknown", "transformation", 0), ("drop", "identity", 2)]
+)
+def test_what_becomes_of_orphans_is_in_the_lineage(tmp_path: Path, action: str, kind: str, decides: int) -> None:
+    defs = load(tmp_path, ORPHANS.replace("ACTION", action), **ORPHANS_SQL)
+    edges = known_tables(defs.component_tree).lineage.into_table("shop.fact_sales")
+    assert [edge.kind for edge in edges if edge.target.column == "item_key"] == [kind]
+    assert len([edge for edge in edges if not edge.target.column and edge.kind == "filter"]) == decides
+
+
 def test_orphans_can_point_only_to_an_unknown_member_that_is_there(tmp_path: Path) -> None:
     yaml = ORPHANS.replace("ACTION", "unknown").replace(", unknown_member: item_key", "")
     assert "the unknown member of 'dim_item', which has none in its column `item_key`" in refusal(
@@ -393,6 +479,9 @@ def test_a_date_dimension_without_a_date_to_cover_has_only_the_unknown_member(la
         ("{name: dim_date, first_day: 2025-01-01, last_day: 2024-01-01}", "ends on 2024-01-01, before it begins"),
         ("{name: dim_date, covers: [sold_on]}", "`covers: sold_on` names no column of a table"),
         ("{name: dim_date, covers: [sals.sold_on]}", "Did you mean 'sales'?"),
+        ("{name: dim_date, covers: [sales.solt_on]}", "Did you mean 'sold_on'?"),
+        ("{name: dim_date, covers: [sales.number]}", "`covers: sales.number` is BIGINT, not a date"),
+        ("{name: dim_date, covers: [dim_customer.valid_form]}", "Did you mean 'valid_from'?"),
         ("{name: dim_date, covers: [sales.sold_on], columns: [date_key, yaer]}", "Did you mean 'year'?"),
         ("{name: dim_date, covers: [sales.sold_on], columns: [year]}", "leaves out its key"),
         ("{name: dim_date, covers: [sales.sold_on], language: fi}", "`language: fi` is not known"),

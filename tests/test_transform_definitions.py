@@ -190,8 +190,10 @@ def test_the_examples_of_the_manual_load(tmp_path: Path) -> None:
 
 
 def test_engines_are_imported_for_tables_with_transforms_only() -> None:
+    """By the second start: the first one asks what the models' SQL says of itself, and remembers."""
     code = "import sys, flowforge_assets.definitions as d; d.defs.get_repository_def(); print(sorted({'duckdb', 'polars', 'pyarrow'} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )  # our own interpreter
-    assert done.stdout.strip() == "[]"
+    said = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)
+    ]
+    assert said[1] == "[]"

@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Land files, query tables, see how the last run went, go back to an earlier version. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
+    help="Land files, query tables, see how the last run went, where a column comes from, go back to an earlier version. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
 )
 WorkflowOption = Annotated[
     str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
@@ -93,6 +93,39 @@ def status(*, workflow: WorkflowOption = None, as_json: JsonOption = False) -> N
         typer.echo(json.dumps(found.as_dict(), indent=1, default=str))
         return
     Console().print(found.render())
+
+
+@app.command()
+def lineage(
+    table: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TABLE[.COLUMN]]",
+            help="`retail.dim_customer`, `silver_orders.status`, `fact_sales.revenue`: the workflow where the name is not unique.",
+        ),
+    ] = None,
+    *,
+    upstream: Annotated[bool, typer.Option("--upstream", "-u", help="Only what it comes from.")] = False,
+    downstream: Annotated[bool, typer.Option("--downstream", "-d", help="Only what it goes to.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the graph of the whole workflow.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where a column comes from and what is made from it, from the landed files to gold.
+
+    Example: `flowforge lineage fact_sales.revenue`
+    """
+    from flowforge_assets.cli.lineage import ask
+
+    asked = ask(table, upstream=upstream, downstream=downstream)
+    if html is not None:
+        asked.write_page(html)
+        typer.echo(f"wrote {html}")
+    elif as_json:
+        typer.echo(json.dumps(asked.as_dict(), indent=1))
+    else:
+        Console(highlight=False).print(asked.render())
 
 
 @app.command()

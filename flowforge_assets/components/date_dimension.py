@@ -12,14 +12,15 @@ from flowforge_assets.components.part import AsWritten, as_written
 from flowforge_assets.date_dimension import COLUMNS, ENGLISH, KEY_COLUMN, MONTH_NAMES, WEEKDAY_NAMES, Calendar
 from flowforge_assets.model_spec import ModelSpec
 from flowforge_resources.errors import did_you_mean
-from flowforge_resources.layout import ModelId
+from flowforge_resources.layout import ModelId, TableId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowforge_resources.layout import TableId
+    from flowforge_assets.components.known import KnownTables
 
 MONTHS, WEEKDAYS, LARGEST_MONTH = 12, 7, 12
+_DATES = ("DATE", "TIMESTAMP")
 
 
 class DateDimension(GoldPart):
@@ -61,7 +62,7 @@ class DateDimension(GoldPart):
         """Every date dimension has an unknown member."""
         return KEY_COLUMN
 
-    def spec(self, known: Mapping[str, TableId | ModelId]) -> ModelSpec:
+    def spec(self, known: KnownTables) -> ModelSpec:
         """The table as the factory takes it.
 
         Raises:
@@ -81,6 +82,9 @@ class DateDimension(GoldPart):
             weekday_names=self._names("weekday_names", self.weekday_names, WEEKDAY_NAMES, WEEKDAYS),
             columns=tuple(self.columns),
         )
+        reads = self.reads({table for table, _ in calendar.covers}, known, "`covers`")
+        for table, column in calendar.covers:
+            self._require_date(table, column, reads[table], known)
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=calendar.sql(),
@@ -89,8 +93,23 @@ class DateDimension(GoldPart):
             unknown_member=KEY_COLUMN,
             foreign_keys=(),
             pii=frozenset(),
-            reads=self.reads({table for table, _ in calendar.covers}, known, "`covers`"),
+            reads=reads,
         )
+
+    def _require_date(self, table: str, column: str, read: TableId | ModelId, known: KnownTables) -> None:
+        """A silver column is there and holds dates; those of models are known only when all models are."""
+        columns = known.columns(read) if isinstance(read, TableId) else None
+        if columns is None:
+            return
+        if column not in columns:
+            raise self.wrong(
+                f"`covers: {table}.{column}` names a column that '{table}' does not have.{did_you_mean(column, columns)}",
+                "Correct the name.",
+            )
+        if not columns[column].startswith(_DATES):
+            raise self.wrong(
+                f"`covers: {table}.{column}` is {columns[column]}, not a date.", "Declare the column as a date."
+            )
 
     def _require_bounds(self) -> None:
         if (self.first_day is None or self.last_day is None) and not self.covers:

@@ -1,28 +1,34 @@
-"""The YAML of a gold model: its SQL file, its key, and what it points to."""
+"""The YAML of a gold model: its SQL file, what it means, and what must hold of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.components.gold_part import GoldPart
 from flowforge_assets.components.part import AsWritten, as_written
 from flowforge_assets.lookups import Lookup  # noqa: TC001  # a field of a pydantic model is needed at runtime
-from flowforge_assets.model_spec import ForeignKey, ModelSpec, read_sql
+from flowforge_assets.model_spec import ForeignKey, ModelColumn, ModelSpec
+from flowforge_assets.model_sql.reads import read_sql
+from flowforge_checks.model_tests import as_tests
+from flowforge_checks.rules import AnyRule  # noqa: TC001  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from flowforge_resources.layout import TableId
+    from flowforge_assets.components.known import KnownTables
+    from flowforge_checks.rules import Rule
 
 
 class Model(GoldPart):
     """A gold table made by a SQL query over silver and other gold tables."""
 
     sql: str = Field(default="", description="File of the query, beside this YAML. Default: `<model>.sql`.")
+    grain: str | None = Field(
+        default=None, description="What one row stands for; shown in the UI.", examples=["one order line"]
+    )
     keys: list[str] = Field(default=[], description="Columns that identify a row; a blocking check.")
     unknown_member: str | None = Field(
         default=None,
@@ -38,14 +44,34 @@ class Model(GoldPart):
     omit: list[str] = Field(
         default=[], description="Columns of the query that only `lookups` need; the table does not get them."
     )
+    columns: Annotated[list[AsWritten[ModelColumn]], as_written(list[ModelColumn])] = Field(
+        default=[], description="What columns mean, and tests of them. The SQL says which columns there are."
+    )
+    tests: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
+        default=[],
+        description="Rules about the rows of the result: `action: keep` (the default) counts those that break it, `block` publishes nothing.",
+    )
     pii: list[str] = Field(default=[], description="Columns with personal data: never shown in previews.")
+    materialization: Literal["full"] = Field(
+        default="full", description="How the table is made: `full`, anew as a whole when its SQL or inputs changed."
+    )
 
     @property
     def unknown_key(self) -> str | None:
         """As declared."""
         return self.unknown_member
 
-    def spec(self, known: Mapping[str, TableId | ModelId]) -> ModelSpec:
+    @property
+    def documented(self) -> list[str]:
+        """As declared."""
+        return [column.name for column in self.columns]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What one row stands for."""
+        return {"grain": dg.MetadataValue.text(self.grain)} if self.grain else {}
+
+    def spec(self, known: KnownTables) -> ModelSpec:
         """The model as the factory takes it, with what its SQL reads.
 
         Raises:
@@ -61,8 +87,10 @@ class Model(GoldPart):
             )
         sql = file.read_text(encoding="utf-8")
         where = f"defs/{self.workflow}/{name}"
-        pointed_to = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
+        tests = self._tests()
         self._require_different([one.column for one in self.lookups])
+        named = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
+        named |= {one.referenced_table for one in tests if one.referenced_table}
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=sql,
@@ -71,10 +99,18 @@ class Model(GoldPart):
             unknown_member=self.unknown_member,
             foreign_keys=tuple(self.foreign_keys),
             pii=frozenset(self.pii),
-            reads=self.reads({*read_sql(sql, where).tables, *pointed_to}, known, where),
+            reads=self.reads({*read_sql(sql, where).within(self.workflow), *named}, known, where),
+            tests=tests,
+            notes={one.name: one.description for one in self.columns if one.description},
             lookups=tuple(self.lookups),
             omit=tuple(self.omit),
         )
+
+    def _tests(self) -> tuple[Rule, ...]:
+        try:
+            return as_tests([*self.tests, *(rule for column in self.columns for rule in column.rules)])
+        except ValueError as error:
+            raise self.wrong(f"model '{self.name}': {error}", "") from None
 
     def _require_different(self, columns: list[str]) -> None:
         twice = sorted({name for name in columns if columns.count(name) > 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.column_types.typed_column import TextList
+from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.transformed import TransformedPart
 from flowforge_assets.formats.file_options import FileOptions
@@ -104,11 +106,12 @@ class Table(TransformedPart):
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         workflow = self._require_workflow(context)
         self.validate_against(tables)
-        spec, face = self.spec(tables, workflow.history), self.face()
+        recorded = known_tables(context.component_tree).recorded
+        spec, face = self.spec(tables, workflow.history), replace(self.face(), lineage=recorded)
         self.validate_transforms(spec, tables)
         if spec.routed:
             return dg.Definitions(assets=[build_silver(spec, face)])
-        bronze_face = AssetFace(owners=face.owners, tags=face.tags)
+        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=recorded)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
     def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import dagster as dg
 from pydantic import Field
 
 from flowforge_assets import column_notes
-from flowforge_assets.components.gold_part import GoldPart, known_tables
+from flowforge_assets.components.gold_part import GoldPart
+from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import (
     AsWritten,
     Part,
@@ -31,8 +31,7 @@ from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from flowforge_assets.components.known import KnownTables
     from flowforge_assets.jobs import AnyJob
 
 
@@ -106,8 +105,8 @@ class Workflow(Part):
         ]
         automated = any(part.automation == "eager" for part in (*tables, *models))
         sensors += [build_automation_sensor(self.workflow, status)] if automated else []
-        known = known_tables(all_parts(context, Table), all_parts(context, GoldPart), self.workflow)
-        self._refuse_circle(models, known)
+        known = known_tables(context.component_tree)
+        known.require_order()
         jobs: list[AnyJob] = [job]
         schedules = []
         if self.schedule is not None:
@@ -121,13 +120,11 @@ class Workflow(Part):
         sets = self._sets(tables, models, known)
         return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
 
-    def _sets(
-        self, tables: list[Table], models: list[GoldPart], known: Mapping[str, TableId | ModelId]
-    ) -> list[dg.AssetsDefinition]:
+    def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
         cut = [dg.AssetKey(TableId(part.workflow, part.name).silver_key) for part in tables if part.partition_by]
         eager = eager_behind_checks(cut) if any(part.automation == "eager" for part in models) else None
-        specs = [part.spec(known) for part in models]
+        specs = [known.spec(ModelId(part.workflow, part.name)) for part in models]
         made = [build_gold_published(self.workflow, specs, eager)] if models else []
         if self.warehouse:
             by_name = {one.name: one for one in tables}
@@ -160,21 +157,3 @@ class Workflow(Part):
         for model in models:
             if model.name in (GOLD_PUBLISHED, WAREHOUSE):
                 raise model.wrong(f"'{model.name}' is the name of an asset that FlowForge makes.", "Rename the model.")
-
-    def _refuse_circle(self, models: list[GoldPart], known: Mapping[str, TableId | ModelId]) -> None:
-        graph = {
-            model.name: [
-                read.name
-                for read in model.spec(known).reads.values()
-                if isinstance(read, ModelId) and read.workflow == self.workflow
-            ]
-            for model in models
-        }
-        try:
-            TopologicalSorter(graph).prepare()
-        except CycleError as error:
-            way = " → ".join(reversed(error.args[1]))
-            raise self.wrong(
-                f"the models {way} read each other in a circle, so none of them can be first.",
-                "Take one of these reads out of its SQL.",
-            ) from None

@@ -9,7 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowforge_assets.strategies.merged import count, listed
+from flowforge_assets.transforms.picked import pick, picked_rows
+from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_checks.books import Books
+from flowforge_checks.uniqueness import SORTED_ROWS
 from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
@@ -32,17 +35,20 @@ def newest_first(spec: TableSpec) -> str:
 
 def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, order: str) -> Books:
     """Add to `loser` all rows of a key but the first in some order."""
-    connection.execute(
-        "CREATE TABLE contested AS SELECT _rid FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN "
-        "(SELECT _h FROM verdict ANTI JOIN loser USING (_rid) GROUP BY _h HAVING count(*) > 1)"
-    )
+    repeated = _repeated_hashes(connection, books.read - books.quarantined)
+    shared = f"SELECT _rid, _position FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN ({repeated})"
+    connection.execute(f"CREATE TABLE contested AS {shared}")
+    if not multiplies(spec):
+        held = "SELECT _rid, _position FROM verdict SEMI JOIN loser USING (_rid)"
+        pick(connection, f"{held} UNION ALL FROM contested", books.read)
     if not count(connection, "contested"):
         return books
     keys, values = listed(spec.keys), listed(column.name for column in spec.columns)
-    connection.execute(
-        f"CREATE TABLE contest AS SELECT _rid, {listed(dict.fromkeys([*spec.keys, *spec.sequence_by]))}, hash({values}) AS _ff_said "
-        "FROM typed WHERE _rid IN (FROM contested)"
-    )
+    with picked_rows(connection):
+        connection.execute(
+            f"CREATE TABLE contest AS SELECT _rid, {listed(dict.fromkeys([*spec.keys, *spec.sequence_by]))}, hash({values}) AS _ff_said "
+            "FROM typed SEMI JOIN contested USING (_position, _rid)"
+        )
     connection.execute(
         f"CREATE TABLE beaten AS SELECT _rid, _ff_said = first_value(_ff_said) OVER best AS exact FROM contest "
         f"WINDOW best AS (PARTITION BY {keys} ORDER BY {order}) QUALIFY row_number() OVER best > 1"
@@ -52,3 +58,19 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, book
     return replace(
         books, deduplicated=deduplicated, duplicates_exact=exact, duplicates_conflicting=deduplicated - exact
     )
+
+
+def _repeated_hashes(connection: duckdb.DuckDBPyConnection, rows: int) -> str:
+    """SQL for the key hashes that more than one row has, of those that are left.
+
+    Polars sorts numbers at a third of what DuckDB's grouping costs (6 M rows: 0.4 against 1.3 CPU s).
+    """
+    left = "SELECT _h FROM verdict ANTI JOIN loser USING (_rid)"
+    if rows > SORTED_ROWS:
+        return f"SELECT _h FROM ({left}) GROUP BY _h HAVING count(*) > 1"
+    import polars as pl
+
+    hashes = pl.DataFrame(connection.sql(left).to_arrow_table()).to_series().sort()
+    repeated = hashes.filter(hashes == hashes.shift(1)).unique()
+    connection.register("repeated_hash", repeated.to_frame())
+    return "FROM repeated_hash"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowforge_assets.strategies.merged import listed
-from flowforge_assets.transforms.cast import ROW_BITS
+from flowforge_assets.transforms.cast import ROW_BITS, moment_type
 from flowforge_assets.transforms.pipeline import LANDED_OF, multiplies
 from flowforge_resources.duck import quote
 
@@ -73,7 +73,7 @@ def date_absences(events: Events, extract: int) -> None:
     )
     newest = "(SELECT max(_ff_s0) FROM incoming)"
     taken = f"(SELECT max(_ingested_at) FROM typed WHERE _rid IN {rows_of(extract)})"
-    kind = _moment_type(spec)
+    kind = moment_type(spec)
     candidates = ["event._ff_s0", newest, *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
     chosen = " ".join(f"WHEN {one} > last.moment THEN {one}" for one in candidates)
     step = "1" if kind in ("BIGINT", "DATE") else "to_microseconds(1)"
@@ -86,10 +86,3 @@ def date_absences(events: Events, extract: int) -> None:
         f"UPDATE event SET _ff_s0 = CASE {chosen} ELSE last.moment + {step} END FROM last "
         f"WHERE event._ff_k = last._ff_k AND event._ff_src = 1 AND {moved}"
     )
-
-
-def _moment_type(spec: TableSpec) -> str:
-    """SQL type of the moments of a table's history."""
-    if not spec.sequence_by:
-        return "TIMESTAMP"
-    return next(column.kind.sql_type for column in spec.columns if column.name == spec.sequence_by[0])

@@ -15,8 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import duckdb
 
+    from flowforge_assets.lineage.edges import Kind
     from flowforge_assets.transforms.place import Place
 
 _A_TEXT = re.compile(r"'(?:[^']|'')*'")
@@ -58,6 +61,14 @@ class Transform(BaseModel):
     def reads(self, column: str) -> bool:
         """Whether it reads a column."""
         return column in self.named
+
+    def lineage(self, columns: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Kind]]:
+        """Each column it makes or changes: of which of the `columns` before it, and what it does to their values."""
+        return dict.fromkeys(self.makes, ([name for name in columns if self.reads(name)], "transformation"))
+
+    def decides(self, columns: Sequence[str]) -> Sequence[str]:
+        """Those of the `columns` before it that decide which rows there are behind it."""
+        return [] if self.rows == "same" else [name for name in columns if self.reads(name)]
 
     def check(self, connection: duckdb.DuckDBPyConnection, at: Place) -> None:
         """What can be known before anything runs, besides what `select` finds.

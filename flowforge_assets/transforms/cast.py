@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from flowforge_assets.table_spec import Column, TableSpec
 
-AUDIT_COLUMNS = ("_source_file", "_row_number", "_ingested_at")
+AUDIT_TYPES = {"_source_file": "VARCHAR", "_row_number": "BIGINT", "_ingested_at": "TIMESTAMP"}
+AUDIT_COLUMNS = tuple(AUDIT_TYPES)
 RESCUED = "_rescued"
 OPERATION = "_ff_op"
 # One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
@@ -126,12 +127,27 @@ def row_columns(spec: TableSpec) -> list[str]:
     return [*key, *(column.name for column in spec.stored_columns), *AUDIT_COLUMNS]
 
 
+def table_types(spec: TableSpec) -> dict[str, str]:
+    """The columns of the silver table, in order, with the DuckDB type each is stored in."""
+    key = {spec.surrogate_key: "BIGINT"} if spec.keys else {}
+    declared = {column.name: column.kind.sql_type for column in spec.stored_columns}
+    if not spec.strategy.keeps_history:
+        return key | declared | AUDIT_TYPES
+    moment = moment_type(spec)
+    interval = dict(zip(spec.strategy.interval, (moment, moment, "BOOLEAN"), strict=True))
+    return key | {spec.strategy.version_key: "BIGINT"} | declared | interval | AUDIT_TYPES
+
+
+def moment_type(spec: TableSpec) -> str:
+    """SQL type of the moments of a table's history: of what orders its rows, or else of their arrival."""
+    if not spec.sequence_by:
+        return AUDIT_TYPES["_ingested_at"]
+    return next(column.kind.sql_type for column in spec.columns if column.name == spec.sequence_by[0])
+
+
 def table_columns(spec: TableSpec) -> list[str]:
     """The columns of the silver table, in order."""
-    if not spec.strategy.keeps_history:
-        return row_columns(spec)
-    names, audit = row_columns(spec)[: -len(AUDIT_COLUMNS)], AUDIT_COLUMNS
-    return [names[0], spec.strategy.version_key, *names[1:], *spec.strategy.interval, *audit]
+    return list(table_types(spec))
 
 
 def quarantine_id(table: str, headers: Sequence[str]) -> str:

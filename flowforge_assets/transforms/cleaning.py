@@ -9,16 +9,19 @@ An empty cell of a file is empty text until `cast` makes it null; these transfor
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from flowforge_assets.lineage.edges import Kind  # noqa: TC001  # in a class variable that pydantic looks at
 from flowforge_assets.transforms.base import Transform, some_text
 from flowforge_assets.transforms.place import TEXT, StepError
 from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import duckdb
 
     from flowforge_assets.transforms.place import Place
@@ -28,11 +31,17 @@ _BLANKS = " \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u20
 
 
 class _OfColumns(Transform):
+    # What becomes of a value, as lineage says it.
+    does: ClassVar[Kind] = "transformation"
+
     columns: tuple[str, ...] = Field(min_length=1, description="The columns it changes.")
 
     @property
     def named(self) -> tuple[str, ...]:
         return self.columns
+
+    def lineage(self, columns: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Kind]]:
+        return {name: ([name], self.does) for name in self.columns if name in columns}
 
     def select(self, at: Place) -> str:
         at.require_text(*self.columns)
@@ -58,6 +67,9 @@ class Rename(Transform):
     @property
     def makes(self) -> tuple[str, ...]:
         return tuple(self.columns.values())
+
+    def lineage(self, columns: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Kind]]:
+        return {new: ([old], "identity") for old, new in self.columns.items() if old in columns}
 
     def select(self, at: Place) -> str:
         at.require(*self.columns)
@@ -237,6 +249,9 @@ class Hash(Transform):
     def named(self) -> tuple[str, ...]:
         return self.columns
 
+    def lineage(self, columns: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Kind]]:
+        return {name: ([name], "masked") for name in self.columns if name in columns}
+
     @property
     def salt(self) -> str | None:
         """The salt; None where the variable is not set, or none is declared."""
@@ -267,6 +282,8 @@ class Hash(Transform):
 
 class Mask(_OfColumns):
     """Hides all but the first and last characters of text; of text that is too short, everything."""
+
+    does: ClassVar[Kind] = "masked"
 
     transform: Literal["mask"]
     keep_first: int = Field(default=0, ge=0, description="Characters at the beginning that stay.")

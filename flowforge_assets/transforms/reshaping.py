@@ -5,7 +5,7 @@ Where a cell is no list, the row stays as it is, is marked, and goes to quaranti
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,6 +26,11 @@ from flowforge_assets.transforms.computing import Derive, Filter, Route
 from flowforge_assets.transforms.place import FAILED, RID, TEXT, Place, StepError
 from flowforge_assets.transforms.python_function import PythonFunction
 from flowforge_resources.duck import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowforge_assets.lineage.edges import Kind
 
 _ITEMS, _AT = "_items", "_at"
 
@@ -89,6 +94,16 @@ class Unpivot(Transform):
     def makes(self) -> tuple[str, ...]:
         return (self.names_to, self.values_to)
 
+    def lineage(self, columns: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Kind]]:
+        """The name is a text of the definition; the value is that of one of the columns."""
+        values = [name for name in self.columns if name in columns]
+        return {self.names_to: ([], "identity"), self.values_to: (values, "identity")}
+
+    def decides(self, columns: Sequence[str]) -> Sequence[str]:
+        """Every row becomes as many, whatever it holds."""
+        del columns
+        return []
+
     def select(self, at: Place) -> str:
         at.require_same_type(*self.columns)
         at.require_new(*(name for name in self.makes if name not in self.columns))
@@ -138,6 +153,11 @@ class Lookup(Transform):
     @property
     def makes(self) -> tuple[str, ...]:
         return tuple(self.take)
+
+    def lineage(self, columns: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Kind]]:
+        """What it takes comes from the other table, so from none of the columns here."""
+        del columns
+        return {name: ([], "identity") for name in self.take}
 
     @property
     def relation(self) -> str:
@@ -220,6 +240,13 @@ class Python(Transform):
 
     def reads(self, column: str) -> bool:
         return column not in self.adds
+
+    def lineage(self, columns: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Kind]]:
+        """What a function does nobody can say from outside: every column behind it may be made of every one before."""
+        return dict.fromkeys([*columns, *self.adds], (columns, "transformation"))
+
+    def decides(self, columns: Sequence[str]) -> Sequence[str]:
+        return columns
 
     def select(self, at: Place) -> str:
         """The columns behind it, without a row: what a definition is checked with."""

@@ -1,0 +1,162 @@
+"""Every table and model of the tree that is being loaded: what models may read, what each returns, and where from."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, ClassVar
+
+from flowforge_assets.lineage.graph import Lineage, lineage_of
+from flowforge_assets.lineage.recorded import RecordedLineage
+from flowforge_assets.lookups import require_columns, with_lookups
+from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
+from flowforge_assets.model_sql.query import Query
+from flowforge_assets.model_sql.reads import read_sql
+from flowforge_assets.transforms.cast import table_types
+from flowforge_resources.errors import DefinitionError, ModelColumnsError
+from flowforge_resources.layout import ModelId, TableId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import dagster as dg
+
+    from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.table import Table
+    from flowforge_assets.model_spec import ModelSpec
+    from flowforge_assets.table_spec import TableSpec
+
+
+class KnownTables:
+    """What is declared. Everything is worked out when it is asked for, and once."""
+
+    def __init__(self, tables: Sequence[Table], models: Sequence[GoldPart]) -> None:
+        self._tables = {TableId(part.workflow, part.name): part for part in tables}
+        self._models = {ModelId(part.workflow, part.name): part for part in models}
+        self._names: dict[str, dict[str, TableId | ModelId]] = {}
+        self._analyses: dict[ModelId, SqlAnalysis] = {}
+        self._specs: dict[ModelId, ModelSpec] = {}
+
+    def names(self, workflow: str) -> Mapping[str, TableId | ModelId]:
+        """Every table a model of `workflow` may read: its own by name, other workflows' as `workflow.name`."""
+        if workflow not in self._names:
+            every: list[TableId | ModelId] = [*self._tables, *self._models]
+            found = {f"{made.workflow.lower()}.{made.name}": made for made in every}
+            self._names[workflow] = found | {made.name: made for made in every if made.workflow == workflow}
+        return self._names[workflow]
+
+    def spec(self, model: ModelId) -> ModelSpec:
+        """A model as factories take it."""
+        if model not in self._specs:
+            self._specs[model] = self._models[model].spec(self)
+        return self._specs[model]
+
+    def unknown_key(self, model: ModelId) -> str | None:
+        """The key column of a model's unknown member, if it has one."""
+        return self._models[model].unknown_key
+
+    def in_partitions(self, reads: Iterable[TableId | ModelId]) -> list[dg.AssetKey]:
+        """The silver tables among those read that are in partitions."""
+        import dagster as dg
+
+        tables = [read for read in reads if isinstance(read, TableId)]
+        return [dg.AssetKey(table.silver_key) for table in tables if self._tables[table].partition_by]
+
+    def columns(self, read: TableId | ModelId) -> Mapping[str, str] | None:
+        """Columns and stored types of a silver table or a model; None where only a run can say."""
+        if isinstance(read, TableId):
+            return table_types(self._table_specs[read])
+        return self.analysis(read).columns
+
+    def analysis(self, model: ModelId) -> SqlAnalysis:
+        """What a model's SQL says about itself, upstream first.
+
+        Raises:
+            DefinitionError: DuckDB cannot run it, or models read each other in a circle.
+        """
+        if model not in self._analyses:
+            self.require_order()
+            spec = self.spec(model)
+            own = self._analyse(spec, spec.sql)
+            self._analyses[model] = self._with_lookups(spec, own) if spec.lookups or spec.omit else own
+        return self._analyses[model]
+
+    def _analyse(self, spec: ModelSpec, sql: str) -> SqlAnalysis:
+        reads = read_sql(sql, spec.sql_file)
+        found = {name: self.columns(spec.read(name)) for name in reads.within(spec.id.workflow)}
+        known = {name: columns for name, columns in found.items() if columns is not None}
+        if reads.open_ended or len(known) < len(found):
+            return NOTHING_KNOWN
+        return analyse(Query(sql, spec.sql_file, spec.id.workflow, known))
+
+    def _with_lookups(self, spec: ModelSpec, own: SqlAnalysis) -> SqlAnalysis:
+        """What the query returns with what it looks up; the lookups are checked first, in words of the document."""
+        others = {one.model: self.columns(spec.reads[one.model]) for one in spec.lookups}
+        try:
+            require_columns(spec.sql_file, own.columns, others, spec.lookups, spec.omit)
+        except ModelColumnsError as error:
+            raise DefinitionError(error.where, error.problem, error.fix) from None
+        return self._analyse(spec, with_lookups(spec.statement, spec.lookups, spec.omit))
+
+    def require_order(self) -> None:
+        """Every model can be built after what it reads.
+
+        Raises:
+            DefinitionError: models read each other in a circle.
+        """
+        _ = self._order
+
+    @cached_property
+    def _order(self) -> tuple[ModelId, ...]:
+        graph = {
+            model: [read for read in self.spec(model).reads.values() if isinstance(read, ModelId)]
+            for model in self._models
+        }
+        try:
+            return tuple(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            circle: list[ModelId] = list(reversed(error.args[1]))
+            first = self._models[circle[0]]
+            way = " → ".join(one.name if one.workflow == first.workflow else str(one) for one in circle)
+            raise first.wrong(
+                f"the models {way} read each other in a circle, so none of them can be first.",
+                "Take one of these reads out of its SQL.",
+            ) from None
+
+    @cached_property
+    def _table_specs(self) -> dict[TableId, TableSpec]:
+        return {name: part.spec(self._tables_of(name.workflow)) for name, part in self._tables.items()}
+
+    def _tables_of(self, workflow: str) -> dict[str, Table]:
+        return {part.name: part for name, part in self._tables.items() if name.workflow == workflow}
+
+    @cached_property
+    def recorded(self) -> RecordedLineage:
+        """What assets record of the lineage."""
+        return RecordedLineage(lambda: self.lineage)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Where every column of every workflow comes from."""
+        models = [(self.spec(model), self.analysis(model)) for model in self._models]
+        about: dict[TableId | ModelId, str] = {name: part.description or "" for name, part in self._tables.items()}
+        about |= {name: part.description or "" for name, part in self._models.items()}
+        return lineage_of(list(self._table_specs.values()), models, about)
+
+
+class _Loaded:
+    """The tree that is being loaded, or was last, and what is known of it."""
+
+    tree: dg.ComponentTree | None = None
+    known: ClassVar[KnownTables]
+
+
+def known_tables(tree: dg.ComponentTree) -> KnownTables:
+    """Every table and model of a tree."""
+    from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.table import Table
+
+    if _Loaded.tree is not tree:
+        _Loaded.known = KnownTables(tree.get_all_components(Table), tree.get_all_components(GoldPart))
+        _Loaded.tree = tree
+    return _Loaded.known
