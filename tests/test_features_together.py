@@ -16,6 +16,7 @@ from flowforge_assets.rollback import plan_rollback, roll_back
 from flowforge_checks.books import ACCOUNT, Books
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import TableId, run_reports
+from flowforge_resources.partitioned import read_manifest
 from flowforge_resources.retention import Retention
 from flowforge_resources.run_reports import read_report
 from flowforge_resources.sweep import TASK, sweep
@@ -269,6 +270,12 @@ def test_every_run_books_every_row(week: Week) -> None:
         said = accounts(result)
         assert all(books.balances for books in said.values())
         assert {table: flow(books) for table, books in said.items()} == expected
+
+
+def test_a_batch_without_a_row_of_its_own_makes_no_version(after: Lake) -> None:
+    returns = read_manifest(after, TableId("shop", "returns"))
+    assert returns is not None
+    assert (returns.version, sorted(returns.partitions)) == (2, ["2026-01-01", "2026-01-02"])
 
 
 def accounts(result: dg.ExecuteInProcessResult) -> dict[str, Books]:
