@@ -17,9 +17,10 @@ from flowforge_assets.landing_check import landing_outcome
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, as_markdown, still_true
+from flowforge_resources.fences import delete_fenced, fence_orphans
 from flowforge_resources.io_managers import StagedBronze
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger import commit, delete_fenced, fence_orphans, keep_short, read_ledger
+from flowforge_resources.ledger import commit, keep_short, read_ledger
 from flowforge_resources.run_reports import AssetReport
 
 if TYPE_CHECKING:

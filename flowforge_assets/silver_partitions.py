@@ -117,13 +117,17 @@ class PartitionedBatch:
             )
             both = {name: (path, files[name].path) for name, path in self.current.items()}
             same = both.keys() - differing(connection, self.spec, both)
-            for name in same:
+            for name in same | self._stands_for_nothing(files):
                 files.pop(name).path.unlink()
         columns = self._columns(files)
         self.staged = StagedPartitions(
             self.manifest, files, facts, columns, anew=self.anew and not self.chosen, chosen=bool(self.chosen)
         )
         return next(iter(files.values())).path.parent / "*.parquet" if files else None
+
+    def _stands_for_nothing(self, files: Mapping[str, LocalPartition]) -> set[str]:
+        """The partition that stands for a table without a row, where the table has others already."""
+        return {EMPTY_PARTITION} & files.keys() if self.manifest is not None and not self.anew else set()
 
     def _columns(self, files: Mapping[str, LocalPartition]) -> tuple[tuple[str, str], ...]:
         if files:

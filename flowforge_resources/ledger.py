@@ -5,10 +5,6 @@ file is an orphan that no reader counts; afterwards the file and its landing obj
 race for one number: one creates it, the other is told, reads what it says and starts again. So a file is ingested once
 whatever is killed, on every store that can create exclusively.
 
-A killed run's orphan is removed by the next run, which first writes an entry that fences it. A run that was slow, not
-dead, finds its file fenced when its own commit clashes, and starts again too. A fenced name is never used again, so
-that whoever removes the file late, or twice, removes no other run's.
-
 An entry also says what a run looked at and left: a file that could not be read (and how often), one uploaded again with
 the same content, one uploaded again that the table skips. So a file that always fails is known wherever it is asked for.
 
@@ -26,7 +22,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.frames import as_frame
-from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger_checkpoint import (
     ENTRY_KEY,
     HASH,
@@ -39,7 +34,7 @@ from flowforge_resources.ledger_checkpoint import (
 from flowforge_resources.side_by_side import AT_ONCE, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
 
@@ -305,40 +300,3 @@ def keep_short(lake: Lake, ledger: Ledger) -> Ledger:
     if len(ledger.entries) < ENTRIES_BETWEEN_CHECKPOINTS and files < FILES_BETWEEN_CHECKPOINTS:
         return ledger
     return Ledger(ledger.table, [], write_checkpoint(lake, ledger.table, ledger.checkpoint, ledger.entries))
-
-
-def orphans(lake: Lake, ledger: Ledger) -> list[str]:
-    """Bronze files that no entry knows: left by killed runs, or not yet committed by a living one."""
-    return sorted(_bronze_files(lake, ledger) - ledger.known_files)
-
-
-def delete_fenced(lake: Lake, names: Iterable[str]) -> None:
-    """Remove orphans whose fence is committed."""
-    for name in names:
-        lake.delete(name)
-
-
-def fence_orphans(lake: Lake, ledger: Ledger, run_id: str) -> list[str]:
-    """Commit a fence around every orphan; returns what can be removed, with what an earlier fencer left.
-
-    Where another run takes the number first nothing new is fenced: the orphan may just have become that run's.
-    """
-    stored = _bronze_files(lake, ledger)
-    if not stored:
-        return []
-    left, found = stored & ledger.fenced, stored - ledger.known_files
-    if found and fence(lake, ledger, found, run_id):
-        left |= found
-    return sorted(left)
-
-
-def fence(lake: Lake, ledger: Ledger, names: Iterable[str], run_id: str) -> bool:
-    """Commit that some names may be removed and are never used again; False where another run's entry came first."""
-    fenced = tuple(sorted(names))
-    entry = LedgerEntry(ledger.version + 1, utc_now().isoformat(), run_id, None, 0, fenced=fenced)
-    return commit(lake, ledger.table, entry)
-
-
-def _bronze_files(lake: Lake, ledger: Ledger) -> set[str]:
-    """Those of the table's own folder: the ledger's checkpoints, in a folder of their own, are none."""
-    return {stored.key for stored in lake.files(ledger.table.bronze) if stored.key.endswith(".parquet")}

@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flowforge_resources.errors import LakeAccessError
+from flowforge_resources.fences import fence
 from flowforge_resources.history import moment_of, versions
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger import fence, read_ledger
+from flowforge_resources.ledger import read_ledger
 from flowforge_resources.published import read_published
 from flowforge_resources.retention import expired
 from flowforge_resources.scratch import sweep_dead_tasks

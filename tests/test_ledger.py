@@ -9,6 +9,7 @@ import pytest
 
 from flowforge_assets import bronze
 from flowforge_resources import io_managers, retries
+from flowforge_resources.fences import delete_fenced, fence_orphans, orphans
 from flowforge_resources.io_managers import BronzeIOManager, GoldIOManager
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import (
@@ -16,9 +17,6 @@ from flowforge_resources.ledger import (
     LedgerEntry,
     TakenFile,
     commit,
-    delete_fenced,
-    fence_orphans,
-    orphans,
     read_ledger,
 )
 from flowforge_resources.silver_io_manager import SilverIOManager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowforge_resources import ledger as ledger_module
+from flowforge_resources.fences import fence_orphans
 from flowforge_resources.frames import as_frame, windows
 from flowforge_resources.lake import StoredObject
 from flowforge_resources.layout import TableId
@@ -17,7 +18,6 @@ from flowforge_resources.ledger import (
     LeftFile,
     TakenFile,
     commit,
-    fence_orphans,
     keep_short,
     read_ledger,
 )
