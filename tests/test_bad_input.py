@@ -41,7 +41,7 @@ def loaded(lake: Lake, tmp_path: Path) -> dg.Definitions:
     return defs
 
 
-def tables(lake: Lake) -> dict[str, bytes]:
+def tables(lake: Lake) -> dict[str, str]:
     return {
         key: content
         for key, content in objects(lake, "silver", "gold", "quarantine").items()
