@@ -1,73 +1,32 @@
-"""A gold asset: a SQL model over silver and other gold tables, rebuilt whole, published only if it passes its checks.
+"""A gold asset: a SQL model over silver and other gold tables, rebuilt whole or by partition, published only if it passes its checks.
 
 A model whose SQL and inputs are the ones its published table was built from is left as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.gold_incremental import (
-    EQUALS_FULL,
-    FULL_TAG,
-    MEMORY,
-    combine,
-    equal_outcome,
-    judged_orphans,
-    plan_build,
-    read_driving,
-    remembers_orphans,
-    require_version,
-)
-from flowforge_assets.lookups import lookup_check, lookup_outcome, require_columns_in, with_lookups
-from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
-from flowforge_assets.orphans import Orphans, count_orphans, foreign_check, own_rows, without_orphans
-from flowforge_assets.preview import preview_of
+from flowforge_assets.gold_build import KEY, Built, build
+from flowforge_assets.gold_incremental import EQUALS_FULL, FULL_TAG
+from flowforge_assets.lookups import lookup_check
+from flowforge_assets.orphans import foreign_check
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_checks.model_tests import judge
 from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
-from flowforge_checks.uniqueness import rows_sharing
-from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
-from flowforge_resources.layout import ModelId, TableId, utc_now
-from flowforge_resources.published import Published, copy_with_facts, read_footer
+from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.run_reports import AssetReport
-from flowforge_resources.table_parts import TableParts, table_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    import duckdb
-
-    from flowforge_assets.gold_incremental import Plan
+    from flowforge_assets.model_spec import ModelSpec
     from flowforge_resources.lake import Lake
-    from flowforge_resources.scratch import Scratch
-
-KEY = "key"
-
-
-@dataclass(frozen=True)
-class Built:
-    """A model's next version on local disk, and what its checks say."""
-
-    path: Path
-    rows: int
-    outcomes: tuple[Outcome, ...]
-    preview: str
-    rows_dropped: int = 0
-    said: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def blocked(self) -> bool:
-        """Whether a blocking check failed."""
-        return any(outcome.blocks and not outcome.passed for outcome in self.outcomes)
+    from flowforge_resources.published import Published
 
 
 def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
@@ -145,7 +104,7 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield from results(context, key, [still_true(name) for name in _blocking_checks(spec)])
         return
     with lake.scratch() as scratch:
-        built = _build(spec, inputs, published, lake=lake, scratch=scratch, watch=watch, context=context)
+        built = build(spec, inputs, published, lake=lake, scratch=scratch, watch=watch, context=context)
         if key in context.selected_asset_keys and not built.blocked:
             staged = StagedGold(spec.id, published, built.path, column_notes.of_gold(spec))
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(built, watch))
@@ -155,216 +114,6 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
 
 def _built_from(spec: ModelSpec, inputs: Mapping[str, Published]) -> dict[str, str]:
     return {"": spec.fingerprint, **{name: table.nonce for name, table in sorted(inputs.items())}}
-
-
-def _build(
-    spec: ModelSpec,
-    inputs: Mapping[str, StoredTable],
-    published: Published | None,
-    *,
-    lake: Lake,
-    scratch: Scratch,
-    watch: Stopwatch,
-    context: dg.AssetExecutionContext,
-) -> Built:
-    driving = spec.incremental.driving if spec.incremental else None
-    with watch.phase("fetch"):
-        staged = {name: table.stage_in_version(scratch) for name, table in inputs.items() if name != driving}
-        parts = table_parts(lake, inputs[driving], scratch) if driving else None
-    files = {name: path for name, (path, _) in staged.items()}
-    # What was fetched, not what was there a moment before: a set of versions is only as true as this.
-    fetched = {name: nonce or inputs[name].require().nonce for name, (_, nonce) in staged.items()}
-    facts = {
-        "table": str(spec.id),
-        "nonce": uuid4().hex,
-        "run_id": context.run.run_id,
-        "published_at": utc_now().isoformat(),
-        "built_from": {"": spec.fingerprint, **fetched, **({driving: parts.nonce} if driving and parts else {})},
-    }
-    with connect(scratch.root) as connection:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(spec.id.workflow)}")
-        for name, file in files.items():
-            _name_table(connection, spec.id.workflow, name, file)
-        connection.execute(f"SET search_path = {literal(spec.id.workflow)}")
-        making = _Making(connection, spec, files, facts, scratch, watch)
-        if spec.incremental is None or parts is None:
-            made = making.finish(making.write())
-            return making.judge(made, [])
-        with watch.phase("compare"):
-            plan = plan_build(
-                connection,
-                spec,
-                spec.incremental,
-                published,
-                parts=parts,
-                others={name: (file, fetched[name]) for name, file in files.items()},
-                scratch=scratch,
-                requested=FULL_TAG in context.run.tags,
-            )
-        return _build_in_part(making, plan, parts, lambda: gold_table(lake, spec.id).stage_in(scratch), published)
-
-
-def _build_in_part(
-    making: _Making, plan: Plan, parts: TableParts, fetch_old: Callable[[], Path], published: Published | None
-) -> Built:
-    """The affected partitions with the rest of the old table; the whole one where that is due, or nothing else will do."""
-    connection, spec, scratch = making.connection, making.spec, making.scratch
-    view = _place(connection, spec.id.workflow, plan.declared.driving)
-    in_part = None
-    if plan.affected is not None and published is not None:
-        with making.watch.phase("fetch"):
-            old = require_version(fetch_old(), published, str(spec.id))
-        read_driving(connection, view, plan, parts, scratch, whole=False)
-        with making.watch.phase("query"):
-            facts = {**making.facts, MEMORY: plan.memory_in_part}
-            combined = combine(connection, plan, _select(connection, spec), old=old, facts=facts, scratch=scratch)
-        if combined is None and not plan.proves:
-            plan = replace(plan, affected=None, why="the new rows did not fit into the table built before.")
-        elif combined is not None:
-            in_part = making.finish(combined, plan, whole=False)
-    if in_part is not None and not plan.proves:
-        return making.judge(in_part, [], plan)
-    read_driving(connection, view, plan, parts, scratch, whole=True)
-    whole = making.finish(making.write({MEMORY: plan.memory}), plan, whole=True)
-    with making.watch.phase("audit"):
-        equal = equal_outcome(connection, plan, in_part.path if in_part else None, whole.path)
-    return making.judge(whole, [equal], plan)
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A table on local disk, its orphans treated as declared, and how many rows it had before that."""
-
-    path: Path
-    orphans: Sequence[Orphans]
-    rows_before: int
-
-
-@dataclass(frozen=True)
-class _Making:
-    """What it takes to make a model's table from files on local disk."""
-
-    connection: duckdb.DuckDBPyConnection
-    spec: ModelSpec
-    files: Mapping[str, Path]
-    facts: Mapping[str, Any]
-    scratch: Scratch
-    watch: Stopwatch
-
-    def write(self, memory: Mapping[str, Any] | None = None) -> Path:
-        """The rows of the query, as a file."""
-        target, facts = self.scratch.path(".parquet"), {**self.facts, **(memory or {})}
-        with self.watch.phase("query"):
-            self.connection.execute(copy_with_facts(_select(self.connection, self.spec), target, facts))
-        return target
-
-    def finish(self, target: Path, plan: Plan | None = None, *, whole: bool = True) -> _Made:
-        """The table without the orphans that are to be dropped or moved."""
-        facts, rows_before = {**self.facts, **({MEMORY: plan.memory} if plan else {})}, read_footer(target)[1]
-        with self.watch.phase("audit"):
-            left = [
-                count_orphans(self.connection, self.spec, one, target, self.files) for one in self.spec.foreign_keys
-            ]
-            told = left
-            if plan is not None and remembers_orphans(self.spec):
-                told, memory = judged_orphans(self.connection, self.spec, plan, target, self.files, whole=whole)
-                facts = {**facts, MEMORY: memory}
-            if any(one.changes_table for one in left):
-                target = _settle(
-                    self.connection, self.spec, left, target, self.files, scratch=self.scratch, facts=facts
-                )
-        return _Made(target, told, rows_before)
-
-    def judge(self, made: _Made, more: Sequence[Outcome], plan: Plan | None = None) -> Built:
-        """What the checks say of the whole table."""
-        connection, spec, target = self.connection, self.spec, made.path
-        with self.watch.phase("audit"):
-            _, rows, columns = read_footer(target)
-            shown = [name for name, _ in columns if name not in spec.pii]
-            outcomes = [
-                *_key_outcome(connection, spec, target),
-                *(one.outcome() for one in made.orphans),
-                *(
-                    lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
-                    for one in spec.lookups
-                ),
-                *judge(connection, spec.tests, target, {name: str(file) for name, file in self.files.items()}, shown),
-                *more,
-            ]
-            preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
-        said = plan.metadata(hide=plan.declared.output in spec.pii) if plan else {}
-        return Built(target, rows, tuple(outcomes), preview, made.rows_before - rows, said)
-
-
-def _settle(
-    connection: duckdb.DuckDBPyConnection,
-    spec: ModelSpec,
-    orphans: Sequence[Orphans],
-    built: Path,
-    files: Mapping[str, Path],
-    *,
-    scratch: Scratch,
-    facts: Mapping[str, Any],
-) -> Path:
-    """Write the table again with what is declared for its orphans; only where there are some, so seldom."""
-    target = scratch.path(".parquet")
-    concerned = [one.foreign for one in orphans if one.changes_table]
-    connection.execute(copy_with_facts(without_orphans(spec, concerned, built, files), target, facts))
-    return target
-
-
-def _name_table(connection: duckdb.DuckDBPyConnection, workflow: str, name: str, file: Path) -> None:
-    """Make a staged table visible under the name the SQL calls it by, with or without its workflow's."""
-    view = _place(connection, workflow, name)
-    connection.execute(f"CREATE OR REPLACE VIEW {view} AS FROM read_parquet({literal(str(file))})")
-
-
-def _place(connection: duckdb.DuckDBPyConnection, workflow: str, name: str) -> str:
-    """The name of a view for a table that the SQL calls so, in a schema that is there."""
-    schema, _, table = name.rpartition(".")
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema or workflow)}")
-    return f"{quote(schema or workflow)}.{quote(table)}"
-
-
-def _select(connection: duckdb.DuckDBPyConnection, spec: ModelSpec) -> str:
-    query = spec.statement
-    if spec.lookups or spec.omit:
-        require_columns_in(connection, spec.sql_file, query, spec.lookups, spec.omit)
-        query = with_lookups(query, spec.lookups, spec.omit)
-    if spec.unknown_member is None:
-        return query
-    columns = connection.execute(f"DESCRIBE {query}").fetchall()
-    member = ", ".join(f"{_unknown(spec, name, kind)} AS {quote(name)}" for name, kind, *_ in columns)
-    return f"SELECT * FROM ({query}\n) UNION ALL SELECT {member}"
-
-
-def _unknown(spec: ModelSpec, name: str, kind: str) -> str:
-    """The unknown member: key -1, text `Unknown`, and -1 for the keys of other dimensions; everything else null."""
-    if name == spec.unknown_member or name in spec.pointers:
-        return f"CAST({UNKNOWN_KEY} AS {kind})"
-    return literal(UNKNOWN_TEXT) if kind == "VARCHAR" else f"CAST(NULL AS {kind})"
-
-
-def _key_outcome(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, target: Path) -> list[Outcome]:
-    if not spec.keys:
-        return []
-    absent = " OR ".join(f"{quote(name)} IS NULL" for name in spec.keys)
-    nulls, rows = one_row(
-        connection, f"SELECT count(*) FILTER ({absent}), count(*) FROM read_parquet({literal(str(target))})"
-    )
-    double = rows_sharing(connection, target, spec.keys, int(rows))
-    broken = int(nulls) + int(double)
-    said = f"{nulls} rows without a key, {double} rows that share one; the table keeps its last version."
-    return [
-        Outcome(
-            KEY,
-            passed=not broken,
-            blocks=True,
-            rows_broken=broken,
-            description=said if broken else None,
-            metadata={"rows_without_key": int(nulls), "rows_sharing_key": int(double)},
-        )
-    ]
 
 
 def _unchanged(lake: Lake, spec: ModelSpec, published: Published, watch: Stopwatch) -> dict[str, Any]:

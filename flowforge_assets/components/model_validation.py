@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowforge_assets.gold import KEY
+from flowforge_assets.gold_build import KEY
 from flowforge_assets.lookups import lookup_check
 from flowforge_assets.model_sql.conditions import require_condition
 from flowforge_assets.orphans import foreign_check
