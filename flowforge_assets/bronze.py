@@ -16,7 +16,7 @@ from flowforge_assets.intake import take_in
 from flowforge_assets.landing_check import landing_outcome
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
-from flowforge_checks.results import Outcome, as_markdown, still_true
+from flowforge_checks.results import Outcome, as_markdown, blocks_publishing, still_true
 from flowforge_resources.fences import delete_fenced, fence_orphans
 from flowforge_resources.io_managers import StagedBronze
 from flowforge_resources.layout import utc_now
@@ -95,7 +95,7 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             else [still_true(LOSSLESS)]
         )
         outcomes.append(landing_outcome(LANDING, spec, landed, intake))
-        blocked = any(outcome.blocks and not outcome.passed for outcome in outcomes)
+        blocked = blocks_publishing(outcomes)
         if wanted and not blocked:
             waiting = len(landed.new) - len(batch)
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)

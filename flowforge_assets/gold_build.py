@@ -26,7 +26,7 @@ from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.orphans import Orphans, count_orphans, own_rows, without_orphans
 from flowforge_assets.preview import preview_of
 from flowforge_checks.model_tests import judge
-from flowforge_checks.results import Outcome
+from flowforge_checks.results import Outcome, blocks_publishing
 from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StoredTable, gold_table
@@ -63,7 +63,7 @@ class Built:
     @property
     def blocked(self) -> bool:
         """Whether a blocking check failed."""
-        return any(outcome.blocks and not outcome.passed for outcome in self.outcomes)
+        return blocks_publishing(self.outcomes)
 
 
 def build(

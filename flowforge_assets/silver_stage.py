@@ -23,7 +23,7 @@ from flowforge_assets.transforms.prepare import prepare
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import Gate, statements
 from flowforge_checks.quarantine import held_rows, without_judged
-from flowforge_checks.results import of_books, of_count
+from flowforge_checks.results import blocks_publishing, of_books, of_count
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.io_managers import silver_table
 from flowforge_resources.layout import TableId
@@ -60,7 +60,7 @@ class Staged:
     @property
     def blocked(self) -> bool:
         """Whether a blocking check failed."""
-        return any(outcome.blocks and not outcome.passed for outcome in self.outcomes)
+        return blocks_publishing(self.outcomes)
 
 
 def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:

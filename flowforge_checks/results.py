@@ -10,7 +10,7 @@ import dagster as dg
 from flowforge_resources.run_reports import CheckReport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flowforge_checks.books import Books
     from flowforge_checks.gate import CheckCount
@@ -90,6 +90,11 @@ def of_books(books: Books) -> Outcome:
         description=str(books),
         metadata={"account": as_table([books.as_dict()])},
     )
+
+
+def blocks_publishing(outcomes: Iterable[Outcome]) -> bool:
+    """Whether a blocking check failed."""
+    return any(outcome.blocks and not outcome.passed for outcome in outcomes)
 
 
 def still_true(check: str) -> Outcome:

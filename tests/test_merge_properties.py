@@ -7,21 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.strategies import merge
 from flowforge_assets.table_spec import Column, TableSpec
-from flowforge_assets.transforms.cast import AUDIT_COLUMNS, create_views, quarantine_id, surrogate_key
+from flowforge_assets.transforms.cast import AUDIT_COLUMNS, surrogate_key
 from flowforge_checks.books import Books
-from flowforge_checks.gate import Gate, statements
-from flowforge_checks.quarantine import held_rows
 from flowforge_checks.rules import NotNull, Range
-from flowforge_resources.duck import connect, literal
+from flowforge_resources.duck import connect
 from flowforge_resources.layout import TableId
 from flowforge_resources.scratch import Scratch
+from merging import Merged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,58 +104,8 @@ class Reference:
         return {"k1": raw["k1"], "k2": raw["k2"], "n": number, "at": at, "missing": None}
 
 
-class Real:
-    """The product's own functions, as the silver step calls them, with files in a scratch folder."""
-
-    def __init__(self, folder: Path, spec: TableSpec) -> None:
-        self.folder, self.spec = folder, spec
-        self.current: Path | None = None
-        self.quarantine: Path | None = None
-
-    def take(self, number: int, batch: list[list[dict[str, Any]]]) -> Books:
-        bronze = [self.bronze(number, index, file) for index, file in enumerate(batch)]
-        with connect(self.folder) as connection:
-            headers = create_views(connection, self.spec, bronze)
-            types = {column.name: column.type for column in self.spec.typed_columns}
-            gate = Gate(connection, statements(self.spec.keys, types, self.spec.rules, {}), self.spec.keys)
-            merged = merge(connection, self.spec, gate, [self.current] if self.current else [])
-            target = self.folder / f"silver-{number}.parquet"
-            connection.execute(f"COPY ({merged.select}) TO {literal(str(target))} (FORMAT parquet)")
-            held = self.folder / f"held-{number}.parquet"
-            rows = held_rows(
-                gate,
-                quarantine_id("w.t", headers),
-                headers,
-                f"run-{number}",
-                self.quarantine,
-                sources=self.spec.sources,
-            )
-            connection.execute(f"COPY ({rows}) TO {literal(str(held))} (FORMAT parquet)")
-        if merged.changed:
-            self.current = target
-        else:
-            assert sorted(self.table(target), key=str) == sorted(self.table(), key=str), "unchanged means unchanged"
-        self.quarantine = held
-        return replace(merged.books, rows_after=len(self.table()))
-
-    def bronze(self, number: int, index: int, rows: list[dict[str, Any]]) -> Path:
-        path = self.folder / f"bronze-{number}-{index}.parquet"
-        audit = [
-            {**row, "_source_file": f"{number}/{index}", "_row_number": place}
-            for place, row in enumerate(rows, start=1)
-        ]
-        schema = {"k1": pl.String, "k2": pl.String, "n": pl.String, "at": pl.String, "extra": pl.String}
-        frame = pl.DataFrame(audit, schema={**schema, "_source_file": pl.String, "_row_number": pl.Int64})
-        frame.with_columns(_ingested_at=pl.lit(None, dtype=pl.Datetime("us"))).write_parquet(path)
-        return path
-
-    def table(self, path: Path | None = None) -> list[dict[str, Any]]:
-        found = path or self.current
-        return [] if found is None else pl.read_parquet(found).to_dicts()
-
-
-def both(batches: list[list[list[dict[str, Any]]]], spec: TableSpec, folder: Path) -> tuple[Real, Reference]:
-    real, reference = Real(folder, spec), Reference(ordered=bool(spec.sequence_by))
+def both(batches: list[list[list[dict[str, Any]]]], spec: TableSpec, folder: Path) -> tuple[Merged, Reference]:
+    real, reference = Merged(folder, spec), Reference(ordered=bool(spec.sequence_by))
     for number, batch in enumerate(batches):
         books = real.take(number, batch)
         assert books == reference.take(number, batch)
@@ -223,7 +170,7 @@ def test_a_surrogate_key_depends_on_the_natural_key_alone(
 
 
 def test_keys_whose_parts_join_to_the_same_text_are_apart(tmp_path: Path) -> None:
-    real = Real(tmp_path, SPEC)
+    real = Merged(tmp_path, SPEC)
     rows = [{"k1": k1, "k2": k2, "n": "1", "at": None, "extra": ""} for k1, k2 in (("a", "bc"), ("ab", "c"))]
     books = real.take(0, [rows])
     assert books.inserted == 2
@@ -232,7 +179,7 @@ def test_keys_whose_parts_join_to_the_same_text_are_apart(tmp_path: Path) -> Non
 
 def test_the_surrogate_key_is_the_one_of_the_first_release(tmp_path: Path) -> None:
     """A kept key must survive an upgrade: MD5 over `1:a2:bc`, its last eight bytes little-endian, halved."""
-    real = Real(tmp_path, SPEC)
+    real = Merged(tmp_path, SPEC)
     real.take(0, [[{"k1": "a", "k2": "bc", "n": "1", "at": None, "extra": ""}]])
     digest = hashlib.md5(b"1:a2:bc", usedforsecurity=False).digest()
     assert [row["t_key"] for row in real.table()] == [int.from_bytes(digest[8:], "little") >> 1]
