@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowforge_assets.strategies.dedupe import drop_duplicates, drop_held
+from flowforge_assets.strategies.dedupe import drop_beaten, drop_duplicates, drop_held
 from flowforge_assets.strategies.merged import Merge, count, differs, listed, same
 from flowforge_assets.transforms.cast import table_columns
-from flowforge_resources.duck import one_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,14 +36,7 @@ def _drop_known(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: B
     """Add to `loser` the rows whose key the table has."""
     changed = differs((one.name for one in spec.stored_columns), "d", "c")
     connection.execute(
-        f"CREATE TABLE known AS SELECT d._rid, NOT {changed} AS exact FROM "
+        f"CREATE TABLE beaten AS SELECT d._rid, NOT {changed} AS exact FROM "
         f"(FROM typed ANTI JOIN loser USING (_rid)) d JOIN {current} c ON {same(spec.keys, 'd', 'c')}"
     )
-    connection.execute("INSERT INTO loser SELECT _rid FROM known")
-    known, exact = one_row(connection, "SELECT count(*), count(*) FILTER (exact) FROM known")
-    return replace(
-        books,
-        deduplicated=books.deduplicated + known,
-        duplicates_exact=books.duplicates_exact + exact,
-        duplicates_conflicting=books.duplicates_conflicting + known - exact,
-    )
+    return drop_beaten(connection, books)

@@ -53,10 +53,19 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, book
         f"CREATE TABLE beaten AS SELECT _rid, _ff_said = first_value(_ff_said) OVER best AS exact FROM contest "
         f"WINDOW best AS (PARTITION BY {keys} ORDER BY {order}) QUALIFY row_number() OVER best > 1"
     )
+    return drop_beaten(connection, books)
+
+
+def drop_beaten(connection: duckdb.DuckDBPyConnection, books: Books) -> Books:
+    """Add the table `beaten` (`_rid`, whether it says exactly what the row that counts says) to `loser`; drop it."""
     connection.execute("INSERT INTO loser SELECT _rid FROM beaten")
-    deduplicated, exact = one_row(connection, "SELECT count(*), count(*) FILTER (exact) FROM beaten")
+    rows, exact = one_row(connection, "SELECT count(*), count(*) FILTER (exact) FROM beaten")
+    connection.execute("DROP TABLE beaten")
     return replace(
-        books, deduplicated=deduplicated, duplicates_exact=exact, duplicates_conflicting=deduplicated - exact
+        books,
+        deduplicated=books.deduplicated + rows,
+        duplicates_exact=books.duplicates_exact + exact,
+        duplicates_conflicting=books.duplicates_conflicting + rows - exact,
     )
 
 
