@@ -93,7 +93,7 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     batch = _batch_of_run(context, lake, spec)
-    if not batch.entries and batch.published is not None and not batch.chosen:
+    if batch.is_empty and batch.published is not None:
         report(context, key, lake, report_of(lake, spec, None, watch, batch.published.rows))
         if key in context.selected_asset_keys:
             said = unchanged(lake, spec, batch.published, watch)

@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flowforge_assets.transforms.prepare import Decided
+from flowforge_assets.version_facts import DECISIONS
+from flowforge_checks.decided import discards_after, releases_after, rulings
 from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import is_in, joined, left_out_of
 from flowforge_resources.partitioned import read_manifest
 from flowforge_resources.published import read_published
+from flowforge_resources.quarantine_decisions import read_decisions
 from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from flowforge_resources.ledger import LedgerEntry
     from flowforge_resources.partitioned import Manifest
     from flowforge_resources.published import Published
+    from flowforge_resources.quarantine_decisions import RowDecision
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,20 @@ class Batch:
     left_out: tuple[LedgerEntry, ...] = ()
     chosen: tuple[str, ...] = ()
     manifest: Manifest | None = None
+    decisions: tuple[RowDecision, ...] = ()
+    discards: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do: no bronze, no row to discard, and no person's choice."""
+        return not self.entries and self.published is not None and not self.chosen and not self.discards
+
+    @property
+    def decided(self) -> Decided | None:
+        """What was decided of quarantined rows, for the rows of this batch."""
+        found = {row: one for row, one in rulings(self.decisions).items() if one.counts}
+        known = sum(entry.version <= self.covered for entry in self.entries)
+        return Decided(found, decided_upto(self.published), known) if found else None
 
     @property
     def replay(self) -> bool:
@@ -59,8 +78,24 @@ class Batch:
         return None if self.replay else self.published
 
 
+def decided_upto(published: Published | None) -> int:
+    """Version of the decisions about quarantined rows that a version (or a quarantine file) holds; 0 for none."""
+    return int(published.facts.get(DECISIONS, 0)) if published else 0
+
+
 def next_batch(lake: Lake, spec: TableSpec) -> Batch:
-    """The bronze that the published version does not hold yet; all of it where the table has to be made anew."""
+    """What the published version does not hold yet: bronze, and decisions about quarantined rows.
+
+    All of bronze where the table has to be made anew.
+    """
+    batch = _next_bronze(lake, spec)
+    if not batch.decisions:
+        return batch
+    held = read_published(lake, spec.id.quarantine)
+    return replace(batch, discards=held is not None and discards_after(batch.decisions, decided_upto(held)))
+
+
+def _next_bronze(lake: Lake, spec: TableSpec) -> Batch:
     if spec.partition_by is None:
         return _next_batch(lake, spec, read_published(lake, spec.id.current))
     manifest = read_manifest(lake, spec.id)
@@ -74,6 +109,7 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
 def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Batch:
     covered = covered_bronze_version(lake, spec.id, published) if published else 0
     later = read_ledger(lake, spec.root.id, after=covered)
+    decisions = tuple(read_decisions(lake, spec.id))
     anew = ""
     if published is not None and published.facts.get("definition") != spec.fingerprint:
         anew = "the table's definition changed"
@@ -81,6 +117,8 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
         anew = "a file was uploaded again and superseded its earlier version"
     elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
         anew = "what was remembered of its keys is gone"
+    elif published is not None and releases_after(decisions, decided_upto(published)):
+        anew = "quarantined rows were released"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.root.id)
         undone = left_out_of(published.facts) if published else ()
@@ -93,8 +131,10 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
             whole.superseded(undone),
             covered,
             tuple(entry for entry in entries if is_in(entry.version, undone)),
+            decisions=decisions,
         )
-    return Batch(tuple(later.data_after(covered)), published, later.version or covered, covered=covered)
+    new = tuple(later.data_after(covered))
+    return Batch(new, published, later.version or covered, covered=covered, decisions=decisions)
 
 
 def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
@@ -112,13 +152,15 @@ def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
     upto = manifest.bronze_version if manifest else whole.version
     out = joined((*left_out_of(manifest.facts if manifest else {}), (upto + 1, whole.version)))
     entries = tuple(entry for entry in whole.data_after(0) if not is_in(entry.version, out))
+    published = manifest.published() if manifest else None
     return Batch(
         entries,
-        manifest.published() if manifest else None,
+        published,
         upto,
         f"{len(chosen)} partition(s) were chosen",
         whole.superseded(out),
         upto,
         chosen=chosen,
         manifest=manifest,
+        decisions=tuple(read_decisions(lake, spec.id, upto=decided_upto(published))),
     )

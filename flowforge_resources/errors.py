@@ -94,6 +94,13 @@ class ChangedFileError(PermanentError):
         )
 
 
+class DecisionError(PermanentError):
+    """A person's decision cannot be taken as it was given."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"The decision was not taken, and nothing changed: {problem} {fix}")
+
+
 class LakeAccessError(PermanentError):
     """The store answered, and refused."""
 
