@@ -75,7 +75,9 @@ def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch:
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
-            prepared = prepare(connection, spec, bronze, batch.retracted, reads=reads, scratch=scratch, decided=batch.decided)
+            prepared = prepare(
+                connection, spec, bronze, batch.retracted, reads=reads, scratch=scratch, decided=batch.decided
+            )
             if batch.chosen:
                 narrow_to(connection, spec, batch.chosen)
             types = {column.name: column.expected for column in spec.typed_columns}

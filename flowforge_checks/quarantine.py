@@ -65,7 +65,9 @@ def held_rows(
         raw: the relation of rows as they landed; `landed` may show them with what a person fixed.
         discarded: whether the gate knows rows that a person discarded.
     """
-    _judge_landings(connection, gate, row_id, run_id, sources, earlier, landed_of, raw, discarded)
+    reasons = _reasons_of_held(gate, row_id, sources, landed_of=landed_of, raw=raw, discarded=discarded)
+    connection.execute(f"CREATE TABLE held_landing AS SELECT *, {literal(run_id)} AS run FROM ({reasons})")
+    _create_contents(connection, earlier)
     texts = "".join(f", r.{quote(name)}" for name in headers)
     batch = (
         f"SELECT h.id AS {ID}, h.reasons AS {REASONS}, {_FIRST}, {LANDINGS}{texts} "
@@ -82,31 +84,24 @@ def held_rows(
     return f"SELECT * FROM {held} WHERE {ID} NOT IN (SELECT id FROM held_content) UNION ALL BY NAME {again}"
 
 
-def _judge_landings(
-    connection: duckdb.DuckDBPyConnection,
-    gate: Gate,
-    row_id: str,
-    run_id: str,
-    sources: Mapping[str, str],
-    earlier: Path | None,
-    landed_of: str,
-    raw: str,
-    discarded: bool,  # noqa: FBT001  # of this module
-) -> None:
-    """Create `held_content`: each held row once, with its first place in the batch, its reasons and all its landings."""
+def _reasons_of_held(
+    gate: Gate, row_id: str, sources: Mapping[str, str], *, landed_of: str, raw: str, discarded: bool
+) -> str:
+    """SQL for the held rows as they landed: their place, id, reasons and audit columns."""
     out = f" AND NOT ({gate.breaks_check(DISCARDED)})" if discarded else ""
     verdict = f"SELECT *, _rid AS _judged FROM verdict WHERE ({gate.held}){out}"
     if landed_of:
         verdict = f"SELECT * REPLACE ({landed_of} AS _rid), {part_of(landed_of)} AS _part FROM ({verdict})"
-    reasons = f"(SELECT *, {gate.reasons(sources)} AS _ff_reasons FROM landed JOIN ({verdict}) USING (_position, _rid))"
+    rows = f"(SELECT *, {gate.reasons(sources)} AS _ff_reasons FROM landed JOIN ({verdict}) USING (_position, _rid))"
     if raw != "landed":
         part = ", _part" if landed_of else ""
-        reasons = f"({raw} JOIN (SELECT _position, _rid, _judged, _ff_reasons{part} FROM {reasons}) USING (_position, _rid))"
-    audit = ", ".join(AUDIT)
-    connection.execute(
-        f"CREATE TABLE held_landing AS SELECT _rid, _position, _judged, {row_id} AS id, _ff_reasons AS reasons, {audit}, "
-        f"{literal(run_id)} AS run FROM {reasons}"
-    )
+        judged = f"SELECT _position, _rid, _judged, _ff_reasons{part} FROM {rows}"
+        rows = f"({raw} JOIN ({judged}) USING (_position, _rid))"
+    return f"SELECT _rid, _position, _judged, {row_id} AS id, _ff_reasons AS reasons, {', '.join(AUDIT)} FROM {rows}"
+
+
+def _create_contents(connection: duckdb.DuckDBPyConnection, earlier: Path | None) -> None:
+    """Create `held_content`: each held row once, with its first place in the batch, its reasons and all its landings."""
     if earlier is not None:
         connection.execute(
             f"UPDATE held_landing l SET run = e.landing.run FROM "
@@ -153,8 +148,6 @@ def _with_landings(connection: duckdb.DuckDBPyConnection, current: Path, which: 
         f"SELECT {ID}, list_sort(list(landing)) AS kept FROM "
         f"(SELECT e.* FROM (SELECT {ID}, unnest({LANDINGS}) AS landing FROM {held}) e {which}) GROUP BY {ID}"
     )
-    rows = (
-        f"SELECT * REPLACE ({_FIRST}) FROM (SELECT h.* REPLACE (kept.kept AS {LANDINGS}) FROM {held} h JOIN ({kept}) kept USING ({ID}))"
-    )
+    rows = f"SELECT * REPLACE ({_FIRST}) FROM (SELECT h.* REPLACE (kept.kept AS {LANDINGS}) FROM {held} h JOIN ({kept}) kept USING ({ID}))"
     connection.execute(f"COPY ({rows}) TO {literal(str(to))} (FORMAT parquet)")
     return to

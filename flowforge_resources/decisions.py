@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _UNITS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 _SPAN = re.compile(r"([1-9]\d*) ?(hour|day|week)s?")
-_FORMS = "Write a day (2026-12-01: to its end, UTC), a moment (2026-12-01T12:00) or a span (12 hours, 30 days, 8 weeks)."
+_FORMS = (
+    "Write a day (2026-12-01: to its end, UTC), a moment (2026-12-01T12:00) or a span (12 hours, 30 days, 8 weeks)."
+)
 
 
 @dataclass(frozen=True)

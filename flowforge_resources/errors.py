@@ -6,6 +6,7 @@ FlowForgeError
 │   ├── SettingError          an environment variable or argument holds a value that cannot work
 │   ├── BadFileError          a landed file cannot be read as declared
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
+│   ├── DecisionError         a person's decision lacks a reason, or its end is none
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails

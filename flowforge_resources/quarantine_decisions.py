@@ -95,6 +95,17 @@ class RowDecision:
         ]
 
 
+def trail_schema() -> dict[str, Any]:
+    """Columns and Polars types of what `as_rows` makes."""
+    import polars as pl
+
+    texts = dict.fromkeys(("action", "quarantine_id"), pl.String)
+    lists = dict.fromkeys(("columns", "rules"), pl.List(pl.String))
+    moments = dict.fromkeys(("decided_at", "until"), pl.Datetime("us", "UTC"))
+    place = {"source_file": pl.String, "row_number": pl.Int64, "held_by_run": pl.String}
+    return {"version": pl.Int64, **texts, **lists, "actor": pl.String, "reason": pl.String, **moments, **place}
+
+
 def read_decisions(lake: Lake, table: TableId, *, upto: int | None = None) -> list[RowDecision]:
     """All entries in order, or those up to a version: asked for by number, one, then two, four, … until one is missing."""
     found: list[RowDecision] = []

@@ -123,6 +123,11 @@ class KnownTables:
                 "Take one of these reads out of its SQL.",
             ) from None
 
+    @property
+    def table_specs(self) -> Mapping[TableId, TableSpec]:
+        """Every table as factories take it."""
+        return self._table_specs
+
     @cached_property
     def _table_specs(self) -> dict[TableId, TableSpec]:
         return {name: part.spec(self._tables_of(name.workflow)) for name, part in self._tables.items()}

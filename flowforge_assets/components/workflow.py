@@ -24,6 +24,8 @@ from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.partition_defs import partitions_def
+from flowforge_assets.quarantine.jobs import build_quarantine_job
+from flowforge_assets.quarantine.trail import QUARANTINE_DECISIONS, build_trail
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
 from flowforge_resources.layout import ModelId, TableId
@@ -107,7 +109,7 @@ class Workflow(Part):
         sensors += [build_automation_sensor(self.workflow, status)] if automated else []
         known = known_tables(context.component_tree)
         known.require_order()
-        jobs: list[AnyJob] = [job]
+        jobs: list[AnyJob] = [job, build_quarantine_job(self.workflow, specs)]
         schedules = []
         if self.schedule is not None:
             about = f"Runs the whole workflow {self.workflow}: tables whose inputs did not change are left as they are."
@@ -118,7 +120,7 @@ class Workflow(Part):
             about = f"Removes what no table of {self.workflow} needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
         sets = self._sets(tables, models, known)
-        return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
+        return dg.Definitions(assets=[*sets, build_trail(self.workflow)], jobs=jobs, sensors=sensors, schedules=schedules)
 
     def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
@@ -155,5 +157,5 @@ class Workflow(Part):
             raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
         require_unique([*tables, *models])
         for model in models:
-            if model.name in (GOLD_PUBLISHED, WAREHOUSE):
+            if model.name in (GOLD_PUBLISHED, WAREHOUSE, QUARANTINE_DECISIONS):
                 raise model.wrong(f"'{model.name}' is the name of an asset that FlowForge makes.", "Rename the model.")

@@ -156,8 +156,9 @@ def table_columns(spec: TableSpec) -> list[str]:
 
 
 def content_id(headers: Sequence[str]) -> str:
-    """SQL over `landed` for the id of a row's content: the same text in the same columns has the same id, wherever and
-    whenever it landed. Columns without text do not count, so that a column that files bring later changes no id.
+    """SQL over `landed` for the id of a row's content: the same text in the same columns has the same id, whenever it lands.
+
+    Columns without text do not count, so that a column that files bring later changes no id.
     """
     cells = [
         f"coalesce({literal(f'{len(name)}:{name}=')} || length({quote(name)}) || ':' || {quote(name)}, '')"

@@ -152,7 +152,9 @@ def _overlaid(connection: duckdb.DuckDBPyConnection, fixed: Sequence[str]) -> st
         f"arg_max({{'v': {quote(f'_to_{name}')}}}, released) FILTER ({quote(f'_set_{name}')}) AS {quote(f'_to_{name}')}"
         for name in fixed
     )
-    connection.execute(f"CREATE TABLE fixed_row AS SELECT _rid, {texts} FROM decided_row WHERE released > 0 GROUP BY _rid")
+    connection.execute(
+        f"CREATE TABLE fixed_row AS SELECT _rid, {texts} FROM decided_row WHERE released > 0 GROUP BY _rid"
+    )
     shown = ", ".join(
         f"CASE WHEN f.{quote(f'_set_{name}')} THEN f.{quote(f'_to_{name}')}.v ELSE r.{quote(name)} END AS {quote(name)}"
         for name in fixed
