@@ -18,6 +18,7 @@ from flowforge_assets import column_notes
 from flowforge_assets.partition_checks import unlisted
 from flowforge_assets.partition_defs import backfill_policy, chosen_partitions, partitions_def, record
 from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_other
+from flowforge_assets.quarantine.limits import alert, of_waiting
 from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver_report import metadata, report_of, unchanged
 from flowforge_assets.silver_stage import nothing_new, stage
@@ -25,6 +26,7 @@ from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, 
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
+from flowforge_checks.quarantine_limits import WAITING
 from flowforge_checks.results import BOOKS, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
 from flowforge_resources.layout import TableId
@@ -79,6 +81,8 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
+    if spec.quarantine.is_checked:
+        implied.append(check_spec(WAITING, key, spec.quarantine.about))
     ruled = [
         check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
     ]
@@ -99,7 +103,9 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
             said = unchanged(lake, spec, batch.published, watch)
             yield dg.MaterializeResult(asset_key=key, value=nothing_new(spec, batch), metadata=said)
         blocking = [rule.check_name for rule in spec.rules if rule.effective_action == "block"]
-        yield from results(context, key, [still_true(name) for name in (*blocking, BOOKS)])
+        waits = of_waiting(lake, spec)
+        alert(context, spec, waits)
+        yield from results(context, key, [*waits, *(still_true(name) for name in (*blocking, BOOKS))])
         return
     with lake.scratch() as scratch:
         staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run.run_id)
@@ -109,7 +115,9 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
                 said |= _record_partitions(context, spec, key, staged.partitions)
             yield dg.MaterializeResult(asset_key=key, value=staged.output, metadata=said)
         report(context, key, lake, report_of(lake, spec, staged, watch, staged.books.rows_after))
-        yield from results(context, key, staged.outcomes)
+        waits = of_waiting(lake, spec)
+        alert(context, spec, waits)
+        yield from results(context, key, [*waits, *staged.outcomes])
 
 
 def _batch_of_run(context: dg.AssetExecutionContext, lake: Lake, spec: TableSpec) -> Batch:

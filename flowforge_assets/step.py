@@ -92,7 +92,7 @@ def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Seque
     """
     said = {outcome.check for outcome in outcomes}
     for check in sorted(context.selected_asset_check_keys, key=lambda one: one.name):
-        if check.name not in said and (last := _last_result(context, check)):
+        if check.name not in said and (last := last_result(context, check)):
             yield last
     selected = {check.name for check in context.selected_asset_check_keys}
     for outcome in sorted(outcomes, key=lambda one: one.blocks):
@@ -100,7 +100,7 @@ def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Seque
             yield outcome.result(key)
 
 
-def _last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
+def last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
     """What the check said when it last had something to say, as this instance remembers it."""
     storage = context.instance.event_log_storage
     judged = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}

@@ -14,6 +14,7 @@ from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
 from flowforge_assets.strategy_spec import Strategy
+from flowforge_checks.quarantine_limits import QuarantineLimits
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 from flowforge_resources.retention import Retention
@@ -90,6 +91,7 @@ class TableSpec:
     partition_by: PartitionBy | None = None
     strategy: Strategy = field(default_factory=Strategy)
     retention: Retention = field(default_factory=Retention)
+    quarantine: QuarantineLimits = field(default_factory=QuarantineLimits)
 
     @property
     def transformed(self) -> bool:

@@ -79,7 +79,11 @@ def prices(lake: Lake) -> dict[str, int]:
 @pytest.mark.usefixtures("defs")
 def test_what_waits_is_listed_by_table_rule_file_and_query() -> None:
     (one,) = ask("list")
-    assert (one["table"], one["rows"], one["rules"]) == ("shop.items", 3, {"range_price": 2, "matches_owner": 1, "type": 1})
+    assert (one["table"], one["rows"], one["rules"]) == (
+        "shop.items",
+        3,
+        {"range_price": 2, "matches_owner": 1, "type": 1},
+    )
     assert [row["raw"]["item_id"] for row in ask("list", "items", "--rule", "range_price")] == ["2", "3"]
     assert len(ask("list", "items", "--file", "one.csv")) == 3
     assert ask("list", "items", "--file", "two.csv") == []

@@ -22,6 +22,7 @@ from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
+from flowforge_checks.quarantine_limits import WAITING, QuarantineLimits
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
@@ -64,6 +65,11 @@ class Table(TransformedPart):
         description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
     )
 
+    quarantine: Annotated[AsWritten[QuarantineLimits] | None, as_written(QuarantineLimits | None)] = Field(
+        default=None,
+        description="How many rows may wait in quarantine and how long, e.g. `{max_rows: 1000, max_age: 7 days, keep_for: 90 days}`. Default: without limit.",
+    )
+
     def spec(self, tables: Mapping[str, Table], retention: Retention | None = None) -> TableSpec:
         """The table as factories and transforms take it.
 
@@ -93,6 +99,7 @@ class Table(TransformedPart):
             partition_by=self.partition_by,
             strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
+            quarantine=self.quarantine or QuarantineLimits(),
         )
 
     def _with_markers(self, column: Column) -> Column:
@@ -134,6 +141,7 @@ class Table(TransformedPart):
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         own = [PARTITION] if self.partition_by else []
+        own += [WAITING] if self.quarantine else []
         self._refuse_doubles(
             "rule",
             [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *own, *(rule.check_name for rule in self.rules)],

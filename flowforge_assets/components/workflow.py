@@ -120,7 +120,9 @@ class Workflow(Part):
             about = f"Removes what no table of {self.workflow} needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
         sets = self._sets(tables, models, known)
-        return dg.Definitions(assets=[*sets, build_trail(self.workflow)], jobs=jobs, sensors=sensors, schedules=schedules)
+        return dg.Definitions(
+            assets=[*sets, build_trail(self.workflow)], jobs=jobs, sensors=sensors, schedules=schedules
+        )
 
     def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""

@@ -40,7 +40,8 @@ class DecideRows(dg.Config):
     actor: str = Field(description="Who decides: a person's name.")
     reason: str = Field(description="Why, in a sentence; kept for ever.")
     until: str = Field(
-        default="", description="What lands later is judged anew: a day, a moment or a span (30 days). Default: for ever."
+        default="",
+        description="What lands later is judged anew: a day, a moment or a span (30 days). Default: for ever.",
     )
 
 
