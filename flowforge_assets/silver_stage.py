@@ -6,7 +6,7 @@ asked of the finished table (`silver_audit`), what is said of it (`silver_report
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -33,6 +33,7 @@ from flowforge_resources.published import copy_with_facts, read_footer, read_pub
 from flowforge_resources.silver_io_manager import StagedSilver, StagedState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import duckdb
@@ -57,6 +58,7 @@ class Staged:
     outcomes: tuple[Outcome, ...]
     preview: str
     partitions: PartitionedBatch | None = None
+    released_from: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def blocked(self) -> bool:
@@ -119,7 +121,8 @@ def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch:
             outcomes = [*row_rules, *table_rules(connection, spec, parts or table), of_books(books)]
             shown = parts.sample() if parts else table
             preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
-    return Staged(output, books, tuple(outcomes), preview, parts)
+        released_from = prepared.laid_over.released_from(connection, gate)
+    return Staged(output, books, tuple(outcomes), preview, parts, released_from)
 
 
 def _partitions(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> PartitionedBatch | None:

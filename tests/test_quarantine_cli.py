@@ -189,7 +189,7 @@ def test_corrections_made_in_a_file_come_back(defs: dg.Definitions, lake: Lake, 
     assert "2 rows fixed" in said
     run_well(defs, "shop")
     assert prices(lake) == {"1": 5, "2": 20, "4": 40}
-    with pytest.raises(DecisionError, match="line 2: no row .* waits"):
+    with pytest.raises(DecisionError, match=r"line 2: no row .* waits"):
         call("import", str(file), "--table", "items", "--reason", "again")
 
 
@@ -213,7 +213,7 @@ def test_a_file_that_is_stale_or_was_tampered_with_is_refused(defs: dg.Definitio
             call("import", str(file), "--table", "items", "--reason", "x")
     call("fix", ids()["2"], "--set", "price=3", "--reason", "x")
     file.write_text(text.replace("-1", "9"))
-    with pytest.raises(DecisionError, match="line 2: the row .* was decided since the file was written"):
+    with pytest.raises(DecisionError, match=r"line 2: the row .* was decided since the file was written"):
         call("import", str(file), "--table", "items", "--reason", "x")
     assert len(read_decisions(lake, TABLE)) == 1
 
@@ -264,3 +264,26 @@ def test_the_form_in_the_launchpad_decides_as_the_commands_do(defs: dg.Definitio
         ):
             assert said_of in failures(decide(defs, instance, **wrong))
     assert len(read_decisions(lake, TABLE)) == 2
+
+
+def test_releases_are_booked_on_the_run_they_came_from(defs: dg.Definitions, lake: Lake) -> None:
+    held = rows_of(lake, TABLE.quarantine)[0]["_held_by_run"]
+    call("discard", ids()["4"], "--reason", "x")
+    call("fix", ids()["2"], "--set", "price=7", "--reason", "x", "--release")
+    call("waive", ids()["3"], "--rule", "range_price", "--reason", "one rule of two", "--release")
+    land(lake, "shop", {"items/two.csv": "item_id,Price,owner\n9,-9,a@x.org\n"})
+    second = run_well(defs, "shop").run_id
+    (said,) = ask("books", held[:13], "--workflow", "shop")
+    assert said == {
+        "table": "shop.items",
+        "quarantined": 3,
+        "released": {second: 1},
+        "discarded": 1,
+        "waiting": 1,
+        "otherwise": 0,
+    }
+    assert f"of 3 quarantined, 1 released in run {second[:8]}, 1 discarded, 1 waiting" in call(
+        "books", held, "--workflow", "shop"
+    )
+    (later,) = ask("books", second, "--workflow", "shop")
+    assert (later["quarantined"], later["waiting"]) == (2, 1), "what it held again is of the first run"

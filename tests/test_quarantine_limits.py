@@ -79,7 +79,7 @@ def test_the_limits_are_what_they_say(declared: dict[str, Any], rows: int, hours
 
 
 def test_who_writes_no_span_or_an_alert_without_a_limit_is_told() -> None:
-    with pytest.raises(ValueError, match="`7d` is no span of time. Write e.g. '12 hours'"):
+    with pytest.raises(ValueError, match=r"`7d` is no span of time. Write e.g. '12 hours'"):
         QuarantineLimits(max_age="7d")
     with pytest.raises(ValueError, match="`alert_url_env` needs `max_rows` or `max_age`"):
         QuarantineLimits(alert_url_env="X")

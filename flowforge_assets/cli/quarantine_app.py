@@ -258,6 +258,26 @@ def discard(
     _done(deciding.discard(lake, chosen, shown.decision(by, reason, until)), as_json=as_json)
 
 
+@quarantine_app.command()
+def books(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its first letters.")],
+    *,
+    workflow: WorkflowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what became of the rows a run put into quarantine: released by which run, discarded, or waiting."""
+    from flowforge_assets.catalog import declared_workflows, find_workflow
+    from flowforge_assets.quarantine.books import held_by
+    from flowforge_resources.lake import Lake
+
+    name = workflow or find_workflow(None, declared_workflows()).name
+    found = held_by(Lake(), name, run)
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in found], indent=1))
+        return
+    typer.echo("\n".join(map(str, found)) or "It put no row into quarantine.")
+
+
 @quarantine_app.command("export")
 def export_rows(
     table: Annotated[str, typer.Argument(help="The table.")],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from flowforge_checks.decided import Ruling
+    from flowforge_checks.gate import Gate
 
 RAW = "landed_raw"
 
@@ -51,6 +52,17 @@ class LaidOver:
             *(replace(one, broken=f"NOT ({out}) AND ({one.broken})") for one in exempt),
             Statement(DISCARDED, None, out, "quarantine", "error", "the row was discarded", "not discarded"),
         ]
+
+    def released_from(self, connection: duckdb.DuckDBPyConnection, gate: Gate) -> dict[str, int]:
+        """How many released rows pass the gate, by the run that had held them."""
+        if not self.released:
+            return {}
+        found = connection.execute(
+            "SELECT l.run, count(*) FROM released_row r JOIN ruled_landing l ON r.id = l.id AND r._source_file = l.source_file "
+            "AND r._row_number = l.row_number AND r._ingested_at = l.ingested_at::TIMESTAMP "
+            f"WHERE r._judged NOT IN (SELECT _rid FROM verdict WHERE {gate.held}) GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        return {str(run): int(rows) for run, rows in found}
 
     def _exempt(self, one: Statement) -> Statement:
         if (one.check, one.fingerprint) not in self.waived:
@@ -82,21 +94,22 @@ def lay_over(
         return LaidOver()
     fixed = sorted({name for one in rulings.values() for name in one.fixes if name in headers})
     _register(connection, rulings, fixed)
+    judged = f"_rid::HUGEINT * {1 << LANDED_BITS}::HUGEINT + part::HUGEINT" if multiplied else "_rid"
     connection.execute(
-        "CREATE TABLE decided_row AS SELECT l.*, ruling.* EXCLUDE (content) FROM "
+        f"CREATE TABLE decided_row AS SELECT l.*, ruling.* EXCLUDE (content), {judged} AS _judged FROM "
         f"(SELECT _rid, {', '.join(AUDIT)}, {content_id(headers)} AS content FROM landed) l JOIN ruling USING (content) "
         "WHERE ruling.until IS NULL OR _ingested_at <= ruling.until"
     )
     if not one_row(connection, "SELECT count(*) FROM decided_row")[0]:
         return LaidOver()
-    judged = f"_rid::HUGEINT * {1 << LANDED_BITS}::HUGEINT + part::HUGEINT" if multiplied else "_rid"
-    connection.execute(f"CREATE TABLE discarded_row AS SELECT {judged} AS _rid FROM decided_row WHERE discarded > 0")
+    connection.execute("CREATE TABLE discarded_row AS SELECT _judged AS _rid FROM decided_row WHERE discarded > 0")
     connection.execute(
-        f"CREATE TABLE waived_row AS SELECT {judged} AS _rid, w.rule, w.fingerprint FROM decided_row JOIN waiver w USING (id) "
+        "CREATE TABLE waived_row AS SELECT _judged AS _rid, w.rule, w.fingerprint FROM decided_row JOIN waiver w USING (id) "
         "WHERE w.until IS NULL OR _ingested_at <= w.until"
     )
     waived = connection.execute("SELECT DISTINCT rule, fingerprint FROM waived_row ORDER BY ALL").fetchall()
-    new = f"SELECT count(DISTINCT _rid) FROM decided_row WHERE released > {since} AND _rid < {known_upto}"
+    connection.execute(f"CREATE VIEW released_row AS FROM decided_row WHERE released > {since} AND _rid < {known_upto}")
+    new = "SELECT count(DISTINCT _rid) FROM released_row"
     return LaidOver(
         _overlaid(connection, fixed),
         int(one_row(connection, new)[0]),
@@ -120,11 +133,14 @@ def _register(connection: duckdb.DuckDBPyConnection, rulings: Mapping[str, Rulin
         for one in rulings.values()
         for rule, waived in one.waives.items()
     ]
+    landings = [{"id": one.id, **vars(landing)} for one in rulings.values() for landing in one.landings]
+    place_of = {"id": pl.String, "source_file": pl.String, "row_number": pl.Int64, "ingested_at": pl.String}
     moment = pl.Datetime("us")
     texts_of = {"id": pl.String, "content": pl.String, "part": pl.String, "released": pl.Int64, "discarded": pl.Int64}
     fixes_of = {f"_to_{name}": pl.String for name in fixed} | {f"_set_{name}": pl.Boolean for name in fixed}
     frames = {
         "ruling": pl.DataFrame(ruled, schema={**texts_of, "until": moment, **fixes_of}),
+        "ruled_landing": pl.DataFrame(landings, schema={**place_of, "run": pl.String}),
         "waiver": pl.DataFrame(
             waivers, schema={"id": pl.String, "rule": pl.String, "fingerprint": pl.String, "until": moment}
         ),
