@@ -9,6 +9,7 @@ FlowForgeError
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
+│   ├── RuleFunctionError    a rule's Python function fails, or does not answer for every row
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SecretError           there is nothing where a reference to a secret points
@@ -139,6 +140,16 @@ class PartitionsOfOldDefinitionError(PermanentError):
             f"{table}: its columns, keys, rules or partitions were declared otherwise since it was published, and only "
             "some of its partitions were chosen. No partition was made anew, because the others would not fit them. "
             f"Run the job '{job}' without choosing partitions: it makes the whole table anew."
+        )
+
+
+class RuleFunctionError(PermanentError):
+    """A rule's Python function cannot be asked; what it was given is not quoted."""
+
+    def __init__(self, rule: str, function: str, problem: str) -> None:
+        super().__init__(
+            f"rule {rule}: `{function}` {problem}. Nothing was published, and the batch comes again with the next run. "
+            "Correct the function, and try it on a frame with the rule's `columns`."
         )
 
 
