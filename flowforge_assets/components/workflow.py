@@ -15,11 +15,12 @@ from flowforge_assets.components.part import (
     Part,
     all_parts,
     as_written,
-    eager_behind_checks,
+    eager,
     rendered,
     require_unique,
 )
 from flowforge_assets.components.table import Table
+from flowforge_assets.gate_sensor import build_gate_sensor
 from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
@@ -91,7 +92,7 @@ class Workflow(Part):
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
         job = build_job(self.workflow, self.description, self.executor, self.max_concurrent, partitionings=len(ways))
-        sensors = [
+        sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
                 self.workflow,
                 [spec for spec in specs if spec.routed is None],
@@ -107,6 +108,8 @@ class Workflow(Part):
         sensors += [build_automation_sensor(self.workflow, status)] if automated else []
         known = known_tables(context.component_tree)
         known.require_order()
+        interval_s = self.sensor_interval_s
+        sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
         jobs: list[AnyJob] = [job]
         schedules = []
         if self.schedule is not None:
@@ -123,9 +126,9 @@ class Workflow(Part):
     def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
         cut = [dg.AssetKey(TableId(part.workflow, part.name).silver_key) for part in tables if part.partition_by]
-        eager = eager_behind_checks(cut) if any(part.automation == "eager" for part in models) else None
+        condition = eager(cut) if any(part.automation == "eager" for part in models) else None
         specs = [known.spec(ModelId(part.workflow, part.name)) for part in models]
-        made = [build_gold_published(self.workflow, specs, eager)] if models else []
+        made = [build_gold_published(self.workflow, specs, condition, known.gates)] if models else []
         if self.warehouse:
             by_name = {one.name: one for one in tables}
             silver = [
@@ -136,7 +139,7 @@ class Workflow(Part):
                 Described(spec.id, part.description, column_notes.of_gold(spec))
                 for part, spec in zip(models, specs, strict=True)
             ]
-            made.append(build_warehouse(self.workflow, [*silver, *gold], eager))
+            made.append(build_warehouse(self.workflow, [*silver, *gold], condition, known.gates))
         return made
 
     def _scheduled(self, name: str, cron: str, job: AnyJob, about: str) -> dg.ScheduleDefinition:
