@@ -153,12 +153,15 @@ def with_downstream(context: dg.SensorEvaluationContext, keys: Sequence[dg.Asset
     return sorted(key for key in reached if key.path[0] == workflow)
 
 
-def build_automation_sensor(workflow: str, status: dg.DefaultSensorStatus) -> dg.AutomationConditionSensorDefinition:
+def build_automation_sensor(
+    workflow: str, *, interval_s: int, status: dg.DefaultSensorStatus
+) -> dg.AutomationConditionSensorDefinition:
     """The sensor that evaluates the automation conditions of a workflow's tables."""
     selection: Any = dg.AssetSelection.groups(workflow)
     return dg.AutomationConditionSensorDefinition(
         f"{workflow}_automation",
         target=selection,
+        minimum_interval_seconds=interval_s,
         default_status=status,
         description="Rebuilds tables with `automation: eager` when what they read changed.",
     )

@@ -68,11 +68,11 @@ MISSING_ITEM = {"items/2.csv": "item_id,price\nb,2\n"}
 
 @contextmanager
 def gated(
-    folder: Path, *, action: str = "block", gates: str = "tags: {}", schedule: str = "autostart: true"
+    folder: Path, *, action: str = "block", gates: str = "tags: {}", schedule: str = "sensor_interval_s: 5"
 ) -> Iterator[dg.Definitions]:
     """The definitions of both workflows."""
     documents = {
-        "shop": SHOP.replace("ACTION", action),
+        "shop": SHOP.replace("ACTION", action).replace("A shop.", "A shop., sensor_interval_s: 5"),
         "report": REPORT.replace("GATES", gates).replace("SCHEDULE", schedule),
     }
     with project(folder, documents, **SQL) as defs:

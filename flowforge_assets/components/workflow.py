@@ -44,7 +44,11 @@ class Workflow(Part):
         default=None, description="Cron expression of a run of the whole workflow.", examples=["0 6 * * *"]
     )
     timezone: str = Field(default="UTC", description="Time zone of the schedule.")
-    sensor_interval_s: int = Field(default=30, ge=5, description="Seconds between two looks at the landing folder.")
+    sensor_interval_s: int = Field(
+        default=30,
+        ge=5,
+        description="Seconds between two looks of its sensors: at the landing folder, at what eager tables read, at what is held.",
+    )
     autostart: bool = Field(default=True, description="Whether sensor and schedule run as soon as the daemon does.")
     max_attempts: int = Field(
         default=3,
@@ -105,10 +109,11 @@ class Workflow(Part):
             )
         ]
         automated = any(part.automation == "eager" for part in (*tables, *models))
-        sensors += [build_automation_sensor(self.workflow, status)] if automated else []
+        interval_s = self.sensor_interval_s
+        if automated:
+            sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
         known = known_tables(context.component_tree)
         known.require_order()
-        interval_s = self.sensor_interval_s
         sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
         jobs: list[AnyJob] = [job]
         schedules = []
