@@ -119,7 +119,8 @@ class GateGraph:
 
     def is_above(self, asset: str, other: str) -> bool:
         """Whether `other` is made from an asset, directly or by way of others."""
-        seen, left = set(), [other]
+        seen: set[str] = set()
+        left = [other]
         while left:
             above = {edge.upstream for edge in self.edges.get(left.pop(), ())} - seen
             seen |= above

@@ -13,18 +13,18 @@ import pytest
 import flowforge_assets.gate_keeping
 import flowforge_assets.gate_sensor
 from flowforge_assets.gate_decisions import Asked, DeclaredGates, revoke_waiver, waive_check
+from flowforge_assets.rollback import plan_rollback, roll_back
 from flowforge_resources.errors import DefinitionError
 from flowforge_resources.gates import NO_GATES, trail
 from flowforge_resources.lake import Lake
-from flowforge_resources.layout import utc_now
-from gated import AGG, BAD_SALE, BLOCK, FACT, MISSING_ITEM, SALES, first_good_runs, gated, platform, published
-from scenario import checks, failures, objects, rows_of
+from flowforge_resources.layout import TableId, utc_now
+from gated import AGG, BAD_SALE, BLOCK, FACT, MISSING_ITEM, SALES, Platform, first_good_runs, gated, platform, published
+from scenario import checks, failures, load, objects, rows_of
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from gated import Platform
 
 NEW_TARGET = {"targets/2.csv": "item_id,target\na,11\n"}
 GOLD = "gold/report/fact_report.parquet"
@@ -38,6 +38,12 @@ def good_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("FLOWFORGE_LAKE_URL", str(folder / "lake"))
         first_good_runs(folder, Lake())
     return folder / "lake"
+
+
+@pytest.fixture
+def empty_lake(tmp_path: Path) -> Lake:
+    """An empty lake, which the environment names."""
+    return Lake(str(tmp_path / "lake"))
 
 
 @pytest.fixture
@@ -218,6 +224,74 @@ def test_an_eager_table_asks_once_for_a_held_change_and_is_made_when_the_gate_op
         assert on.run("shop").success
         assert tick(), "the table that failed was published"
         assert published(on.run("report", "fact_report")) == {FACT}
+
+
+PARTITIONED = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: A shop in partitions.}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: orders
+      columns: [{name: id}, {name: side}, {name: total, type: integer}]
+      keys: [id]
+      rules: [{rule: range, column: total, min: 0, action: block}]
+      partition_by: {column: side, values: [east, west]}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: lines
+      columns: [{name: id}, {name: order_id}, {name: side}]
+      keys: [id]
+      rules: [{rule: references, column: order_id, table: orders, to: id, action: keep}]
+      partition_by: {column: side, values: [east, west]}
+"""
+
+
+def test_chosen_partitions_are_held_too_and_excuse_no_batch_that_failed(empty_lake: Lake, tmp_path: Path) -> None:
+    defs = load(tmp_path, PARTITIONED)
+    orders = {"orders/1.csv": "id,side,total\no1,east,1\no2,west,2\n", "lines/1.csv": "id,order_id,side\nl1,o1,east\n"}
+    with dg.DagsterInstance.ephemeral() as instance:
+        on = Platform(defs, empty_lake, instance)
+        on.land("shop", orders)
+        assert on.run("shop").success
+        on.land("shop", {"orders/2.csv": "id,side,total\no3,east,-3\n"})
+        assert not on.run("shop").success
+
+        assert on.run("shop", "silver_orders", partition_key="west").success
+        assert [one.check for one in on.gates("shop").failed["shop/silver_orders"]] == ["range_total"]
+        before = objects(empty_lake, "silver")
+        held = on.run("shop", "silver_lines", partition_key="east")
+        assert held.success
+        assert not checks(held)["silver_lines", "upstream_gate"].passed
+        assert objects(empty_lake, "silver") == before
+        assert on.gates("shop").held["shop/silver_lines"].partitions == ("east",)
+        waive_check(
+            empty_lake,
+            DeclaredGates.of(defs.component_tree),
+            Asked("shop/silver_orders", "range_total", "lines"),
+            by="ada",
+            reason="known",
+            until="1 day",
+            now=utc_now(),
+        )
+        assert on.tick("shop") == set(), "who chose partitions chooses them again"
+        assert published(on.run("shop", "silver_lines", partition_key="east")) == {"shop/silver_lines"}
+        assert on.gates("shop").held == {}
+
+
+def test_a_rollback_opens_a_gate_that_stands_open_under_a_waiver(lake: Lake, tmp_path: Path) -> None:
+    with platform(tmp_path, lake) as on:
+        shut(on)
+        waive(on)
+        assert on.run("shop").success
+        assert on.gates("shop").failed[SALES][0].published
+        table = TableId("shop", "sales")
+        roll_back(lake, plan_rollback(lake, table, "1"), reason="undo")
+        assert on.run("shop").success
+        assert on.gates("shop").failed == {}
+        assert [row["number"] for row in rows_of(lake, table.current)] == [1]
+        assert published(on.run("report")) >= {FACT, AGG}
 
 
 WRONG = {
