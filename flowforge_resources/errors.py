@@ -6,6 +6,7 @@ FlowForgeError
 │   ├── SettingError          an environment variable or argument holds a value that cannot work
 │   ├── BadFileError          a landed file cannot be read as declared
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
+│   ├── DecisionError         a person's decision lacks a reason, or its end is none
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
@@ -98,6 +99,13 @@ class ChangedFileError(PermanentError):
             "of this run was taken and no table changed. Remove the file, upload it under a new name, or declare "
             "`on_change: append` or `skip`."
         )
+
+
+class DecisionError(PermanentError):
+    """A person's decision cannot be taken as it was given."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"The decision was not taken, and nothing changed: {problem} {fix}")
 
 
 class LakeAccessError(PermanentError):
