@@ -18,7 +18,8 @@ class Books:
     was inserted and deleted by a row of its own, a table grows by `rows_split` (later parts of versions a late row
     split) and shrinks by `rows_removed` (truncated, absent from a full extract, or merged into another version).
     `exploded`: rows that transforms added; `released`: rows that waited in quarantine and were let go. Both are explained
-    like those that were read. `discarded`: rows of which a person said that they stay out.
+    like those that were read. `discarded`: rows of which a person said that they stay out. `dropped`: rows that break a
+    rule of action `drop`, and none of action `quarantine`.
     """
 
     read: int = 0
@@ -40,6 +41,7 @@ class Books:
     exploded: int = 0
     filtered: int = 0
     routed: int = 0
+    dropped: int = 0
     released: int = 0
     discarded: int = 0
 
@@ -93,6 +95,7 @@ ACCOUNT = (
     "discarded",
     "filtered",
     "routed",
+    "dropped",
 )
 # What makes the table longer (+1) or shorter (-1).
 GROWTH = {"inserted": 1, "deleted": -1, "rows_split": 1, "rows_removed": -1}

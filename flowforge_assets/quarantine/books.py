@@ -51,7 +51,11 @@ class HeldBy:
         parts = [f"{rows:,} released in run {run[:8]}" for run, rows in self.released.items()]
         parts += [f"{self.discarded:,} discarded"] if self.discarded else []
         parts += [f"{self.waiting:,} waiting"] if self.waiting else []
-        parts += [f"{self.otherwise:,} held by an earlier run already, or gone when the table was made anew"] if self.otherwise else []
+        parts += (
+            [f"{self.otherwise:,} held by an earlier run already, or gone when the table was made anew"]
+            if self.otherwise
+            else []
+        )
         return f"{self.table}: of {self.quarantined:,} quarantined, {', '.join(parts)}"
 
 

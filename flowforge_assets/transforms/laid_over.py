@@ -68,7 +68,8 @@ class LaidOver:
         if (one.check, one.fingerprint) not in self.waived:
             return one
         rids = f"SELECT _rid FROM waived_row WHERE rule = {literal(one.check)} AND fingerprint = {literal(one.fingerprint)}"
-        return replace(one, broken=f"({one.broken}) AND _rid NOT IN ({rids})")
+        waived = f"_rid IN ({rids})"
+        return replace(one, broken=f"({one.broken}) AND NOT ({waived})", waived=waived)
 
 
 def lay_over(
