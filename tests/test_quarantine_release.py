@@ -110,3 +110,54 @@ def test_a_fixed_row_comes_back_where_it_would_have_been(
     assert silver(lake) == silver(clean)
     monkeypatch.setenv("FLOWFORGE_LAKE_URL", lake.url)
     assert account(run_well(defs, "shop")) == {}
+
+
+PARTS_YAML = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: A shop.}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: items
+      landed_columns: [tags]
+      columns:
+        - {name: item_id}
+        - {name: tag}
+      strategy: append
+      transforms:
+        - {transform: explode, column: tags, into: tag, by: ";"}
+      rules:
+        - {rule: allowed_values, column: tag, values: [red, green, blue]}
+"""
+
+
+def test_of_a_row_made_several_only_the_part_that_was_held_is_added(tmp_path: Path, lake: Lake) -> None:
+    defs = load(tmp_path, PARTS_YAML)
+    land(lake, "shop", {"items/1.csv": "item_id,tags\na,red;grean;blue\nb,pink\n"})
+    first = run_well(defs, "shop")
+    assert account(first) == {"read": 2, "exploded": 2, "inserted": 2, "quarantined": 2}
+    rows = {row["item_id"]: row for row in held(lake)}
+    decided(lake, "fix", rows["a"], fixes={"tags": "red;green;blue"})
+    decided(lake, "release", rows["a"])
+    decided(lake, "discard", rows["b"])
+    done = account(run_well(defs, "shop"))
+    assert (done["released"], done["discarded"]) == (1, 1)
+    tags = sorted((row["item_id"], row["tag"]) for row in rows_of(lake, TABLE.current))
+    assert tags == [("a", "blue"), ("a", "green"), ("a", "red")]
+    assert held(lake) == []
+
+
+def test_the_same_row_in_another_file_is_the_same_row_and_is_decided(tmp_path: Path, lake: Lake) -> None:
+    defs = items(tmp_path, "strategy: upsert")
+    land(lake, "shop", {"items/1.csv": "item_id,price,seen\na,-5,1\n"})
+    run_well(defs, "shop")
+    land(lake, "shop", {"items/2.csv": "item_id,price,seen\nb,1,1\na,-5,1\n"})
+    assert account(run_well(defs, "shop"))["quarantined"] == 1
+    (row,) = held(lake)
+    assert [(one["source_file"][-5:], one["row_number"]) for one in row["_landings"]] == [("1.csv", 1), ("2.csv", 2)]
+    decided(lake, "fix", row, fixes={"price": "5"})
+    decided(lake, "release", row)
+    assert account(run_well(defs, "shop"))["released"] == 2
+    land(lake, "shop", {"items/3.csv": "item_id,price,seen\na,-5,1\n"})
+    assert account(run_well(defs, "shop")) == {"read": 1, "unchanged": 1}, "it was decided already"
+    assert held(lake) == []
