@@ -15,7 +15,7 @@ from flowforge_assets.gold_build import KEY, Built, build
 from flowforge_assets.gold_incremental import EQUALS_FULL, FULL_TAG
 from flowforge_assets.lookups import lookup_check
 from flowforge_assets.orphans import foreign_check
-from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results, rule_spec
 from flowforge_checks.rules import in_code
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId
@@ -69,9 +69,7 @@ def gold_checks(spec: ModelSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         )
         for one in spec.lookups
     ]
-    checks += [
-        check_spec(test.check_name, key, test.about, blocks=test.effective_action == "block") for test in spec.tests
-    ]
+    checks += [rule_spec(test, key) for test in spec.tests]
     if spec.incremental is not None:
         said = "The partitions built one by one are what a full rebuild makes; judged at every one."
         checks.append(check_spec(EQUALS_FULL, key, said))

@@ -21,7 +21,17 @@ from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_o
 from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver_report import metadata, report_of, unchanged
 from flowforge_assets.silver_stage import nothing_new, stage
-from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.step import (
+    AssetFace,
+    StepEvents,
+    Stopwatch,
+    check_spec,
+    layer_asset,
+    report,
+    results,
+    rule_spec,
+    started_at,
+)
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
@@ -86,9 +96,7 @@ def silver_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
-    ruled = [
-        check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
-    ]
+    ruled = [rule_spec(rule, key) for rule in spec.rules]
     return [
         *implied,
         *ruled,
@@ -111,7 +119,8 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
         yield from results(context, key, stood)
         return
     with lake.scratch() as scratch:
-        staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run.run_id)
+        run_id, began = context.run.run_id, started_at(context)
+        staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=run_id, began=began)
         staged = replace(staged, outcomes=gate.waived(staged.outcomes))
         if key in context.selected_asset_keys and not staged.blocked:
             said = metadata(lake, spec, batch, staged, watch)
