@@ -7,8 +7,10 @@ Belongs here: choosing bronze by the ledger and the facts of the published versi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import is_in, joined, left_out_of
@@ -18,8 +20,8 @@ from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
+    from flowforge_resources.bronze_parts import BronzeFile, BronzePart, Span
     from flowforge_resources.lake import Lake
-    from flowforge_resources.ledger import LedgerEntry
     from flowforge_resources.partitioned import Manifest
     from flowforge_resources.published import Published
 
@@ -32,13 +34,13 @@ class Batch:
     because a rollback did.
     """
 
-    entries: tuple[LedgerEntry, ...]
+    entries: tuple[BronzePart, ...]
     published: Published | None
     upto_version: int
     anew: str = ""
     superseded: frozenset[tuple[int, str]] = frozenset()
     covered: int = 0
-    left_out: tuple[LedgerEntry, ...] = ()
+    left_out: tuple[BronzePart, ...] = ()
     chosen: tuple[str, ...] = ()
     manifest: Manifest | None = None
 
@@ -47,11 +49,17 @@ class Batch:
         """Whether the table is made anew from all of bronze; `anew` says why."""
         return bool(self.anew)
 
+    @cached_property
+    def files(self) -> list[BronzeFile]:
+        """The bronze files that hold the batch's rows, in order of arrival."""
+        return files_of(self.entries)
+
     @property
-    def retracted(self) -> list[tuple[int, str]]:
-        """The content of the batch that no longer counts: position of its bronze file, and landing key."""
-        places = {entry.version: place for place, entry in enumerate(self.entries)}
-        return sorted((places[version], key) for version, key in self.superseded if version in places)
+    def retracted(self) -> list[tuple[int, str, Span | None]]:
+        """The content of the batch that no longer counts: position of its bronze file, landing key, and where in it."""
+        places = {part.version: (place, part.span) for place, file in enumerate(self.files) for part in file.parts}
+        found = ((places[version], key) for version, key in self.superseded if version in places)
+        return sorted((place, key, span) for (place, span), key in found)
 
     @property
     def merges_into(self) -> Published | None:

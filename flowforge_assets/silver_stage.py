@@ -20,6 +20,7 @@ from flowforge_assets.strategies import judged, merge
 from flowforge_assets.transforms.partition import narrow_to
 from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import prepare
+from flowforge_assets.transforms.rows_that_count import rows_that_count
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import Gate, statements
 from flowforge_checks.quarantine import held_rows, without_judged
@@ -66,7 +67,7 @@ class Staged:
 def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:
     """Compute a batch on local disk: 1. fetch, 2. judge, 3. merge, 4. write, 5. audit."""
     with watch.phase("fetch"):
-        bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
+        bronze = [lake.stage_in(file.key, scratch) for file in batch.files]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
         state = _remembered(lake, batch, scratch)
         reads = _referenced(lake, spec, scratch)
@@ -74,7 +75,9 @@ def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch:
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
-            prepared = prepare(connection, spec, bronze, batch.retracted, reads=reads, scratch=scratch)
+            prepared = prepare(
+                connection, spec, bronze, rows_that_count(batch.files, batch.retracted), reads=reads, scratch=scratch
+            )
             if batch.chosen:
                 narrow_to(connection, spec, batch.chosen)
             types = {column.name: column.expected for column in spec.typed_columns}

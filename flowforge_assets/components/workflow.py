@@ -75,7 +75,7 @@ class Workflow(Part):
     )
     maintenance: str | None = Field(
         default=None,
-        description="Cron expression of the job `<workflow>_maintenance`, which removes what no table needs. Default: there is none; `flowforge sweep` does the same.",
+        description="Cron expression of the job `<workflow>_maintenance`, which compacts bronze and removes what no table needs. Default: there is none; `flowforge compact` and `flowforge sweep` do the same.",
         examples=["0 3 * * 0"],
     )
 
@@ -115,7 +115,7 @@ class Workflow(Part):
         if self.maintenance is not None:
             sweeping = build_maintenance(self.workflow, specs)
             jobs.append(sweeping)
-            about = f"Removes what no table of {self.workflow} needs any more."
+            about = f"Compacts bronze of {self.workflow}, and removes what no table of it needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
         sets = self._sets(tables, models, known)
         return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
