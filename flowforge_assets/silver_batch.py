@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flowforge_assets.extract_files import empty_extracts
 from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.ledger import read_ledger
@@ -19,6 +20,7 @@ from flowforge_resources.published import read_published
 from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
+    from flowforge_assets.extract_files import EmptyExtract
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.bronze_parts import BronzeFile, BronzePart, Span
     from flowforge_resources.lake import Lake
@@ -31,7 +33,7 @@ class Batch:
     """The bronze a silver run has to take in, and what it is merged into.
 
     `covered`: the ledger version up to which the published version holds bronze. `left_out`: what a replay leaves out,
-    because a rollback did.
+    because a rollback did. `empty`: extracts without a row, where the table is made of extracts.
     """
 
     entries: tuple[BronzePart, ...]
@@ -41,6 +43,7 @@ class Batch:
     superseded: frozenset[tuple[int, str]] = frozenset()
     covered: int = 0
     left_out: tuple[BronzePart, ...] = ()
+    empty: tuple[EmptyExtract, ...] = ()
     chosen: tuple[str, ...] = ()
     manifest: Manifest | None = None
 
@@ -48,6 +51,11 @@ class Batch:
     def replay(self) -> bool:
         """Whether the table is made anew from all of bronze; `anew` says why."""
         return bool(self.anew)
+
+    @property
+    def brings_nothing(self) -> bool:
+        """Whether nothing came since the published version."""
+        return not self.entries and not self.empty and not self.chosen
 
     @cached_property
     def files(self) -> list[BronzeFile]:
@@ -101,8 +109,15 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
             whole.superseded(undone),
             covered,
             tuple(entry for entry in entries if is_in(entry.version, undone)),
+            empty_extracts(whole, spec, after=0, undone=undone, superseded=whole.superseded(undone)),
         )
-    return Batch(tuple(later.data_after(covered)), published, later.version or covered, covered=covered)
+    return Batch(
+        tuple(later.data_after(covered)),
+        published,
+        later.version or covered,
+        covered=covered,
+        empty=empty_extracts(later, spec, after=covered),
+    )
 
 
 def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:

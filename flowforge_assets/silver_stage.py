@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flowforge_assets import column_notes
+from flowforge_assets.extract_check import of_extract
 from flowforge_assets.partition_checks import by_partition, unlisted
 from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.silver_audit import refuse_collisions, table_rules
@@ -90,7 +91,9 @@ def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch:
             with watch.phase("touched"):
                 touched = parts.fetch_touched(connection, gate)
         with watch.phase("merge"):
-            merged = merge(connection, spec, gate, touched if parts else [current] if current else [], state)
+            merged = merge(
+                connection, spec, gate, touched if parts else [current] if current else [], state, empty=batch.empty
+            )
             merged = replace(merged, books=prepared.account(connection, merged.books))
         with watch.phase("write"):
             output = _write(
@@ -114,6 +117,8 @@ def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch:
             row_rules = [of_count(count) for count in counts]
             if parts is not None:
                 row_rules = by_partition(spec, gate, row_rules)
+            if spec.strategy.takes_extracts:
+                row_rules.append(of_extract(spec, batch.published.rows if batch.published else 0, merged))
             outcomes = [*row_rules, *table_rules(connection, spec, parts or table), of_books(books)]
             shown = parts.sample() if parts else table
             preview = preview_of(connection, shown, shown_columns(spec), spec.pii)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowforge_resources.bronze_parts import BronzePart, Compaction, Replaced, compacted_places, left_files
 from flowforge_resources.frames import as_frame
@@ -60,6 +60,16 @@ class TakenFile:
     size_bytes: int
     last_modified: str
     content_hash: str
+    rows: int
+
+
+class LandedRecord(NamedTuple):
+    """What an entry says of a landing file it took."""
+
+    version: int
+    committed_at: str
+    key: str
+    last_modified: str
     rows: int
 
 
@@ -253,6 +263,17 @@ class Ledger:
         places = compacted_places(self._compactions)
         found = [BronzePart(*row) for row in self._data.filter(self._data["version"] > version).iter_rows()]
         return [replace(part, **_place(places.get(part.version))) for part in found] if places else found
+
+    def landed_after(self, version: int) -> list[LandedRecord]:
+        """The landing files that entries behind a version took, in order of arrival, with or without rows."""
+        import polars as pl
+
+        behind = (pl.col("version") > version) & (pl.col("outcome") == TAKEN)
+        parts = [self._later.filter(behind).select(LandedRecord._fields)]
+        if self.checkpoint and self.checkpoint.version > version:
+            parts.insert(0, self.checkpoint.taken(behind, LandedRecord._fields))
+        # As a run takes them: the oldest upload first.
+        return [LandedRecord(*row) for row in pl.concat(parts).sort("version", "last_modified", "key").iter_rows()]
 
     @cached_property
     def left_files(self) -> dict[str, str]:

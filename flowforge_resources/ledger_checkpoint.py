@@ -106,6 +106,11 @@ class Checkpoint:
         with self.lake.clear_errors(f"read {self.key}"):
             return wanted.collect(engine="streaming")
 
+    def taken(self, which: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns of some records."""
+        with self.lake.clear_errors(f"read {self.key}"):
+            return self.records.filter(which).select(columns).collect(engine="streaming")
+
     @cached_property
     def entries(self) -> pl.DataFrame:
         """The entries, without their files, in order."""
