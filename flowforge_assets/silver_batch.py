@@ -142,6 +142,7 @@ def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
         f"{len(chosen)} partition(s) were chosen",
         whole.superseded(out),
         upto,
+        empty=empty_extracts(whole, spec, after=0, undone=out, superseded=whole.superseded(out)),
         chosen=chosen,
         manifest=manifest,
     )

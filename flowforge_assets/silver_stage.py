@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from flowforge_checks.books import Books
     from flowforge_checks.results import Outcome
     from flowforge_resources.lake import Lake
+    from flowforge_resources.published import Published
     from flowforge_resources.scratch import Scratch
 
 
@@ -137,6 +138,12 @@ def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
     return lake.stage_in(key, scratch) if key else None
 
 
+def _state_of(published: Published | None) -> dict[str, Any]:
+    """What is remembered beside the published version holds for its chosen partitions too: it is of the same bronze."""
+    key = published.facts.get("state") if published else None
+    return {"state": key} if key else {}
+
+
 def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
     """A bronze file without a row, so that a table whose files were all empty still gets published, with its columns."""
     path = scratch.path(".parquet")
@@ -171,6 +178,11 @@ def _write(
 ) -> StagedSilver:
     facts, state = version_facts(spec, batch, merged.books, run_id), None
     if parts is not None:
+        if batch.chosen:
+            facts |= _state_of(batch.published)
+        elif merged.changed or batch.replay:
+            state = _write_state(connection, spec, merged, facts, scratch)
+            facts |= {"state": state.key} if state else {}
         path = parts.write(connection, merged.select, facts, changed=merged.changed)
     else:
         path = scratch.path(".parquet") if merged.changed or batch.replay else None
