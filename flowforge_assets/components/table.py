@@ -88,6 +88,7 @@ class Table(TransformedPart):
             transforms=tuple(self.transforms),
             landed_columns=tuple(self.landed_columns),
             lookups=self.looked_up(tables),
+            histories=self.histories_looked_up(tables),
             routed=self.routed(tables),
             folder=self.folder,
             partition_by=self.partition_by,
