@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
 
 # What one run took in has one moment; its number in the batch tells apart what was made up in one.
-_RUN = f"(_rid >> {ROW_BITS})::VARCHAR, _ingested_at::VARCHAR"
+_RUN = f"({{landed}} >> {ROW_BITS})::VARCHAR, _ingested_at::VARCHAR"
 _EXTRACT = {
     "file": f"[{_RUN}, _source_file]",
     "folder": "[_ingested_at::VARCHAR, regexp_replace(_source_file, '[^/]*$', '')]",
@@ -48,7 +48,7 @@ def number_extracts(
     Creates the tables `extract` (`extract`, the number, and `taken`, the moment) and `extract_row` (`_rid`, `extract`) of
     all rows at the gate, held ones too. Rows that were filtered or routed away are in an extract and not in that table.
     """
-    name = _EXTRACT[spec.strategy.extract]
+    name = _EXTRACT[spec.strategy.extract].format(landed="_rid")
     behind = ", ".join(f"({one.behind}, TIMESTAMP {literal(one.taken_at.isoformat(' '))})" for one in empty)
     nothing = f" UNION ALL SELECT NULL, behind + 0.5, taken FROM (VALUES {behind}) AS e(behind, taken)" if empty else ""
     connection.execute(
@@ -70,6 +70,12 @@ def number_extracts(
         "SELECT extract, count(_rid) FROM extract LEFT JOIN extract_row USING (extract) GROUP BY extract ORDER BY extract"
     )
     return [Extracted(*row) for row in found.fetchall()]
+
+
+def extract_of(spec: TableSpec) -> str:
+    """SQL over `typed` for the name of the full extract a row belongs to."""
+    landed = LANDED_OF if multiplies(spec) else "_rid"
+    return _EXTRACT[spec.strategy.extract].format(landed=landed)
 
 
 def rows_of(extract: int) -> str:

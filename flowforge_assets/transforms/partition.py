@@ -30,8 +30,8 @@ PARTITION = "_partition"
 
 def partitions_of_batch(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate) -> dict[str, int]:
     """Partitions that rows of the batch which passed the gate are in, with their number."""
-    held = one_row(connection, f"SELECT count(*) FROM verdict WHERE {gate.held}")[0]
-    passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.held}) USING (_rid)" if held else "typed"
+    held = one_row(connection, f"SELECT count(*) FROM verdict WHERE {gate.taken_out}")[0]
+    passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.taken_out}) USING (_rid)" if held else "typed"
     values = f" WHERE {OPERATION} = 0" if spec.strategy.marks_operations else ""
     found = connection.execute(f"SELECT {spec.partition_key} AS {PARTITION}, count(*) FROM {passed}{values} GROUP BY 1")
     return dict(found.fetchall())
@@ -52,7 +52,7 @@ def truncates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate
     """Whether a row of the batch that passed the gate clears the table."""
     if not spec.strategy.truncate_when:
         return False
-    passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.held}) USING (_rid)"
+    passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.taken_out}) USING (_rid)"
     return bool(one_row(connection, f"SELECT count(*) FROM {passed} WHERE {OPERATION} = 2")[0])
 
 
@@ -60,7 +60,7 @@ def create_batch_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, ga
     """Leave a table `batch_keys` with the keys of the rows that passed the gate, each once."""
     keys = ", ".join(quote(key) for key in spec.keys)
     connection.execute(
-        f"CREATE TABLE batch_keys AS SELECT DISTINCT {keys} FROM typed ANTI JOIN (FROM verdict WHERE {gate.held}) USING (_rid)"
+        f"CREATE TABLE batch_keys AS SELECT DISTINCT {keys} FROM typed ANTI JOIN (FROM verdict WHERE {gate.taken_out}) USING (_rid)"
     )
 
 
