@@ -100,7 +100,7 @@ def groups_of(lake: Lake, ledger: Ledger, sizes: Sizes) -> list[Group]:
         return []
     stored = {found.key: found.size_bytes for found in lake.files(ledger.table.bronze)}
     found = []
-    for small, neighbours in groupby(files, key=lambda file: stored[file.key] < sizes.small):
+    for small, neighbours in groupby(files, key=lambda file: stored.get(file.key, sizes.small) < sizes.small):
         members = list(neighbours)
         if small and len(members) >= sizes.fewest:
             for chosen in _up_to(_alike(lake, members), stored, sizes.target):
@@ -126,11 +126,13 @@ def _up_to(groups: Iterable[list[BronzeFile]], stored: dict[str, int], target: i
     """Groups cut where they would grow beyond the target."""
     for group in groups:
         chosen: list[BronzeFile] = []
+        size_bytes = 0
         for file in group:
-            if chosen and sum(stored[one.key] for one in chosen) + stored[file.key] > target:
+            if chosen and size_bytes + stored[file.key] > target:
                 yield chosen
-                chosen = []
+                chosen, size_bytes = [], 0
             chosen.append(file)
+            size_bytes += stored[file.key]
         yield chosen
 
 
