@@ -218,4 +218,4 @@ def test_a_rule_that_cannot_work_is_refused_before_anything_runs(tmp_path: Path,
     """
     said_of_it = refusal(tmp_path, yaml)
     assert said in said_of_it, said_of_it
-    assert "defs/shop/defs.yaml:11" in said_of_it
+    assert "defs/shop/defs.yaml:10" in said_of_it

@@ -12,7 +12,7 @@ from flowforge_checks.rules.base import ColumnRule, Scalar
 from flowforge_resources.duck import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 TEXT = "VARCHAR"
 
@@ -162,8 +162,14 @@ class Range(ColumnRule):
 
 def _is_of(kind: str, text: str) -> bool:
     """Whether a text is a value of a DuckDB type; of types that are not known here it may be."""
-    reads = {"DATE": date.fromisoformat, "TIME": time.fromisoformat, "BIGINT": int, "DOUBLE": float}
-    reads |= {"TIMESTAMP": datetime.fromisoformat, "DECIMAL": float}
+    reads: dict[str, Callable[[str], object]] = {
+        "DATE": date.fromisoformat,
+        "TIME": time.fromisoformat,
+        "TIMESTAMP": datetime.fromisoformat,
+        "BIGINT": int,
+        "DOUBLE": float,
+        "DECIMAL": float,
+    }
     try:
         reads.get(kind.partition("(")[0], str)(text)
     except ValueError:
