@@ -14,6 +14,8 @@ from flowforge_assets.gold_build import KEY, Built, build
 from flowforge_assets.gold_incremental import EQUALS_FULL, FULL_TAG
 from flowforge_assets.lookups import lookup_check
 from flowforge_assets.orphans import foreign_check
+from flowforge_assets.reconciling import evaluate
+from flowforge_assets.rows_kept import ROWS_KEPT
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
@@ -55,6 +57,9 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
     checks += [
         check_spec(test.check_name, key, test.about, blocks=test.effective_action == "block") for test in spec.tests
     ]
+    if spec.rows_kept is not None:
+        checks.append(check_spec(ROWS_KEPT, key, spec.rows_kept.about, blocks=spec.rows_kept.blocks))
+    checks += [check_spec(one.check, key, one.about, blocks=True) for one in spec.reconciled]
     if spec.incremental is not None:
         said = "The partitions built one by one are what a full rebuild makes; judged at every one."
         checks.append(check_spec(EQUALS_FULL, key, said))
@@ -75,7 +80,8 @@ def _blocking_checks(spec: ModelSpec) -> list[str]:
     """Checks that a published table has passed. That of a lookup warns as well: it keeps what it last said."""
     foreign = [foreign_check(one) for one in spec.foreign_keys if one.on_orphan == "block"]
     tests = [test.check_name for test in spec.tests if test.effective_action == "block"]
-    return [KEY] * bool(spec.keys) + foreign + tests
+    kept = [ROWS_KEPT] if spec.rows_kept and spec.rows_kept.blocks else []
+    return [KEY] * bool(spec.keys) + foreign + tests + kept
 
 
 def asset_path(read: TableId | ModelId) -> tuple[str, str]:
@@ -101,7 +107,8 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
         )
-        yield from results(context, key, [still_true(name) for name in _blocking_checks(spec)])
+        again = [evaluate(lake, one, context.run.run_id)[1] for one in spec.reconciled]
+        yield from results(context, key, [*(still_true(name) for name in _blocking_checks(spec)), *again])
         return
     with lake.scratch() as scratch:
         built = build(spec, inputs, published, lake=lake, scratch=scratch, watch=watch, context=context)

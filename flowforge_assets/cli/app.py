@@ -166,6 +166,32 @@ def rollback(
 
 
 @app.command()
+def reconcile(
+    name: Annotated[str, typer.Argument(help="A declared reconciliation, e.g. `revenue` or `retail.revenue`.")],
+    *,
+    workflow: WorkflowOption = None,
+    history: Annotated[
+        int, typer.Option("--history", metavar="N", help="Show what its last N evaluations found, and ask nothing.")
+    ] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two layers or tables that are declared to agree; exit code 1 where they do not.
+
+    Example: `flowforge reconcile revenue`
+    """
+    from flowforge_assets.cli import reconcile as asked
+
+    if history:
+        rows = asked.history_of(name, workflow, history)
+        typer.echo(json.dumps(rows, indent=1, default=str)) if as_json else Console().print(asked.render_history(rows))
+        return
+    answer = asked.reconcile(name, workflow)
+    typer.echo(json.dumps(answer.as_dict(), indent=1)) if as_json else Console().print(answer.render())
+    if answer.failed:
+        raise typer.Exit(code=1)
+
+
+@app.command()
 def sweep(
     *,
     workflow: WorkflowOption = None,

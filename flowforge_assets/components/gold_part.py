@@ -11,6 +11,7 @@ from flowforge_assets import column_notes
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.model_validation import validate_model
 from flowforge_assets.components.part import AssetPart
+from flowforge_assets.components.reconciliation import staged_reconciliations
 from flowforge_assets.gold import build_gold
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId
@@ -56,7 +57,16 @@ class GoldPart(AssetPart):
             schema = column_notes.declared_gold(spec, columns)
             metadata |= {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
         face = replace(self.face(metadata, known.in_partitions(spec.reads.values())), lineage=known.recorded)
+        spec = replace(self._with_row_keeping(spec, known), reconciled=staged_reconciliations(context, spec.id))
         return dg.Definitions(assets=[build_gold(spec, face)])
+
+    def _with_row_keeping(self, spec: ModelSpec, known: KnownTables) -> ModelSpec:
+        """The model with what to ask of its joins."""
+        keeping = known.row_keeping(spec)
+        if spec.rows_kept is None or keeping is None:
+            return replace(spec, rows_kept=None)
+        shown = known.shown_keys(spec.read(keeping.driving)) if keeping.stages else ()
+        return replace(spec, rows_kept=replace(spec.rows_kept, keeping=keeping, shown=shown))
 
     def _require_unknown_members(self, spec: ModelSpec, known: KnownTables) -> None:
         """Whatever may be pointed to the unknown member has one.

@@ -12,6 +12,7 @@ from flowforge_assets.lookups import require_columns, with_lookups
 from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
 from flowforge_assets.model_sql.query import Query
 from flowforge_assets.model_sql.reads import read_sql
+from flowforge_assets.model_sql.row_keeping import RowKeeping, row_keeping
 from flowforge_assets.transforms.cast import table_types
 from flowforge_resources.errors import DefinitionError, ModelColumnsError
 from flowforge_resources.layout import ModelId, TableId
@@ -97,6 +98,37 @@ class KnownTables:
         except ModelColumnsError as error:
             raise DefinitionError(error.where, error.problem, error.fix) from None
         return self._analyse(spec, with_lookups(spec.statement, spec.lookups, spec.omit))
+
+    def row_keeping(self, spec: ModelSpec) -> RowKeeping | None:
+        """What to ask of a model's joins; None where it has none, or nobody wants to know."""
+        if spec.rows_kept is None:
+            return None
+        reads = read_sql(spec.sql, spec.sql_file)
+        found = {name: self.columns(spec.read(name)) for name in reads.within(spec.id.workflow)}
+        known = {name: columns for name, columns in found.items() if columns is not None}
+        if reads.open_ended or len(known) < len(found):
+            return RowKeeping(reason="only a run can say which columns there are.")
+        query = Query(spec.sql, spec.sql_file, spec.id.workflow, known)
+        return row_keeping(query, spec.keys, spec.rows_kept.driving)
+
+    def table_spec(self, table: TableId) -> TableSpec:
+        """A table as factories take it."""
+        return self._table_specs[table]
+
+    def personal(self, read: TableId | ModelId) -> frozenset[str]:
+        """Columns of a table with personal data, under the names of every layer."""
+        if isinstance(read, ModelId):
+            return self.spec(read).pii
+        columns = [column for column in self._table_specs[read].columns if column.pii]
+        return frozenset(name for one in columns for name in (one.name, one.header, *one.aliases))
+
+    def shown_keys(self, read: TableId | ModelId) -> tuple[str, ...]:
+        """The key columns of a table that may be shown: none with personal data."""
+        if isinstance(read, TableId):
+            table = self._table_specs[read]
+            return tuple(name for name in table.keys if name not in table.pii)
+        model = self.spec(read)
+        return tuple(name for name in model.keys if name not in model.pii)
 
     def require_order(self) -> None:
         """Every model can be built after what it reads.
