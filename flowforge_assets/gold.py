@@ -16,7 +16,7 @@ from flowforge_assets.lookups import lookup_check
 from flowforge_assets.orphans import foreign_check
 from flowforge_assets.reconciling import evaluate
 from flowforge_assets.rows_kept import ROWS_KEPT
-from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results, rule_spec
 from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
@@ -54,9 +54,7 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         )
         for one in spec.lookups
     ]
-    checks += [
-        check_spec(test.check_name, key, test.about, blocks=test.effective_action == "block") for test in spec.tests
-    ]
+    checks += [rule_spec(test, key) for test in spec.tests]
     if spec.rows_kept is not None:
         checks.append(check_spec(ROWS_KEPT, key, spec.rows_kept.about, blocks=spec.rows_kept.blocks))
     checks += [check_spec(one.check, key, one.about, blocks=True) for one in spec.reconciled]

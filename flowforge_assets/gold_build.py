@@ -27,8 +27,11 @@ from flowforge_assets.orphans import Orphans, count_orphans, own_rows, without_o
 from flowforge_assets.preview import preview_of
 from flowforge_assets.reconciling import evaluate
 from flowforge_assets.rows_kept import Driving, rows_kept_outcome
-from flowforge_checks.model_tests import judge
+from flowforge_assets.step import started_at
+from flowforge_checks.gate import relations
 from flowforge_checks.results import Outcome, blocks_publishing
+from flowforge_checks.rules import Judged
+from flowforge_checks.table_judge import judge, rows_of_file
 from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StoredTable, gold_table
@@ -38,6 +41,7 @@ from flowforge_resources.table_parts import TableParts, table_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     import dagster as dg
@@ -108,7 +112,12 @@ def build(
         for name, file in files.items():
             _name_table(connection, spec.id.workflow, name, file)
         connection.execute(f"SET search_path = {literal(spec.id.workflow)}")
-        making = _Making(lake, connection, spec, files, facts, scratch, watch)
+
+        def fetch_old() -> Path:
+            return gold_table(lake, spec.id).stage_in(scratch)
+
+        old = fetch_old if published is not None else None
+        making = _Making(lake, connection, spec, files, facts, scratch, watch, started_at(context), old)
         if spec.incremental is None or parts is None:
             made = making.finish(making.write())
             return making.judge(made, [])
@@ -123,7 +132,7 @@ def build(
                 scratch=scratch,
                 requested=FULL_TAG in context.run.tags,
             )
-        return _build_in_part(making, plan, parts, lambda: gold_table(lake, spec.id).stage_in(scratch), published)
+        return _build_in_part(making, plan, parts, fetch_old, published)
 
 
 def _build_in_part(
@@ -186,6 +195,8 @@ class _Making:
     facts: Mapping[str, Any]
     scratch: Scratch
     watch: Stopwatch
+    began: datetime
+    fetch_old: Callable[[], Path] | None
     driving: Driving | None = None
 
     def write(self, memory: Mapping[str, Any] | None = None) -> Path:
@@ -227,7 +238,7 @@ class _Making:
                     lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
                     for one in spec.lookups
                 ),
-                *judge(connection, spec.tests, target, {name: str(file) for name, file in self.files.items()}, shown),
+                *judge(connection, spec.tests, self._judged(target), shown),
                 *self._reconciled(target),
                 *more,
             ]
@@ -261,6 +272,14 @@ class _Making:
             return [self.files[name]]
 
         return Driving(open_file)
+
+    def _judged(self, target: Path) -> Judged:
+        """The built table for its tests; the version before it is there where one compares with it."""
+        reads = relations({name: str(file) for name, file in self.files.items()})
+        before = (
+            rows_of_file(self.fetch_old()) if self.fetch_old and any(one.compares for one in self.spec.tests) else None
+        )
+        return Judged(rows_of_file(target), self.began, reads, before)
 
 
 def _settle(

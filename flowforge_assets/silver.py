@@ -21,7 +21,17 @@ from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_o
 from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver_report import metadata, report_of, unchanged
 from flowforge_assets.silver_stage import nothing_new, stage
-from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.step import (
+    AssetFace,
+    StepEvents,
+    Stopwatch,
+    check_spec,
+    layer_asset,
+    report,
+    results,
+    rule_spec,
+    started_at,
+)
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
@@ -79,9 +89,7 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
-    ruled = [
-        check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
-    ]
+    ruled = [rule_spec(rule, key) for rule in spec.rules]
     return [
         *implied,
         *ruled,
@@ -102,7 +110,8 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
         yield from results(context, key, [still_true(name) for name in (*blocking, BOOKS)])
         return
     with lake.scratch() as scratch:
-        staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run.run_id)
+        run_id, began = context.run.run_id, started_at(context)
+        staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=run_id, began=began)
         if key in context.selected_asset_keys and not staged.blocked:
             said = metadata(lake, spec, batch, staged, watch)
             if staged.partitions is not None:

@@ -18,6 +18,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from flowforge_assets.lineage.recorded import RecordedLineage
 from flowforge_checks.results import Outcome
+from flowforge_checks.rules import Rule
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import utc_now
 from flowforge_resources.retries import clear_failure
@@ -120,10 +121,21 @@ def _last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> 
 
 
 def check_spec(
-    name: str, key: dg.AssetKey, description: str | None = None, *, blocks: bool = False
+    name: str,
+    key: dg.AssetKey,
+    description: str | None = None,
+    *,
+    blocks: bool = False,
+    metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetCheckSpec:
     """A check of an asset."""
-    return dg.AssetCheckSpec(name, asset=key, description=description, blocking=blocks)
+    return dg.AssetCheckSpec(name, asset=key, description=description, blocking=blocks, metadata=metadata)
+
+
+def rule_spec(rule: Rule, key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The check of a rule."""
+    owner = {"owner": rule.owner} if rule.owner else {}
+    return check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block", metadata=owner)
 
 
 def layer_asset(

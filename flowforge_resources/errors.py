@@ -11,11 +11,16 @@ FlowForgeError
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
+│   ├── SecretError           there is nothing where a reference to a secret points
+│   ├── MissingDriverError    a database is declared whose driver is not installed
+│   ├── DatabaseRefusedError  a database answered, and refused: password, database, privilege, table, TLS
+│   ├── SourceError           what a database holds is not what the table's source declares
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
     ├── QueueError            a notification queue does not answer, or refuses
+    ├── DatabaseUnreachableError  a database does not answer, or ended the session
     ├── ScratchSpaceError     the local disk is full
     ├── LandingMovedError     a landing file was written or removed while it was read
     └── ConcurrentPublishError  another run published the same table first
@@ -164,6 +169,50 @@ class BooksError(PermanentError):
             f"{table}: the books do not balance: {account}. The table was not published and keeps its last version. "
             "This is a defect in FlowForge; please report it with this line."
         )
+
+
+class SecretError(PermanentError):
+    """There is nothing where a reference points; the reference is named, a value never is."""
+
+    def __init__(self, connection: str, field: str, reference: str, problem: str) -> None:
+        super().__init__(
+            f"connection '{connection}', `{field}: {reference}`: {problem} No connection was opened and no table changed. "
+            "Put the value there, or correct the reference."
+        )
+
+
+class MissingDriverError(PermanentError):
+    """A database is declared whose driver is not installed."""
+
+    def __init__(self, connection: str, title: str, module: str, extra: str) -> None:
+        super().__init__(
+            f"connection '{connection}': the driver for {title} is not installed (no Python module '{module}'). Nothing was "
+            f"read or written. Install the extra: `uv sync --extra {extra}` or `pip install 'flowforge[{extra}]'`."
+        )
+
+
+class DatabaseRefusedError(PermanentError):
+    """A database answered, and refused."""
+
+    def __init__(self, connection: str, problem: str, fix: str, *, kind: str = "") -> None:
+        self.connection, self.problem, self.fix, self.kind = connection, problem, fix, kind
+        super().__init__(f"connection '{connection}': {problem} No table changed. {fix}")
+
+
+class SourceError(PermanentError):
+    """What a database holds is not what the table's source declares."""
+
+    def __init__(self, table: str, problem: str, fix: str) -> None:
+        self.table, self.problem, self.fix = table, problem, fix
+        super().__init__(f"{table}: {problem} Nothing was extracted and no table changed. {fix}")
+
+
+class DatabaseUnreachableError(TransientError):
+    """A database does not answer, or ended the session."""
+
+    def __init__(self, connection: str, problem: str, fix: str, *, kind: str = "") -> None:
+        self.connection, self.problem, self.fix, self.kind = connection, problem, fix, kind
+        super().__init__(f"connection '{connection}': {problem} No table changed. {fix}")
 
 
 class LakeUnreachableError(TransientError):
