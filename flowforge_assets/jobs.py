@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -35,19 +35,26 @@ quick_executor = dg.multi_or_in_process_executor.configured(
 
 
 def build_job(
-    workflow: str, description: str | None, executor: str, max_concurrent: int, *, partitionings: int = 0
+    workflow: str,
+    description: str | None,
+    executor: str,
+    max_concurrent: int,
+    *,
+    partitionings: int = 0,
+    apart: Sequence[dg.AssetCheckKey] = (),
 ) -> UnresolvedAssetJobDefinition:
     """The job that materializes every table of a workflow with its checks; named like the workflow.
 
-    `partitionings`: how many different ways its tables are partitioned.
+    `partitionings`: how many different ways its tables are partitioned. `apart`: checks that have a job of their own.
     """
     from flowforge_assets.partitioned_runs import MixedPartitionsJob
 
     side_by_side = {"execution": {"config": {"multiprocess": {"max_concurrent": max_concurrent}}}}
+    everything = dg.AssetSelection.groups(workflow)
     define = dg.define_asset_job if partitionings < _MIXED else MixedPartitionsJob
     return define(
         name=workflow,
-        selection=dg.AssetSelection.groups(workflow),
+        selection=everything - dg.AssetSelection.checks(*apart) if apart else everything,
         description=description,
         executor_def=quick_executor,
         config=side_by_side if executor == "multiprocess" else None,

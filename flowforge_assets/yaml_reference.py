@@ -17,6 +17,7 @@ from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
+from flowforge_checks.profile.drift import DriftLimits
 from flowforge_checks.reconciliation.spec import Measure, Pair, Tolerant
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
@@ -38,6 +39,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     ModelColumn,
     Lookup,
     Incremental,
+    DriftLimits,
     Measure,
     Pair,
     Tolerant,

@@ -194,6 +194,36 @@ def reconcile(
 
 
 @app.command()
+def profile(
+    table: Annotated[
+        str, typer.Argument(help="A table or model, e.g. `customers`, `retail.fact_sales`, `bronze.orders`.")
+    ],
+    *,
+    workflow: WorkflowOption = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots.")] = None,
+    most_rows: Annotated[
+        int | None,
+        typer.Option("--rows", min=1, help="Look at about so many rows, chosen at random. Default: 5,000,000."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is in each column of a table, and what changed since it was profiled before.
+
+    Example: `flowforge profile customers --html customers.html`
+    """
+    from flowforge_assets.cli.profile import profile_now
+
+    found = profile_now(table, workflow, most_rows)
+    if html is not None:
+        html.write_text(found.page(), encoding="utf-8")
+        typer.echo(f"wrote {html}")
+    elif as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+    else:
+        Console().print(found.render())
+
+
+@app.command()
 def sweep(
     *,
     workflow: WorkflowOption = None,

@@ -46,6 +46,11 @@ class KnownTables:
             self._names[workflow] = found | {made.name: made for made in every if made.workflow == workflow}
         return self._names[workflow]
 
+    @property
+    def everything(self) -> list[TableId | ModelId]:
+        """Every table and model of every workflow."""
+        return [*self._tables, *self._models]
+
     def spec(self, model: ModelId) -> ModelSpec:
         """A model as factories take it."""
         if model not in self._specs:
