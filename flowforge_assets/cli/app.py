@@ -224,6 +224,30 @@ def profile(
 
 
 @app.command()
+def books(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table, run by run.")] = None,
+    *,
+    workflow: WorkflowOption = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Only the run whose id begins so.")] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="KEY", help="Landed files whose key contains this, one by one.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what became of every row read: by table over all runs, by run, or by landed file.
+
+    Example: `flowforge books orders`
+    """
+    from flowforge_assets.cli import books as asked
+
+    found = asked.books(table, workflow, run=run, file=file)
+    if as_json:
+        typer.echo(json.dumps(found.as_dicts(), indent=1))
+        return
+    Console().print(found.render())
+
+
+@app.command()
 def sweep(
     *,
     workflow: WorkflowOption = None,
