@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from flowforge_assets.transforms.base import Transform
     from flowforge_assets.transforms.computing import Route
-    from flowforge_assets.transforms.python_function import PythonFunction
     from flowforge_assets.transforms.reshaping import Lookup, Python
+    from flowforge_resources.python_function import PythonFunction
 
 
 # Raised when `transforms.cast.surrogate_key` changes: a table must not hold keys of two formulas.
@@ -141,7 +141,7 @@ class TableSpec:
         """The function of a Python transform."""
         from pathlib import Path
 
-        from flowforge_assets.transforms.python_function import PythonFunction
+        from flowforge_resources.python_function import PythonFunction
 
         return PythonFunction(step.function, self.folder or Path())
 

@@ -13,6 +13,8 @@ from flowforge_checks.results import BOOKS, Outcome, as_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import dagster as dg
+
     from flowforge_checks.books import Books
 
 SHOWN = 50
@@ -69,10 +71,14 @@ class Accounts:
     def outcome(self) -> Outcome:
         """The blocking check, with the accounts as tables: the largest files and partitions."""
         metadata: dict[str, Any] = {"account": as_table([self.books.as_dict()])}
-        for name, rows in (("files", self.files), ("partitions", self.partitions)):
-            if rows:
-                largest = sorted(rows, key=lambda one: -one.read)[:SHOWN]
-                metadata[f"account_by_{name[:-1]}"] = as_table([asdict(one) for one in largest])
-                metadata[name] = len(rows)
+        if self.files:
+            metadata |= {"account_by_file": _largest(self.files), "files": len(self.files)}
+        if self.partitions:
+            metadata |= {"account_by_partition": _largest(self.partitions), "partitions": len(self.partitions)}
         said = str(self.books) if not self.problems else " ".join(self.problems)
         return Outcome(BOOKS, passed=not self.problems, blocks=True, description=said, metadata=metadata)
+
+
+def _largest(rows: Sequence[FileAccount] | Sequence[PartitionAccount]) -> dg.TableMetadataValue:
+    every: list[FileAccount | PartitionAccount] = [*rows]
+    return as_table([asdict(one) for one in sorted(every, key=lambda one: -one.read)[:SHOWN]])

@@ -6,9 +6,11 @@ FlowForgeError
 │   ├── SettingError          an environment variable or argument holds a value that cannot work
 │   ├── BadFileError          a landed file cannot be read as declared
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
+│   ├── DecisionError         a person's decision lacks a reason, or its end is none
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
+│   ├── RuleFunctionError    a rule's Python function fails, or does not answer for every row
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SecretError           there is nothing where a reference to a secret points
@@ -99,6 +101,13 @@ class ChangedFileError(PermanentError):
         )
 
 
+class DecisionError(PermanentError):
+    """A person's decision cannot be taken as it was given."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"The decision was not taken, and nothing changed: {problem} {fix}")
+
+
 class LakeAccessError(PermanentError):
     """The store answered, and refused."""
 
@@ -139,6 +148,16 @@ class PartitionsOfOldDefinitionError(PermanentError):
             f"{table}: its columns, keys, rules or partitions were declared otherwise since it was published, and only "
             "some of its partitions were chosen. No partition was made anew, because the others would not fit them. "
             f"Run the job '{job}' without choosing partitions: it makes the whole table anew."
+        )
+
+
+class RuleFunctionError(PermanentError):
+    """A rule's Python function cannot be asked; what it was given is not quoted."""
+
+    def __init__(self, rule: str, function: str, problem: str) -> None:
+        super().__init__(
+            f"rule {rule}: `{function}` {problem}. Nothing was published, and the batch comes again with the next run. "
+            "Correct the function, and try it on a frame with the rule's `columns`."
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.components.gates import model_reads, require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.model_validation import validate_model
 from flowforge_assets.components.part import AssetPart
@@ -56,17 +57,12 @@ class GoldPart(AssetPart):
         if columns is not None:
             schema = column_notes.declared_gold(spec, columns)
             metadata |= {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
-        face = replace(self.face(metadata, known.in_partitions(spec.reads.values())), lineage=known.recorded)
-        spec = replace(self._with_row_keeping(spec, known), reconciled=staged_reconciliations(context, spec.id))
+        if self.gates:
+            require_gates(self, model_reads(spec), known.checks)
+        face = self.face(metadata, known.in_partitions(spec.reads.values()))
+        face = replace(face, lineage=known.recorded, gates=known.gates)
+        spec = replace(known.with_row_keeping(spec), reconciled=staged_reconciliations(context, spec.id))
         return dg.Definitions(assets=[build_gold(spec, face)])
-
-    def _with_row_keeping(self, spec: ModelSpec, known: KnownTables) -> ModelSpec:
-        """The model with what to ask of its joins."""
-        keeping = known.row_keeping(spec)
-        if spec.rows_kept is None or keeping is None:
-            return replace(spec, rows_kept=None)
-        shown = known.shown_keys(spec.read(keeping.driving)) if keeping.stages else ()
-        return replace(spec, rows_kept=replace(spec.rows_kept, keeping=keeping, shown=shown))
 
     def _require_unknown_members(self, spec: ModelSpec, known: KnownTables) -> None:
         """Whatever may be pointed to the unknown member has one.

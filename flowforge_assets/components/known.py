@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, ClassVar
 
+from flowforge_assets.components.gates import checks_of, edges_of
 from flowforge_assets.lineage.graph import Lineage, lineage_of
 from flowforge_assets.lineage.recorded import RecordedLineage
 from flowforge_assets.lookups import require_columns, with_lookups
@@ -14,6 +16,7 @@ from flowforge_assets.model_sql.query import Query
 from flowforge_assets.model_sql.reads import read_sql
 from flowforge_assets.model_sql.row_keeping import RowKeeping, row_keeping
 from flowforge_assets.transforms.cast import table_types
+from flowforge_checks.holding import GateGraph
 from flowforge_resources.errors import DefinitionError, ModelColumnsError
 from flowforge_resources.layout import ModelId, TableId
 
@@ -104,17 +107,22 @@ class KnownTables:
             raise DefinitionError(error.where, error.problem, error.fix) from None
         return self._analyse(spec, with_lookups(spec.statement, spec.lookups, spec.omit))
 
-    def row_keeping(self, spec: ModelSpec) -> RowKeeping | None:
-        """What to ask of a model's joins; None where it has none, or nobody wants to know."""
-        if spec.rows_kept is None:
-            return None
+    def with_row_keeping(self, spec: ModelSpec) -> ModelSpec:
+        """A model with what to ask of its joins; with nothing to ask where it has none, or nobody wants to know."""
+        keeping = self._row_keeping(spec, spec.rows_kept.driving) if spec.rows_kept else None
+        if spec.rows_kept is None or keeping is None:
+            return replace(spec, rows_kept=None)
+        shown = self.shown_keys(spec.read(keeping.driving)) if keeping.stages else ()
+        return replace(spec, rows_kept=replace(spec.rows_kept, keeping=keeping, shown=shown))
+
+    def _row_keeping(self, spec: ModelSpec, driving: str | None) -> RowKeeping | None:
         reads = read_sql(spec.sql, spec.sql_file)
         found = {name: self.columns(spec.read(name)) for name in reads.within(spec.id.workflow)}
         known = {name: columns for name, columns in found.items() if columns is not None}
         if reads.open_ended or len(known) < len(found):
             return RowKeeping(reason="only a run can say which columns there are.")
         query = Query(spec.sql, spec.sql_file, spec.id.workflow, known)
-        return row_keeping(query, spec.keys, spec.rows_kept.driving)
+        return row_keeping(query, spec.keys, driving)
 
     def table_spec(self, table: TableId) -> TableSpec:
         """A table as factories take it."""
@@ -171,6 +179,22 @@ class KnownTables:
     def recorded(self) -> RecordedLineage:
         """What assets record of the lineage."""
         return RecordedLineage(lambda: self.lineage)
+
+    @cached_property
+    def gates(self) -> GateGraph:
+        """Which checks of which tables hold which others."""
+        return GateGraph(
+            lambda: edges_of(
+                [(part, self._table_specs[name]) for name, part in self._tables.items()],
+                [(part, self.spec(name)) for name, part in self._models.items()],
+            )
+        )
+
+    @cached_property
+    def checks(self) -> dict[str, tuple[str, ...]]:
+        """The checks of every asset that can hold others, by `workflow/asset`."""
+        models = [self.with_row_keeping(self.spec(model)) for model in self._models]
+        return checks_of(self._table_specs.values(), models)
 
     @cached_property
     def lineage(self) -> Lineage:

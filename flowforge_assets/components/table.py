@@ -10,12 +10,13 @@ from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.column_types.typed_column import TextList
+from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.silver import build_silver
+from flowforge_assets.silver import build_silver, silver_reads
 from flowforge_assets.step import AssetFace
 from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
@@ -96,13 +97,16 @@ class Table(RuledPart):
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         workflow = self._require_workflow(context)
         self.validate_against(tables)
-        recorded = known_tables(context.component_tree).recorded
-        spec, face = self.spec(tables, workflow.history), replace(self.face(), lineage=recorded)
+        known = known_tables(context.component_tree)
+        spec = self.spec(tables, workflow.history)
+        face = replace(self.face(), lineage=known.recorded, gates=known.gates)
         self.validate_rules(spec, tables)
         self.validate_transforms(spec, tables)
+        if self.gates:
+            require_gates(self, silver_reads(spec), known.checks)
         if spec.routed:
             return dg.Definitions(assets=[build_silver(spec, face)])
-        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=recorded)
+        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=known.recorded, gates=known.gates)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
     def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:
