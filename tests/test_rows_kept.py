@@ -91,7 +91,12 @@ QUERIES: dict[str, tuple[str, int, int, int]] = {
     "one lost and one added are as many rows as before": (FACT + "JOIN items AS i USING (item)", 4, 1, 1),
     "a comma is a join": (FACT + ", items AS i WHERE i.item = s.item", 4, 1, 1),
     "a filter of the row itself is meant": (FACT + "JOIN items AS i USING (item) WHERE s.quantity > 4", 2, 0, 0),
-    "and one of a joined row": (FACT + "LEFT JOIN items AS i USING (item) WHERE i.price < 21", 4, 0, 1),
+    "and one of a joined row": (FACT + "LEFT JOIN items AS i USING (item) WHERE i.price < 21", 4, 1, 1),
+    "a filter that makes a left join an inner one": (
+        FACT + "LEFT JOIN items AS i ON i.item = s.item AND i.price <> 21 WHERE i.price < 15 AND s.quantity > 0", 4, 1, 0,
+    ),
+    "unless it says so": ("SELECT s.sales_key FROM sales AS s LEFT JOIN shops AS h USING (shop) WHERE h.city IS NOT NULL", 4, 0, 0),
+    "and what looks for rows without a partner": ("SELECT s.sales_key FROM sales AS s LEFT JOIN shops AS h USING (shop) WHERE h.city IS NULL", 4, 0, 0),
     "through a CTE": (
         "WITH big AS (SELECT *, quantity * 2 AS twice FROM sales WHERE quantity > 1) SELECT b.sales_key FROM big AS b JOIN shops USING (shop)",
         2, 1, 0,

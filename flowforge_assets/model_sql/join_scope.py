@@ -47,6 +47,13 @@ class JoinScope:
             for one in conditions
             if not any(one is known for known in (*self.own, *linking))
         ]
+        # Counted in the order of the WHERE, behind all joins.
+        self.rejecting = [
+            (one.sql(dialect="duckdb", comments=False), told)
+            for one in conditions
+            if not any(one is known for known in (*self.own, *linking))
+            and (told := self._rejects_absent(one)) is not None
+        ]
         self.only_left = self.first and all(join.side == "LEFT" for join in self.joins)
 
     @property
@@ -85,6 +92,34 @@ class JoinScope:
             raise NotAnalysedError("a CROSS JOIN multiplies rows on purpose.")
         return links
 
+    def _rejects_absent(self, condition: exp.Expr) -> exp.Expr | None:
+        """The condition, or that there is a row of every LEFT JOIN it reads: what neither holds for, it loses unasked.
+
+        None where it reads no such join, or says itself that the row must be there.
+        """
+        from sqlglot import exp
+
+        if isinstance(condition, exp.Not) and isinstance(condition.this, exp.Is):
+            return None
+        there = [column for name in sorted(tables_of(condition)) if (column := self._of_left_join(name)) is not None]
+        if not there:
+            return None
+        present = exp.and_(*(exp.Not(this=exp.Is(this=column.copy(), expression=exp.Null())) for column in there))
+        holds = exp.Coalesce(this=exp.paren(condition.copy()), expressions=[exp.false()])
+        return exp.paren(exp.or_(holds, present))
+
+    def _of_left_join(self, alias: str) -> exp.Column | None:
+        """A column of a LEFT JOIN's table that is null only where it has no row for ours: one that must be equal."""
+        from sqlglot import exp
+
+        for join in self.joins:
+            on = join.args.get("on")
+            if join.side == "LEFT" and join.this.alias_or_name == alias and on is not None:
+                each = list(on.flatten()) if isinstance(on, exp.And) else [on]
+                sides = [side for one in each if isinstance(one, exp.EQ) for side in (one.this, one.expression)]
+                return next((one for one in sides if isinstance(one, exp.Column) and one.table == alias), None)
+        return None
+
     def _row(self) -> exp.Column:
         from sqlglot import exp
 
@@ -109,8 +144,8 @@ class JoinScope:
         made = exp.select(self._row()).from_(carried.copy())
         return made.where(*(one.copy() for one in self.own)) if self.own else made
 
-    def joined(self, places: int) -> exp.Select:
-        """The carried rows that come out of the first joins."""
+    def joined(self, places: int, conditions: int = 0) -> exp.Select:
+        """The carried rows that come out of the first joins, and of the first conditions that reject an absent row."""
         made: exp.Select = self.select.copy()
         for clause in _REMOVED:
             made.set(clause, None)
@@ -121,6 +156,7 @@ class JoinScope:
         if self.alias not in here:  # the driving table is joined later: nothing to count yet
             return self.expected()
         kept = [*self.own, *(one for one in self.linking if tables_of(one) <= here)]
+        kept += [one for _, one in self.rejecting[:conditions]]
         return made.where(*(one.copy() for one in kept)) if kept else made
 
 

@@ -242,6 +242,9 @@ class _Walk:
             (", ".join(scope.said) if scope.linking else scope.said[place - 1], self._with_ctes(scope.joined(place)))
             for place in places
         ]
+        for number, (said, _) in enumerate(scope.rejecting, start=1):
+            told = f"WHERE {said}, which no row of its LEFT JOIN fulfils that is not there"
+            steps.append((told, self._with_ctes(scope.joined(len(scope.joins), number))))
         return JoinStage(self._with_ctes(scope.expected()), steps[-1][1], tuple(steps), filtered)
 
     def _with_ctes(self, select: exp.Select) -> str:
