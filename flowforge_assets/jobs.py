@@ -41,20 +41,19 @@ def build_job(
     max_concurrent: int,
     *,
     partitionings: int = 0,
-    apart: Sequence[dg.AssetCheckKey] = (),
+    without: Sequence[dg.AssetCheckKey] = (),
 ) -> UnresolvedAssetJobDefinition:
     """The job that materializes every table of a workflow with its checks; named like the workflow.
 
-    `partitionings`: how many different ways its tables are partitioned. `apart`: checks that have a job of their own.
+    `partitionings`: how many different ways its tables are partitioned. `without`: checks that are no part of it.
     """
     from flowforge_assets.partitioned_runs import MixedPartitionsJob
 
     side_by_side = {"execution": {"config": {"multiprocess": {"max_concurrent": max_concurrent}}}}
-    everything = dg.AssetSelection.groups(workflow)
     define = dg.define_asset_job if partitionings < _MIXED else MixedPartitionsJob
     return define(
         name=workflow,
-        selection=everything - dg.AssetSelection.checks(*apart) if apart else everything,
+        selection=dg.AssetSelection.groups(workflow) - dg.AssetSelection.checks(*without),
         description=description,
         executor_def=quick_executor,
         config=side_by_side if executor == "multiprocess" else None,

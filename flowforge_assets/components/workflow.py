@@ -29,6 +29,7 @@ from flowforge_assets.profiling import build_profile_checks, build_profile_job
 from flowforge_assets.reconcile_sides import Place
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
+from flowforge_checks.holding import UPSTREAM_GATE
 from flowforge_checks.profile.drift import DriftLimits
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
@@ -110,13 +111,22 @@ class Workflow(Part):
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
         known = known_tables(context.component_tree)
         profiled = self._profiled(tables, models, known) if self.profile is not None else None
+        gated = [
+            *(spec.id.silver_key for spec in specs),
+            *((self.workflow, model.name) for model in models),
+            *([(self.workflow, GOLD_PUBLISHED)] if models else []),
+            *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
+        ]
         job = build_job(
             self.workflow,
             self.description,
             self.executor,
             self.max_concurrent,
             partitionings=len(ways),
-            apart=sorted(profiled.check_keys) if profiled else (),
+            without=[
+                *(dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated),
+                *(sorted(profiled.check_keys) if profiled else ()),
+            ],
         )
         sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
