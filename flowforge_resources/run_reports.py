@@ -29,6 +29,7 @@ class CheckReport:
 class AssetReport:
     """One asset in one run. `published` is false where the run changed nothing or a check blocked it.
 
+    `accounts`: of each landed file, rows `read` and `quarantined`.
     `released_from`: rows this run let out of quarantine, by the run that had held them.
     """
 
@@ -43,6 +44,7 @@ class AssetReport:
     checks: tuple[CheckReport, ...] = ()
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    accounts: tuple[Mapping[str, Any], ...] = ()
     released_from: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -90,4 +92,12 @@ def read_report(lake: Lake, workflow: str, folder: str) -> RunReport:
 
 def _parse(raw: dict[str, Any]) -> AssetReport:
     checks = tuple(CheckReport(**check) for check in raw.pop("checks"))
-    return AssetReport(**{**raw, "checks": checks, "files": tuple(raw["files"]), "notes": tuple(raw["notes"])})
+    return AssetReport(
+        **{
+            **raw,
+            "checks": checks,
+            "files": tuple(raw["files"]),
+            "notes": tuple(raw["notes"]),
+            "accounts": tuple(raw.get("accounts", ())),
+        }
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flowforge_assets.transforms.cast import ROW_BITS, content_id, create_cast, create_landed
+from flowforge_assets.transforms.cast import content_id, create_cast, create_landed
 from flowforge_assets.transforms.laid_over import LaidOver, lay_over
 from flowforge_assets.transforms.pipeline import LANDED_OF, MisplacedError, Pipeline, multiplies
 from flowforge_assets.transforms.place import FAILED
@@ -37,12 +37,12 @@ class Decided:
     """What was decided of quarantined rows, as a batch has to know it.
 
     `rulings`: those that count, by the row's id. `since`: version of the decisions that the published version holds.
-    `known`: how many of the batch's bronze files were read before.
+    `known_upto`: `_rid` below which rows were read before.
     """
 
     rulings: Mapping[str, Ruling]
     since: int
-    known: int
+    known_upto: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def prepare(
     connection: duckdb.DuckDBPyConnection,
     spec: TableSpec,
     bronze: Sequence[Path],
-    retracted: Sequence[tuple[int, str]],
+    counting: str,
     *,
     reads: Mapping[str, str],
     scratch: Scratch,
@@ -93,7 +93,7 @@ def prepare(
         connection: where the views are made.
         spec: the table.
         bronze: local files.
-        retracted: landing files that no longer count, by the position of their bronze file and their key.
+        counting: SQL, if any, that a row of the files counts (see `rows_that_count`).
         reads: local files of the other tables' silver.
         scratch: for rows on their way through Python.
         decided: what was decided of quarantined rows.
@@ -101,12 +101,16 @@ def prepare(
     Raises:
         TransformError: a transform cannot be run; nothing changed.
     """
-    headers = create_landed(connection, spec.root.landed_headers, bronze, retracted)
+    headers = create_landed(connection, spec.root.landed_headers, bronze, counting)
     laid_over = LaidOver()
     if decided is not None:
-        known = decided.known << ROW_BITS
         laid_over = lay_over(
-            connection, headers, decided.rulings, since=decided.since, known_upto=known, multiplied=multiplies(spec)
+            connection,
+            headers,
+            decided.rulings,
+            since=decided.since,
+            known_upto=decided.known_upto,
+            multiplied=multiplies(spec),
         )
     if not spec.transformed:
         create_cast(connection, spec)
