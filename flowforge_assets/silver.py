@@ -22,8 +22,10 @@ from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver_report import metadata, report_of, unchanged
 from flowforge_assets.silver_stage import nothing_new, stage
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.steps_at_once import QUERIES
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
+from flowforge_assets.transforms.reshaping import Python
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.results import BOOKS, still_true
 from flowforge_checks.rules import BROKEN_ROWS, in_code
@@ -61,6 +63,8 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         pool=spec.id.pool,
         partitions=partitions_def(spec),
         backfill=backfill_policy(spec.partition_by),
+        # Nobody promised that a user's function may run in a thread beside another.
+        beside_others=None if any(isinstance(one, Python) for one in spec.transforms) else QUERIES,
     )
 
 

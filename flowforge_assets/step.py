@@ -17,6 +17,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from flowforge_assets.lineage.recorded import RecordedLineage
+from flowforge_assets.steps_at_once import QUERIES, SHARES_PROCESS
 from flowforge_checks.results import Outcome
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import utc_now
@@ -139,10 +140,12 @@ def layer_asset(
     partitions: dg.PartitionsDefinition[str] | None = None,
     backfill: dg.BackfillPolicy | None = None,
     pool: str | None = None,
+    beside_others: str | None = QUERIES,
 ) -> dg.AssetsDefinition:
     """An asset of a layer with its checks as one step, stored by the layer's IO manager.
 
     `pool`: what writes one table waits in one pool; a daemon starts no run whose pools are taken.
+    `beside_others`: what bounds its memory where it runs beside other steps in one process; None: it never does.
 
     One step, because an event costs 3 ms and a step 15; subsettable, so that checks can be run alone.
     """
@@ -175,6 +178,7 @@ def layer_asset(
         partitions_def=partitions,
         backfill_policy=backfill,
         pool=pool,
+        op_tags={SHARES_PROCESS: beside_others} if beside_others else None,
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):
