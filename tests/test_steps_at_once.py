@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run
 from dagster._core.execution.plan import execute_plan
 from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.objects import ErrorSource
@@ -22,18 +21,10 @@ from flowforge_assets.executor import quick_executor
 from flowforge_assets.steps_at_once import QUERIES, READS_FILES, SHARES_PROCESS, StepsAtOnceExecutor
 from flowforge_resources.duck import connect
 from flowforge_resources.errors import SettingError
-from scenario import QUIET, SHOP_SQL, SHOP_YAML, land, load, shop, state
+from scenario import SHOP_SQL, SHOP_YAML, land, launched, load, shop, state
 
 LIMIT_S = 30
 SHARES = {SHARES_PROCESS: QUERIES}
-
-
-def run_of(job, instance, config=None, **options):
-    """Run a job with its own executor, as the command line and the daemon do."""
-    asked = QUIET | ({"execution": {"config": config}} if config else {})
-    run = instance.create_run_for_job(job, run_config=asked)
-    execute_run(InMemoryJob(job), run, instance, **options)
-    return instance.get_run_by_id(run.run_id)
 
 
 def events_of(instance, run):
@@ -81,7 +72,7 @@ def test_two_steps_that_may_share_the_process_run_at_once(instance):
         meeting.wait()
 
     ops = [dg.op(name=name, tags=SHARES)(meet) for name in ("one", "other")]
-    assert run_of(job_of(*ops), instance).is_success
+    assert launched(job_of(*ops), instance).is_success
     assert threading.main_thread() not in threads
 
 
@@ -98,7 +89,7 @@ def test_a_step_that_does_not_say_so_has_the_process_for_itself_in_the_main_thre
 
     ops = [dg.op(name=f"shares{number}", tags=SHARES)(busy(f"shares{number}")) for number in range(4)]
     ops += [dg.op(name=f"alone{number}")(busy(f"alone{number}")) for number in range(2)]
-    assert run_of(job_of(*ops), instance).is_success
+    assert launched(job_of(*ops), instance).is_success
     assert len(seen) == len(ops)
     assert all(count == 1 and in_main for name, count, in_main in seen if name.startswith("alone"))
 
@@ -114,7 +105,7 @@ def test_landing_files_are_read_by_one_step_at_a_time(instance):
     beside = threading.Event()
     ops = [dg.op(name=f"read{number}", tags={SHARES_PROCESS: READS_FILES})(read) for number in range(4)]
     ops.append(dg.op(name="query", tags=SHARES)(lambda: beside.wait(0.2)))
-    assert run_of(job_of(*ops), instance).is_success
+    assert launched(job_of(*ops), instance).is_success
     assert most == [1, 1, 1, 1]
 
 
@@ -154,7 +145,7 @@ def _awkward():
 def test_failed_skipped_and_repeated_steps_are_told_as_one_after_the_other(instance):
     told = {}
     for at_once in (1, 2, 5):
-        run = run_of(_awkward(), instance, {"in_process": {"max_concurrent": at_once}})
+        run = launched(_awkward(), instance, {"in_process": {"max_concurrent": at_once}})
         assert run.status == dg.DagsterRunStatus.FAILURE
         told[at_once] = {step: kinds for step, kinds in events_of(instance, run).items() if step}
     assert told[1] == told[2] == told[5]
@@ -178,7 +169,7 @@ def test_an_error_that_is_to_be_raised_is_raised_when_the_others_have_ended(inst
         ended.append("slow")
 
     with pytest.raises(ValueError, match="no"):
-        run_of(job_of(fails, slow), instance, raise_on_error=True)
+        launched(job_of(fails, slow), instance, raise_on_error=True)
     assert ended == ["slow"]
 
 
@@ -190,7 +181,7 @@ def test_hooks_run_after_their_step(instance):
         told.append(context.op.name)
 
     ops = [dg.op(name=name, tags=SHARES)(lambda: None) for name in ("one", "other")]
-    run = run_of(job_of(*ops, hooks={tell}), instance)
+    run = launched(job_of(*ops, hooks={tell}), instance)
     assert sorted(told) == ["one", "other"]
     assert events_of(instance, run)["one"][-1] == "HOOK_COMPLETED"
 
@@ -223,7 +214,7 @@ def test_an_interrupted_run_ends_its_steps_and_says_so(instance, tmp_path, monke
             left.append("loops")
 
     before = threading.active_count()
-    run = run_of(job_of(queries, loops), instance)
+    run = launched(job_of(queries, loops), instance)
     assert run.status == dg.DagsterRunStatus.FAILURE
     assert sorted(left) == ["loops", "queries"]
     assert threading.active_count() == before
@@ -257,7 +248,7 @@ def test_an_interrupted_run_starts_nothing_more_and_what_has_ended_stays_so(inst
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step_threads, "GRACE_S", 0.3)
-        run = run_of(chain, instance)
+        run = launched(chain, instance)
     assert run.status == dg.DagsterRunStatus.FAILURE
     assert done == ["ends"]
 
@@ -276,7 +267,7 @@ def test_a_workflow_leaves_and_says_the_same_whatever_runs_at_once(tmp_path, lak
         land(here, "shop", LANDED)
         defs = shop(tmp_path / f"project{at_once}")
         job = defs.resolve_job_def("shop")
-        run = run_of(job, instance, {"in_process": {"max_concurrent": at_once}})
+        run = launched(job, instance, {"in_process": {"max_concurrent": at_once}})
         assert run.is_success
         left[at_once] = state(here)
         told[at_once] = {step: kinds for step, kinds in events_of(instance, run).items() if step}
@@ -292,7 +283,7 @@ def test_a_failed_blocking_check_holds_up_what_follows_and_nothing_else(tmp_path
     defs = load(tmp_path, blocking, **SHOP_SQL)
     told = {}
     for at_once in (1, 2):
-        run = run_of(defs.resolve_job_def("shop"), instance, {"in_process": {"max_concurrent": at_once}})
+        run = launched(defs.resolve_job_def("shop"), instance, {"in_process": {"max_concurrent": at_once}})
         assert run.status == dg.DagsterRunStatus.FAILURE
         told[at_once] = {step: kinds[-1] for step, kinds in events_of(instance, run).items() if step}
     assert told[1] == told[2]
