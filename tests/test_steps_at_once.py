@@ -253,6 +253,12 @@ def test_an_interrupted_run_starts_nothing_more_and_what_has_ended_stays_so(inst
     assert done == ["ends"]
 
 
+STEPS = {
+    "shop__bronze_items": READS_FILES,
+    "shop__silver_items": QUERIES,
+    "shop__silver_sales": QUERIES,
+    "shop__fact_sales": QUERIES,
+}
 LANDED = {
     "items/items_1.csv": "item_id,label,price,seen_at\n1,pen,1.50,2026-01-01\n2,ink,x,2026-01-01\n",
     "sales/sales_1.csv": "shop,number,item_id,quantity\na,1,1,2\na,2,9,1\n",
@@ -289,6 +295,16 @@ def test_a_failed_blocking_check_holds_up_what_follows_and_nothing_else(tmp_path
     assert told[1] == told[2]
     assert told[2]["shop__silver_items"] == "STEP_FAILURE"
     assert told[2]["shop__bronze_sales"] == "STEP_SUCCESS"
+
+
+def test_a_table_with_a_users_function_has_the_process_for_itself(tmp_path):
+    rule = "rules: [{rule: python, name: known, function: 'own.py:known', columns: [label]}]"
+    ruled = SHOP_YAML.replace("rules:\n        - {rule: range, column: price, min: 0}", rule)
+    assert ruled != SHOP_YAML
+    own = {"own.py": "def known(frame):\n    return frame['label'].is_not_null()\n"}
+    defs = load(tmp_path, ruled, **SHOP_SQL, **own)
+    tags = {step: defs.resolve_job_def("shop").graph.node_named(step).definition.tags for step in STEPS}
+    assert {step: tag.get(SHARES_PROCESS) for step, tag in tags.items()} == STEPS | {"shop__silver_items": None}
 
 
 @pytest.mark.parametrize(
