@@ -55,6 +55,7 @@ class WarmSqliteEventLogStorage(SqliteEventLogStorage):
         self._warm: OrderedDict[str, sqlalchemy.Engine] = OrderedDict()
         self._open: dict[str, sqlalchemy.Connection] | None = None
         self._transactions = ExitStack()
+        self._tables: set[str] = set()
         super().__init__(*args, **kwargs)
         self._db_lock: Any = threading.RLock()  # Dagster's own cannot be taken twice by one thread
 
@@ -81,6 +82,12 @@ class WarmSqliteEventLogStorage(SqliteEventLogStorage):
                 super().store_event(event)
         for run_id in {event.run_id for event in events}:
             os.utime(self.path_for_shard(run_id))
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table: Dagster opens the database anew to ask, and asks at every event of a check."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     @contextmanager
     def _together(self) -> Iterator[None]:

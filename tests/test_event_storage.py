@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster._check import CheckError
 from dagster._core.instance.methods.event_methods import EventMethods
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 
 from flowforge_resources.event_storage import KEPT_OPEN, WarmSqliteEventLogStorage
 
@@ -41,6 +41,7 @@ def test_dagster_still_has_the_shapes_this_rests_on():
         assert shape in source
     assert list(inspect.signature(SqliteEventLogStorage._connect).parameters) == ["self", "shard"]
     assert "path_for_shard" in dir(SqliteEventLogStorage)
+    assert "self.has_table(" in inspect.getsource(SqlEventLogStorage.supports_asset_checks.fget)
     assert "self._event_storage_impl.store_event_batch(events)" in inspect.getsource(EventMethods.handle_new_event)
 
 
@@ -69,6 +70,15 @@ def test_events_written_at_once_are_all_there_or_none(tmp_path):
     assert len(storage.get_logs_for_run(RUN)) == 1
     storage.store_event_batch([_event(RUN), _event(RUN)])
     assert len(storage.get_logs_for_run(RUN)) == 3
+    storage.dispose()
+
+
+def test_a_table_is_asked_for_until_it_is_there(tmp_path, monkeypatch):
+    storage, asked = WarmSqliteEventLogStorage(str(tmp_path / "runs")), []
+    there = iter([False, True])
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", lambda _self, name: asked.append(name) or next(there))
+    assert [storage.has_table("checks") for _ in range(4)] == [False, True, True, True]
+    assert asked == ["checks", "checks"]
     storage.dispose()
 
 
