@@ -32,7 +32,8 @@ class Declared:
 
 def declared_workflows(defs: Path = DEFS) -> dict[str, Declared]:
     """Every workflow folder, by name. Says nothing of whether the YAML is valid: `dg check defs` does."""
-    return {file.parent.name: _read(file) for file in sorted(defs.glob("*/defs.yaml"))}
+    found = (_read(file) for file in sorted(defs.glob("*/defs.yaml")))
+    return {one.name: one for one in found if one.tables or one.routed or one.models}
 
 
 def _read(file: Path) -> Declared:

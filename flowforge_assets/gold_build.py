@@ -25,8 +25,11 @@ from flowforge_assets.lookups import lookup_outcome, require_columns_in, with_lo
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.orphans import Orphans, count_orphans, own_rows, without_orphans
 from flowforge_assets.preview import preview_of
-from flowforge_checks.model_tests import judge
+from flowforge_assets.step import started_at
+from flowforge_checks.gate import relations
 from flowforge_checks.results import Outcome, blocks_publishing
+from flowforge_checks.rules import Judged
+from flowforge_checks.table_judge import judge, rows_of_file
 from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.io_managers import StoredTable, gold_table
@@ -36,6 +39,7 @@ from flowforge_resources.table_parts import TableParts, table_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     import dagster as dg
@@ -106,7 +110,12 @@ def build(
         for name, file in files.items():
             _name_table(connection, spec.id.workflow, name, file)
         connection.execute(f"SET search_path = {literal(spec.id.workflow)}")
-        making = _Making(connection, spec, files, facts, scratch, watch)
+
+        def fetch_old() -> Path:
+            return gold_table(lake, spec.id).stage_in(scratch)
+
+        old = fetch_old if published is not None else None
+        making = _Making(connection, spec, files, facts, scratch, watch, started_at(context), old)
         if spec.incremental is None or parts is None:
             made = making.finish(making.write())
             return making.judge(made, [])
@@ -121,7 +130,7 @@ def build(
                 scratch=scratch,
                 requested=FULL_TAG in context.run.tags,
             )
-        return _build_in_part(making, plan, parts, lambda: gold_table(lake, spec.id).stage_in(scratch), published)
+        return _build_in_part(making, plan, parts, fetch_old, published)
 
 
 def _build_in_part(
@@ -170,6 +179,8 @@ class _Making:
     facts: Mapping[str, Any]
     scratch: Scratch
     watch: Stopwatch
+    began: datetime
+    fetch_old: Callable[[], Path] | None
 
     def write(self, memory: Mapping[str, Any] | None = None) -> Path:
         """The rows of the query, as a file."""
@@ -208,12 +219,20 @@ class _Making:
                     lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
                     for one in spec.lookups
                 ),
-                *judge(connection, spec.tests, target, {name: str(file) for name, file in self.files.items()}, shown),
+                *judge(connection, spec.tests, self._judged(target), shown),
                 *more,
             ]
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
         said = plan.metadata(hide=plan.declared.output in spec.pii) if plan else {}
         return Built(target, rows, tuple(outcomes), preview, made.rows_before - rows, said)
+
+    def _judged(self, target: Path) -> Judged:
+        """The built table for its tests; the version before it is there where one compares with it."""
+        reads = relations({name: str(file) for name, file in self.files.items()})
+        before = (
+            rows_of_file(self.fetch_old()) if self.fetch_old and any(one.compares for one in self.spec.tests) else None
+        )
+        return Judged(rows_of_file(target), self.began, reads, before)
 
 
 def _settle(

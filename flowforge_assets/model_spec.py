@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from flowforge_checks.rules import AnyRule, Rule
+from flowforge_checks.rules import RULE_KINDS, AnyRule, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +66,11 @@ class ModelColumn(BaseModel):
         return tuple(TypeAdapter(AnyRule).validate_python(self._about_me(one)) for one in written)
 
     def _about_me(self, test: dict[str, Any]) -> dict[str, Any]:
-        about = {"unique": {"columns": [self.name]}, "expression": {}}
-        return about.get(str(test.get("rule")), {"column": self.name}) | test
+        kind = next((one for one in RULE_KINDS if one.word() == test.get("rule")), None)
+        fields = kind.model_fields if kind else {"column": None}
+        if "column" in fields and "columns" not in test:
+            return {"column": self.name} | test
+        return ({"columns": [self.name]} if "columns" in fields else {}) | test
 
 
 def _shape(foreign: ForeignKey) -> dict[str, Any]:
@@ -114,7 +117,7 @@ class ModelSpec:
         shape: list[Any] = [self.sql, self.keys, self.unknown_member]
         shape.append([_shape(one) for one in self.foreign_keys])
         shape += [[one.model_dump() for one in self.lookups], self.omit] if self.lookups or self.omit else []
-        shape += [[test.model_dump(exclude={"description", "severity"}) for test in self.tests]] if self.tests else []
+        shape += [[test.shape for test in self.tests]] if self.tests else []
         # Not because the rows would be others, but so that what they were built from is noted.
         shape += [self.incremental.model_dump(exclude={"full_every"})] if self.incremental else []
         return sha256(repr(shape).encode()).hexdigest()[:16]

@@ -21,16 +21,27 @@ from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_o
 from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver_report import metadata, report_of, unchanged
 from flowforge_assets.silver_stage import nothing_new, stage
-from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.step import (
+    AssetFace,
+    StepEvents,
+    Stopwatch,
+    check_spec,
+    layer_asset,
+    report,
+    results,
+    rule_spec,
+    started_at,
+)
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
-from flowforge_checks.results import BOOKS, still_true
+from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import BROKEN_ROWS, in_code
 from flowforge_resources.layout import TableId
 from flowforge_resources.partitioned import finish
 
 if TYPE_CHECKING:
+    from flowforge_assets.gate_keeping import Gatekeeper
     from flowforge_assets.silver_partitions import PartitionedBatch
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake
@@ -45,18 +56,17 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
-    others = [TableId(spec.id.workflow, name).silver_key for name in spec.tables_read if name != spec.id.name]
-    upstream = [spec.root.id.bronze_key, *others]
-    if spec.partition_by and others:
+    upstream = silver_reads(spec)
+    if spec.partition_by and len(upstream) > 1:
         let_partitioned_tables_read_each_other()
     return layer_asset(
         key,
         replace(face, metadata={**face.metadata, **declared}),
-        lambda context: _take_batch(context, spec, key),
+        lambda context, gate: _take_batch(context, spec, key, gate),
         layer="silver",
         engine="duckdb",
         deps=upstream,
-        checks=_check_specs(spec, key),
+        checks=silver_checks(spec, key),
         code_version=spec.fingerprint,
         pool=spec.id.pool,
         partitions=partitions_def(spec),
@@ -64,7 +74,14 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     )
 
 
-def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def silver_reads(spec: TableSpec) -> list[tuple[str, str]]:
+    """Keys of the assets that silver is made from: its bronze, and other silver that rules and lookups look into."""
+    others = [TableId(spec.id.workflow, name).silver_key for name in spec.tables_read if name != spec.id.name]
+    return [spec.root.id.bronze_key, *others]
+
+
+def silver_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Those that are there by themselves, one a rule, and the books."""
     held = BROKEN_ROWS["quarantine"]
     implied = []
     if spec.keys:
@@ -79,9 +96,7 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
-    ruled = [
-        check_spec(rule.check_name, key, rule.about, blocks=rule.effective_action == "block") for rule in spec.rules
-    ]
+    ruled = [rule_spec(rule, key) for rule in spec.rules]
     return [
         *implied,
         *ruled,
@@ -89,7 +104,7 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey) -> StepEvents:
+def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey, gate: Gatekeeper) -> StepEvents:
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     batch = _batch_of_run(context, lake, spec)
@@ -99,15 +114,20 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
             said = unchanged(lake, spec, batch.published, watch)
             yield dg.MaterializeResult(asset_key=key, value=nothing_new(spec, batch), metadata=said)
         blocking = [rule.check_name for rule in spec.rules if rule.effective_action == "block"]
-        yield from results(context, key, [still_true(name) for name in (*blocking, BOOKS)])
+        stood = gate.stood([*blocking, BOOKS], batch.published)
+        gate.settle(stood)
+        yield from results(context, key, stood)
         return
     with lake.scratch() as scratch:
-        staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=context.run.run_id)
+        run_id, began = context.run.run_id, started_at(context)
+        staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=run_id, began=began)
+        staged = replace(staged, outcomes=gate.waived(staged.outcomes))
         if key in context.selected_asset_keys and not staged.blocked:
             said = metadata(lake, spec, batch, staged, watch)
             if staged.partitions is not None:
                 said |= _record_partitions(context, spec, key, staged.partitions)
             yield dg.MaterializeResult(asset_key=key, value=staged.output, metadata=said)
+        gate.settle(staged.outcomes, partitions=batch.chosen, everything=batch.replay and not batch.chosen)
         report(context, key, lake, report_of(lake, spec, staged, watch, staged.books.rows_after))
         yield from results(context, key, staged.outcomes)
 

@@ -5,21 +5,28 @@ Does not belong here: what is asked of each row (`flowforge_checks.gate`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowforge_assets.preview import shown_columns
 from flowforge_assets.silver_partitions import PartitionedBatch
-from flowforge_checks.results import Outcome
+from flowforge_checks.rules import Judged
+from flowforge_checks.table_judge import judge, rows_of_file
 from flowforge_checks.uniqueness import keys_sharing, rows_sharing
-from flowforge_resources.duck import literal, one_row
 from flowforge_resources.errors import SurrogateKeyCollisionError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     import duckdb
 
+    from flowforge_assets.silver_batch import Batch
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_checks.rules import Rule
+    from flowforge_checks.results import Outcome
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.scratch import Scratch
 
 
 def refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path, rows: int) -> None:
@@ -33,30 +40,31 @@ def refuse_collisions(connection: duckdb.DuckDBPyConnection, spec: TableSpec, ta
         raise SurrogateKeyCollisionError(str(spec.id), spec.surrogate_key, double)
 
 
-def table_rules(
-    connection: duckdb.DuckDBPyConnection, spec: TableSpec, table: Path | PartitionedBatch
-) -> list[Outcome]:
-    """The outcome of each rule about the whole table."""
-    rules = [rule for rule in spec.rules if rule.judges == "table"]
-    if not rules:
-        return []
-    if isinstance(table, PartitionedBatch):
-        whole = table.whole_table(connection)
-    else:
-        whole = f"read_parquet({literal(str(table))})"
-    return [_judge_table(connection, rule, whole) for rule in rules]
+@dataclass(frozen=True)
+class TableRules:
+    """What is asked of a table as a whole, and what has to be at hand for it."""
 
+    connection: duckdb.DuckDBPyConnection
+    lake: Lake
+    spec: TableSpec
+    batch: Batch
+    scratch: Scratch
+    reads: Mapping[str, str]
+    began: datetime
 
-def _judge_table(connection: duckdb.DuckDBPyConnection, rule: Rule, table: str) -> Outcome:
-    """A rule about the whole table, asked of the version that is about to be published."""
-    query = rule.valid({}).format(table=table)
-    broken = int(one_row(connection, query)[0])
-    return Outcome(
-        rule.check_name,
-        passed=broken == 0,
-        warns=rule.severity == "warn",
-        blocks=rule.effective_action == "block",
-        rows_broken=broken,
-        description=f"{broken} rows: {rule.message}." if broken else None,
-        metadata={"rows_broken": broken, "action": rule.effective_action},
-    )
+    def of(self, table: Path | PartitionedBatch) -> list[Outcome]:
+        """The outcome of each rule about a table that is about to be published."""
+        rules = [rule for rule in self.spec.rules if rule.judges == "table"]
+        if not rules:
+            return []
+        whole = table.whole_table(self.connection) if isinstance(table, PartitionedBatch) else rows_of_file(table)
+        compares = self.batch.published is not None and any(rule.compares for rule in rules)
+        before = self._published(table) if compares else None
+        shown = [name for name in shown_columns(self.spec) if name not in self.spec.pii]
+        return judge(self.connection, rules, Judged(whole, self.began, self.reads, before), shown)
+
+    def _published(self, table: Path | PartitionedBatch) -> str | None:
+        """SQL of the rows that are published so far."""
+        if isinstance(table, PartitionedBatch):
+            return table.published_table(self.connection)
+        return rows_of_file(self.lake.stage_in(self.spec.id.current, self.scratch))

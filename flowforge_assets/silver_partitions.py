@@ -59,6 +59,7 @@ class PartitionedBatch:
     staged: StagedPartitions | None = None
     read: dict[str, int] = field(default_factory=dict)
     searched: int = 0
+    opened: int = 0
 
     def fetch_touched(self, connection: duckdb.DuckDBPyConnection, gate: Gate) -> list[Path]:
         """Local files of the touched partitions as they are published; none where they are made anew."""
@@ -101,8 +102,10 @@ class PartitionedBatch:
         rows = scan_all(self.lake, list(objects.values()), path_as=PARTITION)
         named = rows.with_columns(pl.col(PARTITION).replace_strict(partition_of))
         connection.execute("SELECT 1").fetchall()  # a statement whose result nobody took forbids `register`
-        connection.register("_other_partitions", named)
-        return "_other_partitions"
+        # Each has a name of its own: what was opened before may still be read.
+        self.opened += 1
+        connection.register(f"_other_partitions_{self.opened}", named)
+        return f"_other_partitions_{self.opened}"
 
     def write(
         self, connection: duckdb.DuckDBPyConnection, select: str, facts: Mapping[str, Any], *, changed: bool
@@ -168,6 +171,12 @@ class PartitionedBatch:
             kept = self._open(connection, self.staged.kept)
             parts.append(f"SELECT * EXCLUDE ({PARTITION}) FROM {kept}")
         return f"({' UNION ALL BY NAME '.join(parts)})"
+
+    def published_table(self, connection: duckdb.DuckDBPyConnection) -> str | None:
+        """SQL of the whole table as it is published."""
+        if self.manifest is None or not self.manifest.partitions:
+            return None
+        return f"(SELECT * EXCLUDE ({PARTITION}) FROM {self._open(connection, self.manifest.partitions)})"
 
     def sample(self) -> Path:
         """A file of the table, old or new, to show rows of."""

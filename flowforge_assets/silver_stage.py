@@ -14,19 +14,20 @@ from uuid import uuid4
 from flowforge_assets import column_notes
 from flowforge_assets.partition_checks import by_partition, unlisted
 from flowforge_assets.preview import preview_of, shown_columns
-from flowforge_assets.silver_audit import refuse_collisions, table_rules
+from flowforge_assets.silver_audit import TableRules, refuse_collisions
 from flowforge_assets.silver_partitions import PartitionedBatch
 from flowforge_assets.strategies import judged, merge
+from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.partition import narrow_to
 from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import prepare
 from flowforge_assets.version_facts import rows_left_out, version_facts
-from flowforge_checks.gate import Gate, statements
+from flowforge_checks.gate import Gate, relations, statements
 from flowforge_checks.quarantine import held_rows, without_judged
 from flowforge_checks.results import blocks_publishing, of_books, of_count
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.io_managers import silver_table
-from flowforge_resources.layout import TableId
+from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.partitioned import StagedPartitions
 from flowforge_resources.published import copy_with_facts, read_footer, read_published
 from flowforge_resources.silver_io_manager import StagedSilver, StagedState
@@ -63,8 +64,20 @@ class Staged:
         return blocks_publishing(self.outcomes)
 
 
-def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch: Stopwatch, run_id: str) -> Staged:
-    """Compute a batch on local disk: 1. fetch, 2. judge, 3. merge, 4. write, 5. audit."""
+def stage(
+    lake: Lake,
+    spec: TableSpec,
+    batch: Batch,
+    *,
+    scratch: Scratch,
+    watch: Stopwatch,
+    run_id: str,
+    began: datetime | None = None,
+) -> Staged:
+    """Compute a batch on local disk: 1. fetch, 2. judge, 3. merge, 4. write, 5. audit.
+
+    `began`: when the run did, which is now for rules that ask how old something is.
+    """
     with watch.phase("fetch"):
         bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
@@ -80,7 +93,7 @@ def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch:
             types = {column.name: column.expected for column in spec.typed_columns}
             ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
             told = [*ruled, *prepared.statements, *unlisted(spec)]
-            gate = Gate(connection, told, spec.keys)
+            gate = Gate(connection, told, spec.keys, rows_beside(spec, current))
             counts = gate.counts([column.name for column in spec.columns if not column.pii])
         parts = _partitions(lake, spec, batch, scratch)
         if parts is not None:
@@ -111,7 +124,8 @@ def stage(lake: Lake, spec: TableSpec, batch: Batch, *, scratch: Scratch, watch:
             row_rules = [of_count(count) for count in counts]
             if parts is not None:
                 row_rules = by_partition(spec, gate, row_rules)
-            outcomes = [*row_rules, *table_rules(connection, spec, parts or table), of_books(books)]
+            asked = TableRules(connection, lake, spec, batch, scratch, relations(reads), began or utc_now())
+            outcomes = [*row_rules, *asked.of(parts or table), of_books(books)]
             shown = parts.sample() if parts else table
             preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
     return Staged(output, books, tuple(outcomes), preview, parts)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from flowforge_assets.transforms.base import Transform
     from flowforge_assets.transforms.computing import Route
-    from flowforge_assets.transforms.python_function import PythonFunction
     from flowforge_assets.transforms.reshaping import Lookup, Python
+    from flowforge_resources.python_function import PythonFunction
 
 
 # Raised when `transforms.cast.surrogate_key` changes: a table must not hold keys of two formulas.
@@ -129,7 +129,7 @@ class TableSpec:
     @property
     def tables_read(self) -> list[str]:
         """The other tables of the workflow whose silver is read, sorted: by rules and by lookups."""
-        ruled = {rule.referenced_table for rule in self.rules if rule.referenced_table}
+        ruled = {name for rule in self.rules for name in rule.tables_read}
         return sorted(ruled | {lookup.table for lookup, _ in self.lookups_on_the_way})
 
     @property
@@ -141,7 +141,7 @@ class TableSpec:
         """The function of a Python transform."""
         from pathlib import Path
 
-        from flowforge_assets.transforms.python_function import PythonFunction
+        from flowforge_resources.python_function import PythonFunction
 
         return PythonFunction(step.function, self.folder or Path())
 
@@ -210,7 +210,7 @@ class TableSpec:
             self.keys,
             self.sequence_by,
             (self.surrogate_key, SURROGATE_KEY_FORMULA),
-            [rule.model_dump(exclude={"description", "severity"}) for rule in self.rules],
+            [rule.shape for rule in self.rules],
             *([self.partition_by.shape] if self.partition_by else []),
             *self.strategy.shape(),
         ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from flowforge_assets.components import DateDimension, Model, Table, Workflow
+from flowforge_assets.components import Connection, DateDimension, Model, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension)
+DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Connection)
 NESTED: tuple[type[BaseModel], ...] = (
     Column,
     FileOptions,

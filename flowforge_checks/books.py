@@ -17,7 +17,8 @@ class Books:
     something else. `closed`: deletes that ended a version; `truncates`: rows that said to clear the table. Beside what
     was inserted and deleted by a row of its own, a table grows by `rows_split` (later parts of versions a late row
     split) and shrinks by `rows_removed` (truncated, absent from a full extract, or merged into another version).
-    `exploded`: rows that transforms added; they are explained like those that were read.
+    `exploded`: rows that transforms added; they are explained like those that were read. `dropped`: rows that break a
+    rule of action `drop`, and none of action `quarantine`.
     """
 
     read: int = 0
@@ -39,6 +40,7 @@ class Books:
     exploded: int = 0
     filtered: int = 0
     routed: int = 0
+    dropped: int = 0
 
     @property
     def explained(self) -> int:
@@ -88,6 +90,7 @@ ACCOUNT = (
     "quarantined",
     "filtered",
     "routed",
+    "dropped",
 )
 # What makes the table longer (+1) or shorter (-1).
 GROWTH = {"inserted": 1, "deleted": -1, "rows_split": 1, "rows_removed": -1}

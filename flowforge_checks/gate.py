@@ -10,9 +10,11 @@ columns) and leaves a table `verdict` (`_rid`, `_position`, `_h` hash of the key
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from flowforge_checks.rules.base import REMOVES_ROWS
+from flowforge_checks.rules.sets import SetRule
 from flowforge_resources.duck import literal, one_row, quote
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from flowforge_checks.rules import Action, Rule, Severity
+    from flowforge_checks.rules.amounts import Amount
+    from flowforge_checks.rules.sets import Rows
 
 KEYS_PRESENT = "keys_present"
 TYPE = "type"
@@ -31,7 +35,10 @@ _BITS_A_WORD = 62
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing a row can break: a rule, a missing key, or a value that is not of its type. `expected` says what would not."""
+    """One thing a row can break: a rule, a missing key, or a value that is not of its type. `expected` says what would not.
+
+    `broken`: SQL over `typed`, false for every row where only a `rule` knows it. `asked`: SQL, if any, for the rows it is asked of.
+    """
 
     check: str
     column: str | None
@@ -40,11 +47,16 @@ class Statement:
     severity: Severity
     message: str
     expected: str
+    asked: str | None = None
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True)
 class CheckCount:
-    """What one check found in a batch. `examples` hold no value of a `pii` column."""
+    """What one check found in a batch. `examples` hold no value of a `pii` column.
+
+    `tolerated`: how many broken rows are no warning, and how many are no error.
+    """
 
     check: str
     severity: Severity
@@ -52,6 +64,7 @@ class CheckCount:
     rows_checked: int
     rows_broken: int
     examples: tuple[Mapping[str, Any], ...] = ()
+    tolerated: tuple[Amount | None, Amount | None] = (None, None)
 
 
 def broken_flag(column: str) -> str:
@@ -64,8 +77,10 @@ def statements(
 ) -> list[Statement]:
     """Every statement of a table: keys present, values of their type, then the row rules in YAML's order.
 
-    `types` gives the declared type, as people read it, of each column that can fail to cast.
+    `types` gives the declared type, as people read it, of each column that can fail to cast; `reads` the local file of
+    each other table.
     """
+    others = relations(reads)
     absent = [
         Statement(
             KEYS_PRESENT,
@@ -82,8 +97,13 @@ def statements(
         Statement(TYPE, name, quote(broken_flag(name)), "quarantine", "error", f"{name} is not {kind}", kind)
         for name, kind in types.items()
     ]
-    judged = [_of_rule(rule, reads) for rule in rules if rule.judges == "row"]
+    judged = [_of_rule(rule, others) for rule in rules if rule.judges == "row"]
     return [*absent, *uncast, *judged]
+
+
+def relations(reads: Mapping[str, str]) -> dict[str, str]:
+    """SQL of each table whose local Parquet file is given."""
+    return {name: f"read_parquet({literal(file)})" for name, file in reads.items()}
 
 
 def of_partition(column: str | None, unlisted: str) -> Statement:
@@ -102,9 +122,12 @@ def of_partition(column: str | None, unlisted: str) -> Statement:
 
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
     column = rule.columns_read[0] if len(rule.columns_read) == 1 else None
-    broken = f"NOT coalesce({rule.valid(reads)}, TRUE)"
+    broken = "FALSE" if isinstance(rule, SetRule) else rule.broken(reads)
     expected = rule.demand.replace("`", "")
-    return Statement(rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message, expected)
+    asked = f"coalesce(({rule.where}\n)::BOOLEAN, FALSE)" if rule.where else None
+    return Statement(
+        rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message, expected, asked, rule
+    )
 
 
 def _reason(one: Statement, headers: Mapping[str, str]) -> str:
@@ -118,19 +141,46 @@ def _reason(one: Statement, headers: Mapping[str, str]) -> str:
 class Gate:
     """The verdict on one batch."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, told: Sequence[Statement], keys: Sequence[str]) -> None:
-        """Judge every row of `typed`; one pass over the batch."""
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        told: Sequence[Statement],
+        keys: Sequence[str],
+        beside: Rows | None = None,
+    ) -> None:
+        """Judge every row of `typed`; one pass over the batch, and one more for each rule about rows beside each other.
+
+        Args:
+            connection: holds `typed`.
+            told: the statements.
+            keys: the table's key columns.
+            beside: what rows are compared with by rules about sets of rows; its `batch` is filled in here.
+        """
         self.connection = connection
         self.told = list(told)
+        self._asked = list(dict.fromkeys(one.asked for one in self.told if one.asked))
+        for one in self.told:
+            if one.rule is not None:
+                one.rule.prepare(connection, "typed")
         words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
         key = f"hash({', '.join(quote(name) for name in keys)})" if keys else "hash(_rid)"
         connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, {key} AS _h, {words} FROM typed")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
+        for index, one in enumerate(self.told):
+            if isinstance(one.rule, SetRule) and beside is not None:
+                self._judge_set(index, one.rule, beside)
+
+    def _judge_set(self, index: int, rule: SetRule, beside: Rows) -> None:
+        """Note the rows that do not stay, of those that no other rule takes out."""
+        passing = f"(SELECT * FROM typed ANTI JOIN (FROM verdict WHERE {self.taken_out}) USING (_rid))"
+        losers = rule.losers(replace(beside, batch=passing))
+        word, bit = f"_m{index // _BITS_A_WORD}", 1 << (index % _BITS_A_WORD)
+        self.connection.execute(f"UPDATE verdict SET {word} = {word} | {bit} WHERE _rid IN ({losers})")
 
     def _words(self) -> list[str]:
         bits = [
-            f"CASE WHEN {one.broken} THEN {1 << (index % _BITS_A_WORD)} ELSE 0 END"
-            for index, one in enumerate(self.told)
+            f"CASE WHEN {broken} THEN {1 << (index % _BITS_A_WORD)} ELSE 0 END"
+            for index, broken in enumerate([*(one.broken for one in self.told), *self._asked])
         ]
         words = [bits[start : start + _BITS_A_WORD] for start in range(0, len(bits), _BITS_A_WORD)]
         return ["(" + " + ".join(f"({bit})::BIGINT" for bit in word) + ")" for word in words] or ["0::BIGINT"]
@@ -138,18 +188,34 @@ class Gate:
     def _breaks(self, index: int) -> str:
         return f"(_m{index // _BITS_A_WORD} & {1 << (index % _BITS_A_WORD)}) <> 0"
 
-    def _any(self, action: Action | None) -> str:
-        """SQL over `verdict`: the row breaks some statement (of this action)."""
+    def _any(self, actions: Sequence[Action] | None = None) -> str:
+        """SQL over `verdict`: the row breaks some statement (of these actions)."""
         masks: dict[int, int] = {}
         for index, one in enumerate(self.told):
-            if action in (None, one.action):
+            if actions is None or one.action in actions:
                 masks[index // _BITS_A_WORD] = masks.get(index // _BITS_A_WORD, 0) | 1 << (index % _BITS_A_WORD)
-        return " OR ".join(f"(_m{word} & {mask}) <> 0" for word, mask in masks.items()) or "FALSE"
+        said = " OR ".join(f"(_m{word} & {mask}) <> 0" for word, mask in masks.items())
+        return f"({said})" if said else "FALSE"
 
     @property
     def held(self) -> str:
         """SQL over `verdict`: the row goes to quarantine."""
-        return self._any("quarantine")
+        return self._any(["quarantine"])
+
+    @property
+    def dropped(self) -> str:
+        """SQL over `verdict`: the row is left out. One that is to be held as well is held: it could come back."""
+        return f"({self._any(['drop'])} AND NOT {self.held})"
+
+    @property
+    def drops(self) -> bool:
+        """Whether any statement leaves rows out."""
+        return any(one.action == "drop" for one in self.told)
+
+    @property
+    def taken_out(self) -> str:
+        """SQL over `verdict`: the row does not reach the table."""
+        return self._any(REMOVES_ROWS)
 
     def reasons(self, headers: Mapping[str, str]) -> str:
         """SQL over `verdict` and `landed`: the list of `{rule, column, message, value, expected}` a row is held for.
@@ -174,7 +240,8 @@ class Gate:
             return []
         broken = [f"FILTER ({self._breaks_check(check)})" for check in checks]
         columns = ", ".join(f"count(*) {rows}, min(_rid, {EXAMPLES}) {rows}" for rows in broken)
-        found = one_row(self.connection, f"SELECT {columns} FROM verdict WHERE {self._any(None)}")
+        found = one_row(self.connection, f"SELECT {columns} FROM verdict WHERE {self._any()}")
+        asked = self._rows_asked()
         rids = {check: found[2 * index + 1] or [] for index, check in enumerate(checks)}
         rows = self._rows({rid for some in rids.values() for rid in some}, shown)
         return [
@@ -182,19 +249,29 @@ class Gate:
                 check,
                 one.severity,
                 one.action,
-                self.read,
+                asked.get(one.asked or "", self.read),
                 int(found[2 * index]),
                 tuple(rows[rid] for rid in rids[check]),
+                one.rule.tolerated if one.rule else (None, None),
             )
             for index, (check, one) in enumerate(checks.items())
         ]
+
+    def _rows_asked(self) -> dict[str, int]:
+        """How many rows each `where` holds for."""
+        if not self._asked:
+            return {}
+        places = range(len(self.told), len(self.told) + len(self._asked))
+        counts = ", ".join(f"count(*) FILTER ({self._breaks(place)})" for place in places)
+        found = one_row(self.connection, f"SELECT {counts} FROM verdict")
+        return {where: int(rows) for where, rows in zip(self._asked, found, strict=True)}
 
     def broken_by(self, group: str, checks: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
         """Per check the rows that break it, by the SQL expression `group` over `typed`: (group, rows), most first."""
         flags = ", ".join(f"({self._breaks_check(check)}) AS _c{index}" for index, check in enumerate(checks))
         counts = ", ".join(f"count(*) FILTER (_c{index})" for index, _ in enumerate(checks))
         found = self.connection.execute(
-            f"SELECT {group} AS _group, {counts} FROM typed JOIN (SELECT _rid, {flags} FROM verdict WHERE {self._any(None)}) "
+            f"SELECT {group} AS _group, {counts} FROM typed JOIN (SELECT _rid, {flags} FROM verdict WHERE {self._any()}) "
             "USING (_rid) GROUP BY ALL"
         ).fetchall()
         each = {check: [(row[0], int(row[1 + index])) for row in found] for index, check in enumerate(checks)}

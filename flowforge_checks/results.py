@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from flowforge_checks.books import Books
     from flowforge_checks.gate import CheckCount
+    from flowforge_checks.rules import Finding, Rule
 
 BOOKS = "books"
 
@@ -49,11 +50,23 @@ class Outcome:
         return CheckReport(self.check, status, self.rows_broken, self.holds)
 
 
-def of_count(count: CheckCount) -> Outcome:
-    """The outcome of a row rule: rows that break it, of how many, with examples.
+def of_finding(rule: Rule, finding: Finding) -> Outcome:
+    """The outcome of a rule that measures the table."""
+    return Outcome(
+        rule.check_name,
+        passed=finding.broken == 0,
+        warns=rule.severity == "warn",
+        blocks=rule.effective_action == "block",
+        description=finding.said or None,
+        metadata={**finding.shown, "demanded": rule.demand.replace("`", ""), "action": rule.effective_action},
+    )
 
-    A rule that holds rows back has done its work when they are held: its check warns. One that keeps them fails with
-    the declared severity; one that blocks, blocks.
+
+def of_count(count: CheckCount, shown: Mapping[str, Any] | None = None) -> Outcome:
+    """The outcome of a rule that counts rows: those that break it, of how many, with examples and what else is `shown`.
+
+    A rule that takes rows out has done its work when they are out: its check warns. One that keeps them fails with
+    the declared severity; one that blocks, blocks. Declared thresholds say instead what is too many.
     """
     percent = 100 * count.rows_broken / count.rows_checked if count.rows_checked else 0.0
     metadata: dict[str, Any] = {
@@ -61,24 +74,44 @@ def of_count(count: CheckCount) -> Outcome:
         "rows_broken": count.rows_broken,
         "percent_broken": round(percent, 4),
         "action": count.action,
+        **(shown or {}),
     }
+    warn, error = count.tolerated
+    metadata |= {"warns_above": str(warn)} if warn else {}
+    metadata |= {"fails_above": str(error)} if error else {}
     if count.examples:
         metadata["examples"] = as_table(count.examples)
+    passed, warns = _verdict(count)
+    tolerated = error is not None and warns
     return Outcome(
         count.check,
-        passed=count.rows_broken == 0,
-        warns=count.severity == "warn" or count.action == "quarantine",
-        blocks=count.action == "block",
+        passed=passed,
+        warns=warns,
+        blocks=count.action == "block" and not tolerated,
         holds=count.action == "quarantine",
         rows_broken=count.rows_broken,
-        description=_sentence(count) if count.rows_broken else None,
+        description=_sentence(count, passed=passed) if count.rows_broken else None,
         metadata=metadata,
     )
 
 
-def _sentence(count: CheckCount) -> str:
-    done = {"quarantine": "are in quarantine", "keep": "were kept", "block": "stopped the table from being published"}
-    return f"{count.rows_broken:,} of {count.rows_checked:,} rows break it and {done[count.action]}."
+def _verdict(count: CheckCount) -> tuple[bool, bool]:
+    """Whether the check passes; and if not, whether that is a warning."""
+    warn, error = count.tolerated
+    if warn is None and error is None:
+        return count.rows_broken == 0, count.severity == "warn" or count.action in ("quarantine", "drop")
+    if error is not None and error.exceeded(count.rows_broken, count.rows_checked):
+        return False, False
+    above = warn is not None and warn.exceeded(count.rows_broken, count.rows_checked)
+    return not above, True
+
+
+def _sentence(count: CheckCount, *, passed: bool) -> str:
+    blocked = not passed and count.action == "block"
+    done = {"quarantine": "are in quarantine", "drop": "were left out", "keep": "were kept"}
+    kept = "stopped the table from being published" if blocked else "were kept"
+    what = f"{count.rows_broken:,} of {count.rows_checked:,} rows break it and {done.get(count.action, kept)}"
+    return f"{what}; so many are tolerated." if passed else f"{what}."
 
 
 def of_books(books: Books) -> Outcome:

@@ -6,16 +6,23 @@ FlowForgeError
 │   ├── SettingError          an environment variable or argument holds a value that cannot work
 │   ├── BadFileError          a landed file cannot be read as declared
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
+│   ├── DecisionError         a person's decision lacks a reason, or its end is none
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
+│   ├── RuleFunctionError    a rule's Python function fails, or does not answer for every row
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
+│   ├── SecretError           there is nothing where a reference to a secret points
+│   ├── MissingDriverError    a database is declared whose driver is not installed
+│   ├── DatabaseRefusedError  a database answered, and refused: password, database, privilege, table, TLS
+│   ├── SourceError           what a database holds is not what the table's source declares
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
     ├── QueueError            a notification queue does not answer, or refuses
+    ├── DatabaseUnreachableError  a database does not answer, or ended the session
     ├── ScratchSpaceError     the local disk is full
     ├── LandingMovedError     a landing file was written or removed while it was read
     └── ConcurrentPublishError  another run published the same table first
@@ -94,6 +101,13 @@ class ChangedFileError(PermanentError):
         )
 
 
+class DecisionError(PermanentError):
+    """A person's decision cannot be taken as it was given."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"The decision was not taken, and nothing changed: {problem} {fix}")
+
+
 class LakeAccessError(PermanentError):
     """The store answered, and refused."""
 
@@ -137,6 +151,16 @@ class PartitionsOfOldDefinitionError(PermanentError):
         )
 
 
+class RuleFunctionError(PermanentError):
+    """A rule's Python function cannot be asked; what it was given is not quoted."""
+
+    def __init__(self, rule: str, function: str, problem: str) -> None:
+        super().__init__(
+            f"rule {rule}: `{function}` {problem}. Nothing was published, and the batch comes again with the next run. "
+            "Correct the function, and try it on a frame with the rule's `columns`."
+        )
+
+
 class ModelColumnsError(PermanentError):
     """A model's query or a table it reads lacks a column its document names, or has it of another kind."""
 
@@ -164,6 +188,50 @@ class BooksError(PermanentError):
             f"{table}: the books do not balance: {account}. The table was not published and keeps its last version. "
             "This is a defect in FlowForge; please report it with this line."
         )
+
+
+class SecretError(PermanentError):
+    """There is nothing where a reference points; the reference is named, a value never is."""
+
+    def __init__(self, connection: str, field: str, reference: str, problem: str) -> None:
+        super().__init__(
+            f"connection '{connection}', `{field}: {reference}`: {problem} No connection was opened and no table changed. "
+            "Put the value there, or correct the reference."
+        )
+
+
+class MissingDriverError(PermanentError):
+    """A database is declared whose driver is not installed."""
+
+    def __init__(self, connection: str, title: str, module: str, extra: str) -> None:
+        super().__init__(
+            f"connection '{connection}': the driver for {title} is not installed (no Python module '{module}'). Nothing was "
+            f"read or written. Install the extra: `uv sync --extra {extra}` or `pip install 'flowforge[{extra}]'`."
+        )
+
+
+class DatabaseRefusedError(PermanentError):
+    """A database answered, and refused."""
+
+    def __init__(self, connection: str, problem: str, fix: str, *, kind: str = "") -> None:
+        self.connection, self.problem, self.fix, self.kind = connection, problem, fix, kind
+        super().__init__(f"connection '{connection}': {problem} No table changed. {fix}")
+
+
+class SourceError(PermanentError):
+    """What a database holds is not what the table's source declares."""
+
+    def __init__(self, table: str, problem: str, fix: str) -> None:
+        self.table, self.problem, self.fix = table, problem, fix
+        super().__init__(f"{table}: {problem} Nothing was extracted and no table changed. {fix}")
+
+
+class DatabaseUnreachableError(TransientError):
+    """A database does not answer, or ended the session."""
+
+    def __init__(self, connection: str, problem: str, fix: str, *, kind: str = "") -> None:
+        self.connection, self.problem, self.fix, self.kind = connection, problem, fix, kind
+        super().__init__(f"connection '{connection}': {problem} No table changed. {fix}")
 
 
 class LakeUnreachableError(TransientError):

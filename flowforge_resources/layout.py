@@ -11,6 +11,7 @@ from hashlib import sha256
 
 RUN_REPORTS = "_flowforge/runs"
 LINEAGE = "_flowforge/lineage"
+GATES = "_flowforge/gates"
 LANDING = "landing/"
 # Partitions of rows without a value, of values nobody declared, and of a table without a row.
 NULL_PARTITION, OTHER_PARTITION, EMPTY_PARTITION = "__null__", "__other__", "__empty__"
@@ -253,3 +254,18 @@ def run_report(workflow: str, started_at: datetime, run_id: str, asset: str) -> 
 def lineage_page(workflow: str) -> str:
     """Key of the page that shows where the columns of a workflow's tables come from."""
     return f"{LINEAGE}/{workflow}.html"
+
+
+def gates_file(workflow: str) -> str:
+    """Key of which failed checks of a workflow's tables hold what is made from them, and what is held."""
+    return f"{GATES}/{workflow}.json"
+
+
+def gate_events(workflow: str) -> str:
+    """Prefix of what ever happened at the gates of a workflow."""
+    return f"{GATES}/{workflow}/"
+
+
+def gate_event(workflow: str, at: datetime, nonce: str) -> str:
+    """Key of one thing that happened; names sort in order of time."""
+    return f"{gate_events(workflow)}{at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}.json"

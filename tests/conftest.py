@@ -11,10 +11,13 @@ import pytest
 
 from flowforge_resources.lake import Lake
 from scenario import MODELS, TABLES, land_day, objects, retail, rows_of, run_well, state
+from sources import mariadb_source, postgres_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sources import Server
 
 REGION = "eu-central-1"
 
@@ -99,3 +102,17 @@ def any_lake(request: pytest.FixtureRequest) -> Lake:
     """A lake of each kind."""
     found: Lake = request.getfixturevalue("lake" if request.param == "local" else "s3_lake")
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL of this session."""
+    with postgres_source() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A MariaDB of this session."""
+    with mariadb_source() as server:
+        yield server

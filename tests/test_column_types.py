@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
+from unittest.mock import sentinel
 
 import duckdb
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from flowforge_assets.column_types import parse_type
 from flowforge_assets.column_types.typed_column import TypedColumn
 
-BROKEN = object()
+BROKEN = sentinel.BROKEN
 LONG = "12345678901234567890"
 
 CASTS: dict[str, dict[str, Any]] = {

@@ -82,6 +82,7 @@ def zipped(**members: bytes) -> bytes:
         (zipped(**{"a.csv": CSV, "__MACOSX/._a.csv": b"x"}), "zip"),
         (zipped(**{"a.csv.gz": gzip.compress(CSV)}), "zip+gzip"),
     ],
+    ids=["plain", "gzip", "two gzip members", "bzip2 streams", "zstd frames", "zip", "zip of gzip"],
 )
 def test_compression_is_known_by_content(folder, packed, kind):
     found, rows = read(folder, packed)
@@ -104,6 +105,7 @@ def test_a_file_that_is_not_compressed_is_not_copied(tmp_path):
         pa.compress(CSV * 999, "zstd", asbytes=True),
         zipped(a=CSV * 999),
     ],
+    ids=["gzip", "bzip2", "zstd", "zip"],
 )
 def test_a_truncated_archive_is_refused_and_says_so(folder, packed):
     for cut in (len(packed) - 4, len(packed) // 2):
@@ -119,6 +121,7 @@ def test_a_truncated_archive_is_refused_and_says_so(folder, packed):
         pa.compress(bytes(range(256)) * 9, "zstd", asbytes=True)[:9],  # a frame of no checksum: only its shape can tell
         zipped(a=CSV * 999),
     ],
+    ids=["gzip", "bzip2", "zstd", "zip"],
 )
 def test_a_damaged_archive_is_refused(folder, packed):
     middle = len(packed) // 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from unittest.mock import sentinel
 
 import duckdb
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowforge_assets.column_types import parse_type
 
-BROKEN = object()
+BROKEN = sentinel.BROKEN
 at = datetime  # stored without a zone, in UTC
 BERLIN = {"timezone": "Europe/Berlin"}
 SECONDS = "%Y-%m-%d %H:%M:%S"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from unittest.mock import sentinel
 
 import duckdb
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowforge_assets.column_types import parse_type
 
-BROKEN = object()
+BROKEN = sentinel.BROKEN
 GERMAN = {"decimal_separator": ",", "thousands_separator": "."}
 EURO = {**GERMAN, "currency": ("€", "EUR"), "negatives": ("(5)", "5-")}
 BLANKS = {"": "", ".": ".", ",": ",", "'": "'\u2019", " ": " \u00a0\u202f\u2009"}

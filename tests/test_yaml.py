@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "an unknown column in a rule": (
         "column: price, min",
         "column: prise, min",
-        ("defs/shop/defs.yaml:5", "rule range_prise of table 'items'", "Did you mean 'price'?"),
+        ("defs/shop/defs.yaml:13", "rule range_prise of table 'items'", "Did you mean 'price'?"),
     ),
     "an unknown column in sequence_by": (
         "  keys: [number]",
@@ -99,12 +99,12 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "an unknown table in references": (
         "table: items, action",
         "table: item, action",
-        ("defs/shop/defs.yaml:15", "refers to the table 'item'", "Did you mean 'items'?"),
+        ("defs/shop/defs.yaml:23", "refers to the table 'item'", "Did you mean 'items'?"),
     ),
     "an unknown column in references": (
         "table: items, action",
         "table: items, to: id, action",
-        ("defs/shop/defs.yaml:15", "column 'id' of 'items'", "Say which column with `to:`."),
+        ("defs/shop/defs.yaml:23", "column 'id' of 'items'", "Say which column with `to:`."),
     ),
     "a circle of references": (
         "    - {rule: range, column: price, min: 0}",
@@ -146,7 +146,7 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("defs.yaml", "columns"),
     ),
     "no key": ("  keys: [number]", "  keys: []", ("defs.yaml", "keys")),
-    "an action that is none": ("action: keep", "action: drop", ("defs.yaml", "action")),
+    "an action that is none": ("action: keep", "action: dropp", ("defs.yaml", "action")),
     "two workflows": (
         "---\ntype: flowforge_assets.components.Model",
         "---\ntype: flowforge_assets.components.Workflow\n---\ntype: flowforge_assets.components.Model",

@@ -100,7 +100,7 @@ class Model(GoldPart):
         tests = self._tests()
         self._require_different([one.column for one in self.lookups])
         named = {one.model for one in self.foreign_keys} | {one.model for one in self.lookups}
-        named |= {one.referenced_table for one in tests if one.referenced_table}
+        named |= {name for one in tests for name in one.tables_read}
         reads = self.reads({*read_sql(sql, where).within(self.workflow), *named}, known, where)
         incremental = self._incremental(sql, where, reads, named)
         return ModelSpec(
@@ -121,7 +121,8 @@ class Model(GoldPart):
 
     def _tests(self) -> tuple[Rule, ...]:
         try:
-            return as_tests([*self.tests, *(rule for column in self.columns for rule in column.rules)])
+            written = [*self.tests, *(rule for column in self.columns for rule in column.rules)]
+            return as_tests([one.beside(self.folder) for rule in written for one in rule.named()])
         except ValueError as error:
             raise self.wrong(f"model '{self.name}': {error}", "") from None
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.gold_build import KEY
 from flowforge_assets.lookups import lookup_check
-from flowforge_assets.model_sql.conditions import require_condition
+from flowforge_assets.model_sql.rule_questions import ITSELF, first_refused
 from flowforge_assets.orphans import foreign_check
-from flowforge_resources.errors import DefinitionError, did_you_mean
+from flowforge_resources.duck import quote
+from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from flowforge_assets.components.gold_part import GoldPart
     from flowforge_assets.components.known import KnownTables
     from flowforge_assets.model_spec import ModelSpec
-    from flowforge_checks.rules import Rule
 
 
 def validate_model(model: GoldPart, spec: ModelSpec, known: KnownTables) -> Mapping[str, str] | None:
@@ -34,12 +34,11 @@ def validate_model(model: GoldPart, spec: ModelSpec, known: KnownTables) -> Mapp
         field = f"foreign key `{foreign.column}`"
         _require_there(model, known, spec, field=field, table=foreign.model, column=foreign.target)
     for test in spec.tests:
-        if test.referenced_table is not None:
-            to = getattr(test, "to", None) or test.columns_read[0]
+        for to in test.referenced_columns:
             field = f"test {test.check_name}"
-            _require_there(model, known, spec, field=field, table=test.referenced_table, column=to)
-        elif columns is not None:
-            _require_asked(model, test, columns)
+            _require_there(model, known, spec, field=field, table=test.tables_read[0], column=to)
+    if columns is not None:
+        _require_asked(model, spec, known, columns)
     return columns
 
 
@@ -73,12 +72,22 @@ def _require_there(
         )
 
 
-def _require_asked(model: GoldPart, test: Rule, columns: Mapping[str, str]) -> None:
-    question = test.valid({}).format(table=model.name) if test.judges == "table" else test.valid({})
-    try:
-        require_condition(question, model.name, model.workflow, columns, whole=test.judges == "table")
-    except DefinitionError as error:
-        raise model.wrong(f"test {test.check_name} of model '{model.name}': {error.problem}", error.fix) from None
+def _require_asked(model: GoldPart, spec: ModelSpec, known: KnownTables, columns: Mapping[str, str]) -> None:
+    read = {name: known.columns(spec.reads[name]) for test in spec.tests for name in test.tables_read}
+    others = {name: types for name, types in read.items() if types is not None}
+    asked = [test for test in spec.tests if set(test.tables_read) <= others.keys()]
+    for test in asked:
+        try:
+            test.require_types(columns)
+        except ValueError as error:
+            raise model.wrong(f"test {test.check_name} of model '{model.name}': {error}", "") from None
+    reads = {name: quote(name) for name in others}
+    refused = (
+        first_refused([test.questions(quote(ITSELF), reads) for test in asked], columns, others) if asked else None
+    )
+    if refused:
+        at, said = refused
+        raise model.wrong(f"test {asked[at].check_name} of model '{model.name}' cannot be asked: {said}", "Correct it.")
 
 
 def _refuse_doubles(model: GoldPart, spec: ModelSpec) -> None:

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.column_types.typed_column import TextList
+from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
-from flowforge_assets.components.transformed import TransformedPart
+from flowforge_assets.components.ruled import RuledPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.silver import build_silver
+from flowforge_assets.silver import build_silver, silver_reads
 from flowforge_assets.step import AssetFace
 from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
@@ -23,8 +24,6 @@ from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.results import BOOKS
-from flowforge_checks.rules import AnyRule  # pydantic resolves it at runtime
-from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import TableId
 from flowforge_resources.retention import Retention
 
@@ -32,18 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from flowforge_assets.components.workflow import Workflow
-    from flowforge_checks.rules import Rule
 
 
-class Table(TransformedPart):
+class Table(RuledPart):
     """A table that arrives as files and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
         description="How the files are written, of what is not to be found from their content: format, delimiter, sheet, …",
-    )
-    columns: Annotated[list[AsWritten[Column]], as_written(list[Column])] = Field(
-        min_length=1, description="The columns of silver, in order."
     )
     null_markers: Annotated[list[str], as_written(TextList)] = Field(
         default=[],
@@ -51,10 +46,6 @@ class Table(TransformedPart):
         examples=[["NA", "n/a", "-"]],
     )
     surrogate_key: str = Field(default="", description="Name of the surrogate key column. Default: `<table>_key`.")
-    rules: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
-        default=[], description="What is true of valid rows, or of the table."
-    )
-
     partition_by: Annotated[AsWritten[PartitionBy] | None, as_written(PartitionBy | None)] = Field(
         default=None, description="How silver is cut into partitions. Default: it is in one piece."
     )
@@ -82,7 +73,7 @@ class Table(TransformedPart):
             keys=tuple(self.keys),
             sequence_by=tuple(self.sequence_by),
             surrogate_key=self.surrogate_key or f"{self.name}_key",
-            rules=tuple(self.rules),
+            rules=self.each_rule([column.name for column in self.columns]),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
             transforms=tuple(self.transforms),
@@ -106,12 +97,16 @@ class Table(TransformedPart):
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         workflow = self._require_workflow(context)
         self.validate_against(tables)
-        recorded = known_tables(context.component_tree).recorded
-        spec, face = self.spec(tables, workflow.history), replace(self.face(), lineage=recorded)
+        known = known_tables(context.component_tree)
+        spec = self.spec(tables, workflow.history)
+        face = replace(self.face(), lineage=known.recorded, gates=known.gates)
+        self.validate_rules(spec, tables)
         self.validate_transforms(spec, tables)
+        if self.gates:
+            require_gates(self, silver_reads(spec), known.checks)
         if spec.routed:
             return dg.Definitions(assets=[build_silver(spec, face)])
-        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=recorded)
+        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=known.recorded, gates=known.gates)
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
     def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:
@@ -134,16 +129,14 @@ class Table(TransformedPart):
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         own = [PARTITION] if self.partition_by else []
+        rules = self.each_rule(names)
         self._refuse_doubles(
             "rule",
-            [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *own, *(rule.check_name for rule in self.rules)],
+            [KEYS_PRESENT, TYPE, TRANSFORMS, SEQUENCE_PRESENT, BOOKS, *own, *(rule.check_name for rule in rules)],
         )
         self._require_columns("keys", self.keys, names)
         self._require_columns("sequence_by", self.sequence_by, names)
         self.validate_strategy(self.columns)
-        for rule in self.rules:
-            self._require_columns(f"rule {rule.check_name}", rule.columns_read, names)
-            self._validate_reference(rule, tables)
         self._refuse_circle(tables)
         self._validate_partitions(tables)
 
@@ -179,23 +172,6 @@ class Table(TransformedPart):
                 )
             seen.add(name)
 
-    def _validate_reference(self, rule: Rule, tables: Mapping[str, Table]) -> None:
-        other = rule.referenced_table
-        if other is None:
-            return
-        if other not in tables:
-            raise self.wrong(
-                f"rule {rule.check_name} of table '{self.name}' refers to the table '{other}', which is not in this workflow.{did_you_mean(other, tables)}",
-                "Correct `table`, or declare that table.",
-            )
-        column = getattr(rule, "to", None) or rule.columns_read[0]
-        names = [one.name for one in tables[other].columns]
-        if column not in names:
-            raise self.wrong(
-                f"rule {rule.check_name} of table '{self.name}' looks for the column '{column}' of '{other}', which is not declared there.{did_you_mean(column, names)}",
-                "Say which column with `to:`.",
-            )
-
     def _refuse_circle(self, tables: Mapping[str, Table]) -> None:
         if path := _circle(self.name, tables):
             raise self.wrong(
@@ -222,6 +198,6 @@ def _circle(start: str, tables: Mapping[str, Table]) -> list[str]:
 
 def _looks_into(part: Table, tables: Mapping[str, Table]) -> set[str]:
     """The tables whose silver must be there before a table's."""
-    own = {rule.referenced_table for rule in part.rules if rule.referenced_table}
+    own = {name for rule in part.rules for name in rule.tables_read}
     own |= {step.table for _, step in part.steps_to_look_up}
     return own | {lookup.table for lookup, _ in (part.spec(tables).lookups_on_the_way if part.source_table else ())}

@@ -8,7 +8,7 @@ from flowforge_assets.lineage.edges import ColumnRef, Edge, TableNode, stronger
 from flowforge_assets.lineage.way import merged, way_to
 from flowforge_assets.model_sql.conditions import columns_named
 from flowforge_assets.transforms.cast import AUDIT_TYPES, table_types
-from flowforge_checks.rules import Expression
+from flowforge_checks.rules import REMOVES_ROWS
 from flowforge_resources.layout import TableId
 from flowforge_resources.published import word_for
 
@@ -105,7 +105,7 @@ def _keys_and_versions(spec: TableSpec, values: Mapping[str, Sources]) -> dict[s
 def _row_edges(spec: TableSpec, values: Mapping[str, Sources]) -> Iterator[Edge]:
     """What decides which rows silver has: the order of versions, deletes, and rules that hold rows back."""
     rows = ColumnRef(table_name(spec.id), "")
-    holding = [rule for rule in spec.rules if rule.effective_action == "quarantine"]
+    holding = [rule for rule in spec.rules if rule.effective_action in REMOVES_ROWS]
     conditions = [one for one in (spec.strategy.delete_when, spec.strategy.truncate_when) if one]
     named = [*spec.sequence_by, *(name for one in conditions for name in columns_named(one))]
     named += [*([spec.strategy.within] if spec.strategy.within else [])]
@@ -115,11 +115,12 @@ def _row_edges(spec: TableSpec, values: Mapping[str, Sources]) -> Iterator[Edge]
     for rule in holding:
         if rule.referenced_table is not None:
             other = table_name(TableId(spec.id.workflow, rule.referenced_table))
-            yield Edge(ColumnRef(other, getattr(rule, "to", None) or rule.columns_read[0]), rows, "filter")
+            for column in rule.referenced_columns:
+                yield Edge(ColumnRef(other, column), rows, "filter")
 
 
 def _columns_of(rule: Rule) -> Sequence[str]:
-    return columns_named(rule.sql) if isinstance(rule, Expression) else rule.columns_read
+    return [*rule.columns_read, *(name for one in rule.conditions for name in columns_named(one))]
 
 
 def model_edges(spec: ModelSpec, analysis: SqlAnalysis) -> Iterator[Edge]:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 
 def drop_held(connection: duckdb.DuckDBPyConnection, gate: Gate) -> Books:
-    """Create the table `loser` with the rows the gate holds."""
-    connection.execute(f"CREATE TABLE loser AS SELECT _rid FROM verdict WHERE {gate.held}")
-    return Books(read=gate.read, quarantined=count(connection, "loser"))
+    """Create the table `loser` with the rows the gate takes out: those it holds, and those it drops."""
+    connection.execute(f"CREATE TABLE loser AS SELECT _rid FROM verdict WHERE {gate.taken_out}")
+    taken_out = count(connection, "loser")
+    dropped = count(connection, f"(FROM verdict WHERE {gate.dropped})") if gate.drops else 0
+    return Books(read=gate.read, quarantined=taken_out - dropped, dropped=dropped)
 
 
 def newest_first(spec: TableSpec) -> str:
@@ -35,7 +37,7 @@ def newest_first(spec: TableSpec) -> str:
 
 def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, order: str) -> Books:
     """Add to `loser` all rows of a key but the first in some order."""
-    repeated = _repeated_hashes(connection, books.read - books.quarantined)
+    repeated = _repeated_hashes(connection, books.read - books.quarantined - books.dropped)
     shared = f"SELECT _rid, _position FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN ({repeated})"
     connection.execute(f"CREATE TABLE contested AS {shared}")
     if not multiplies(spec):

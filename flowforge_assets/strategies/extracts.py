@@ -25,14 +25,18 @@ _EXTRACT = {
 
 def number_extracts(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> list[int]:
     """Create the table `extract_row` (`_rid`, `extract` number in order of arrival) of all rows, held ones too."""
-    landed = LANDED_OF if multiplies(spec) else "_rid"
-    name = _EXTRACT[spec.strategy.extract].format(run=f"({landed} >> {ROW_BITS})::VARCHAR")
     connection.execute(
-        f"CREATE TABLE extract_row AS WITH row AS (SELECT _rid, {name} AS name FROM typed), "
+        f"CREATE TABLE extract_row AS WITH row AS (SELECT _rid, {extract_of(spec)} AS name FROM typed), "
         "place AS (SELECT name, row_number() OVER (ORDER BY min(_rid)) AS extract FROM row GROUP BY name) "
         "SELECT _rid, extract FROM row JOIN place USING (name)"
     )
     return [row[0] for row in connection.execute("SELECT DISTINCT extract FROM extract_row ORDER BY 1").fetchall()]
+
+
+def extract_of(spec: TableSpec) -> str:
+    """SQL over `typed` for the name of the full extract a row belongs to."""
+    landed = LANDED_OF if multiplies(spec) else "_rid"
+    return _EXTRACT[spec.strategy.extract].format(run=f"({landed} >> {ROW_BITS})::VARCHAR")
 
 
 def rows_of(extract: int) -> str:

@@ -30,8 +30,8 @@ PARTITION = "_partition"
 
 def partitions_of_batch(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate) -> dict[str, int]:
     """Partitions that rows of the batch which passed the gate are in, with their number."""
-    held = one_row(connection, f"SELECT count(*) FROM verdict WHERE {gate.held}")[0]
-    passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.held}) USING (_rid)" if held else "typed"
+    held = one_row(connection, f"SELECT count(*) FROM verdict WHERE {gate.taken_out}")[0]
+    passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.taken_out}) USING (_rid)" if held else "typed"
     found = connection.execute(f"SELECT {spec.partition_key} AS {PARTITION}, count(*) FROM {passed} GROUP BY 1")
     return dict(found.fetchall())
 
@@ -40,7 +40,7 @@ def create_batch_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, ga
     """Leave a table `batch_keys` with the keys of the rows that passed the gate, each once."""
     keys = ", ".join(quote(key) for key in spec.keys)
     connection.execute(
-        f"CREATE TABLE batch_keys AS SELECT DISTINCT {keys} FROM typed ANTI JOIN (FROM verdict WHERE {gate.held}) USING (_rid)"
+        f"CREATE TABLE batch_keys AS SELECT DISTINCT {keys} FROM typed ANTI JOIN (FROM verdict WHERE {gate.taken_out}) USING (_rid)"
     )
 
 

@@ -19,7 +19,6 @@ from flowforge_assets.transforms.place import (
     RID,
     TEXT,
     Place,
-    StepError,
     refuse_reserved,
 )
 from flowforge_assets.transforms.python_rows import through_function
@@ -27,6 +26,7 @@ from flowforge_assets.transforms.reshaping import CastMark, Lookup, Python
 from flowforge_assets.transforms.tally import Change, Tally
 from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import did_you_mean
+from flowforge_resources.python_function import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

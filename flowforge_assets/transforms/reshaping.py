@@ -23,9 +23,9 @@ from flowforge_assets.transforms.cleaning import (
     Trim,
 )
 from flowforge_assets.transforms.computing import Derive, Filter, Route
-from flowforge_assets.transforms.place import FAILED, RID, TEXT, Place, StepError
-from flowforge_assets.transforms.python_function import PythonFunction
+from flowforge_assets.transforms.place import FAILED, RID, TEXT, Place
 from flowforge_resources.duck import literal, quote
+from flowforge_resources.python_function import PythonFunction, StepError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

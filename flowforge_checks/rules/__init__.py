@@ -1,0 +1,165 @@
+"""Rules: declared statements about valid rows or a valid table. Each kind is a small class that does its own work.
+
+Belongs here: what a rule says, in SQL and in words, and what its parameters must be. Does not: when rules run (`gate`,
+`table_judge`), or how a result is shown (`results`). Null passes every rule but those about null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flowforge_checks.rules.base import (
+    BROKEN_ROWS,
+    REMOVES_ROWS,
+    Action,
+    ColumnRule,
+    RowRule,
+    Rule,
+    Scalar,
+    Severity,
+    in_code,
+)
+from flowforge_checks.rules.compare import AtLeastOneNotNull, Compare, ExactlyOneNotNull
+from flowforge_checks.rules.expression import Expression
+from flowforge_checks.rules.formats import Format
+from flowforge_checks.rules.measures import (
+    DistinctCount,
+    FreshWithin,
+    MeanBetween,
+    NullRate,
+    QuantileBetween,
+    RowCount,
+    RowCountChange,
+    SchemaIs,
+    SumBetween,
+)
+from flowforge_checks.rules.python import Python
+from flowforge_checks.rules.query import Sql
+from flowforge_checks.rules.references import References
+from flowforge_checks.rules.series import DistributionLike, NoGaps
+from flowforge_checks.rules.sets import Determines, Rows, SetRule, Unique
+from flowforge_checks.rules.tables import Finding, Judged, TableRule
+from flowforge_checks.rules.types import Type
+from flowforge_checks.rules.values import (
+    AllowedValues,
+    ForbiddenValues,
+    Length,
+    Matches,
+    NotBlank,
+    NotNull,
+    Range,
+)
+
+AnyRule = Annotated[
+    NotNull
+    | NotBlank
+    | Range
+    | Length
+    | AllowedValues
+    | ForbiddenValues
+    | Matches
+    | Type
+    | Format
+    | Compare
+    | AtLeastOneNotNull
+    | ExactlyOneNotNull
+    | References
+    | Expression
+    | Python
+    | Unique
+    | Determines
+    | RowCount
+    | RowCountChange
+    | NullRate
+    | DistinctCount
+    | MeanBetween
+    | SumBetween
+    | QuantileBetween
+    | FreshWithin
+    | SchemaIs
+    | NoGaps
+    | DistributionLike
+    | Sql,
+    Field(discriminator="rule"),
+]
+RULE_KINDS: tuple[type[Rule], ...] = (
+    NotNull,
+    NotBlank,
+    Range,
+    Length,
+    AllowedValues,
+    ForbiddenValues,
+    Matches,
+    Type,
+    Format,
+    Compare,
+    AtLeastOneNotNull,
+    ExactlyOneNotNull,
+    References,
+    Expression,
+    Python,
+    Unique,
+    Determines,
+    RowCount,
+    RowCountChange,
+    NullRate,
+    DistinctCount,
+    MeanBetween,
+    SumBetween,
+    QuantileBetween,
+    FreshWithin,
+    SchemaIs,
+    NoGaps,
+    DistributionLike,
+    Sql,
+)
+
+__all__ = [
+    "BROKEN_ROWS",
+    "REMOVES_ROWS",
+    "RULE_KINDS",
+    "Action",
+    "AllowedValues",
+    "AnyRule",
+    "AtLeastOneNotNull",
+    "ColumnRule",
+    "Compare",
+    "Determines",
+    "DistinctCount",
+    "DistributionLike",
+    "ExactlyOneNotNull",
+    "Expression",
+    "Finding",
+    "ForbiddenValues",
+    "Format",
+    "FreshWithin",
+    "Judged",
+    "Length",
+    "Matches",
+    "MeanBetween",
+    "NoGaps",
+    "NotBlank",
+    "NotNull",
+    "NullRate",
+    "Python",
+    "QuantileBetween",
+    "Range",
+    "References",
+    "RowCount",
+    "RowCountChange",
+    "RowRule",
+    "Rows",
+    "Rule",
+    "Scalar",
+    "SchemaIs",
+    "SetRule",
+    "Severity",
+    "Sql",
+    "SumBetween",
+    "TableRule",
+    "Type",
+    "Unique",
+    "in_code",
+]
