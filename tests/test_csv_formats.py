@@ -109,6 +109,7 @@ def test_a_mark_within_the_cells_of_a_single_column_is_no_delimiter(name: str, c
 
 
 def test_numbers_between_blanks_under_a_title_stay_columns():
+    assert names(b"measured\nx y\n1 2\n3 4\n5 6\n7 8\n") == ("x", "y")
     assert rows(b"measured\n1 2\n3 4\n5 6\n7 8\n") == [("1", "2"), ("3", "4"), ("5", "6"), ("7", "8")]
 
 

@@ -35,7 +35,8 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
     lines = split_lines(text)
     scored = best_dialect(lines[pinned.skip_lines or 0 :], pinned)
     layout = find_layout(lines, scored.splitter(), pinned)
-    if layout.leading == ("preamble",) and not pinned.delimiter and one_column(lines, scored):
+    alone = layout.leading == ("preamble",) or (scored.delimiter == " " and layout.leading == ("preamble", "header"))
+    if alone and not pinned.delimiter and one_column(lines, scored):
         scored = Scored(",", scored.quote, scored.escape, scored.score)
         layout = find_layout(lines, scored.splitter(), pinned)
     footer_lines, footer_bytes = _footer(source, encoding, len(head), layout, scored, pinned)
