@@ -125,7 +125,7 @@ def _staged(
         rows=sum(intake.done.rows.values()),
         files=intake.taken,
         left=intake.left,
-        fenced=frozenset(ledger.fenced),
+        fenced=ledger.spent,
         supersedes=intake.supersedes,
         columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
         notes=column_notes.of_bronze(spec),

@@ -1,8 +1,9 @@
 """A step at its gate: held where something above it failed; and what its own failed checks mean for what is below.
 
 A step that is held publishes nothing and does not fail: waiting is what it is meant to do. Its check `upstream_gate`
-fails and says for what it waits; it is reported only then, and once when the gate has opened, so that a table nothing
-holds pays for one small read of the lake and no event.
+fails and says for what it waits. It is reported only then, and once when the gate has opened, and it is left out of the
+workflow's job, where a check that is planned and says nothing costs two events: a table that nothing holds pays for one
+small read of the lake.
 
 Belongs here: asking and telling the lake, and what the step says. Does not: what an edge means (`flowforge_checks.holding`).
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flowforge_resources.published import Published
 
 SHOWN = 20
+OPEN = Outcome(UPSTREAM_GATE, passed=True, description="No gate above is shut.")
 
 
 def gate_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -74,14 +76,28 @@ class Gatekeeper:
             self._change_held(held)
         outcome = held_outcome(self.asset, self.holds)
         self._context.log.warning("%s: %s", self.asset, outcome.description)
+        self._say(outcome)
         return outcome
 
-    def release(self) -> Outcome | None:
-        """Note that the table is not held any more; returns what its check says, if it was held before."""
+    def release(self) -> None:
+        """Note that the table is not held any more, if it was."""
         if not self._graph.edges.get(self.asset) or self.asset not in self._gates(workflow_of(self.asset)).held:
-            return None
+            return
         self._change_held(None)
-        return Outcome(UPSTREAM_GATE, passed=True, description="The gates above are open again.")
+        self._say(OPEN)
+
+    def _say(self, outcome: Outcome) -> None:
+        result = outcome.result(self._key)
+        self._context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=self._key,
+                check_name=outcome.check,
+                passed=result.passed,
+                severity=result.severity,
+                description=result.description,
+                metadata=result.metadata or {},
+            )
+        )
 
     def _change_held(self, held: Held | None) -> None:
         change_gates(self._lake, workflow_of(self.asset), lambda gates: gates.with_held(self.asset, held))

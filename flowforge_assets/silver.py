@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.extract_check import ABOUT_EXTRACT, EXTRACT
 from flowforge_assets.partition_checks import unlisted
 from flowforge_assets.partition_defs import backfill_policy, chosen_partitions, partitions_def, record
 from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_other
@@ -94,6 +95,8 @@ def silver_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         implied.append(check_spec(TRANSFORMS, key, said))
     if unlisted(spec):
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
+    if spec.strategy.takes_extracts:
+        implied.append(check_spec(EXTRACT, key, ABOUT_EXTRACT, blocks=True))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
     ruled = [rule_spec(rule, key) for rule in spec.rules]
@@ -108,12 +111,13 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     batch = _batch_of_run(context, lake, spec)
-    if not batch.entries and batch.published is not None and not batch.chosen:
+    if batch.brings_nothing and batch.published is not None:
         report(context, key, lake, report_of(lake, spec, None, watch, batch.published.rows))
         if key in context.selected_asset_keys:
             said = unchanged(lake, spec, batch.published, watch)
             yield dg.MaterializeResult(asset_key=key, value=nothing_new(spec, batch), metadata=said)
         blocking = [rule.check_name for rule in spec.rules if rule.effective_action == "block"]
+        blocking += [EXTRACT] if spec.strategy.takes_extracts else []
         stood = gate.stood([*blocking, BOOKS], batch.published)
         gate.settle(stood)
         yield from results(context, key, stood)

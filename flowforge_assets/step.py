@@ -123,8 +123,6 @@ def _held(context: dg.AssetExecutionContext, key: dg.AssetKey, keeper: Gatekeepe
         notes=(f"{keeper.asset}: {outcome.description}",),
     )
     report(context, key, lake, said)
-    if any(check.name == UPSTREAM_GATE for check in context.selected_asset_check_keys):
-        yield outcome.result(key)
     for last in _repeated(context, set()):
         if last.passed or last.severity == dg.AssetCheckSeverity.WARN:
             yield last
@@ -240,9 +238,7 @@ def _behind_gates(
     if keeper.holds:
         yield from _held(context, key, keeper, layer)
         return
-    opened = keeper.release()
-    if opened is not None and any(check.name == UPSTREAM_GATE for check in context.selected_asset_check_keys):
-        yield opened.result(key)
+    keeper.release()
     yield from compute(context, keeper)
 
 

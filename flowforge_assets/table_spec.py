@@ -70,7 +70,10 @@ class Routed:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table: where its rows come from and what its silver looks like."""
+    """One table: where its rows come from and what its silver looks like.
+
+    `lookups`: columns of the tables that are looked up; `histories`: of those with versions, the names of their interval.
+    """
 
     id: TableId
     files: str
@@ -85,6 +88,7 @@ class TableSpec:
     transforms: tuple[Transform, ...] = field(default=())
     landed_columns: tuple[str, ...] = ()
     lookups: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
+    histories: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     routed: Routed | None = None
     folder: Path | None = None
     partition_by: PartitionBy | None = None

@@ -83,6 +83,11 @@ class TableId:
         suffix = f"_{clash + 1}" if clash else ""
         return f"{self.bronze}run_{at:%Y%m%d_%H%M%S}_{self.name}{suffix}.parquet"
 
+    def compacted_file(self, at: datetime, clash: int = 0) -> str:
+        """Key of a bronze file that holds the rows of several runs' files."""
+        suffix = f"_{clash + 1}" if clash else ""
+        return f"{self.bronze}compacted_{at:%Y%m%d_%H%M%S}_{self.name}{suffix}.parquet"
+
     @property
     def silver(self) -> str:
         """Prefix of the silver table."""

@@ -168,6 +168,21 @@ def rollback(
 
 
 @app.command()
+def compact(
+    table: Annotated[str | None, typer.Argument(help="One table, e.g. `customers`. Default: all.")] = None,
+    *,
+    workflow: WorkflowOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be compacted.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make few bronze files of many small ones. The small ones go with a sweep, a day later."""
+    from flowforge_assets.cli.compact import compact_tables
+
+    done = compact_tables(table, workflow, dry_run=dry_run)
+    typer.echo(json.dumps(done.as_dict(), indent=1) if as_json else str(done))
+
+
+@app.command()
 def sweep(
     *,
     workflow: WorkflowOption = None,
@@ -177,7 +192,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what no table needs: bronze of killed runs, old snapshots, folders of dead tasks, unfinished uploads."""
+    """Remove what no table needs: bronze of killed runs, bronze that was compacted, old snapshots, folders of dead tasks, unfinished uploads."""
     from flowforge_assets.cli.history import sweep_workflow
 
     swept = sweep_workflow(workflow, older_than_hours=older_than_hours, dry_run=dry_run)

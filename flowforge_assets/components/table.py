@@ -79,6 +79,7 @@ class Table(RuledPart):
             transforms=tuple(self.transforms),
             landed_columns=tuple(self.landed_columns),
             lookups=self.looked_up(tables),
+            histories=self.histories_looked_up(tables),
             routed=self.routed(tables),
             folder=self.folder,
             partition_by=self.partition_by,
@@ -149,10 +150,15 @@ class Table(RuledPart):
                 f"table '{self.name}' has `partition_by`, and transforms that make several rows of one.",
                 "Take `partition_by` out, or route the rows to a table that is not partitioned.",
             )
-        if spec.replays_events or spec.strategy.kind == "full_refresh" or not spec.keys:
+        if self.strategy == "append" and not spec.keys:
             raise self.wrong(
-                f"table '{self.name}' has `partition_by` and a strategy that needs the whole table or remembers more than its rows: {self.strategy}.",
-                "Partitions go with `strategy: upsert` of newest rows and with `append` of keyed rows. Take `partition_by` out, or the options of the strategy.",
+                f"table '{self.name}' has `partition_by` and `strategy: append` without `keys`: a partition could not be made anew without telling which of its rows are there already.",
+                "Name `keys`, or take `partition_by` out.",
+            )
+        if spec.replays_events and self.partition_by.path is not None:
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by.path`, but its rows are made of several landed ones, which may have come by different paths.",
+                "Partition it by a column.",
             )
         if wrong := self.partition_by.problem({column.name: column.type for column in spec.stored_columns}):
             raise self.wrong(f"`partition_by` of table '{self.name}' {wrong[0]}", wrong[1])

@@ -27,6 +27,7 @@ from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.partition_defs import partitions_def
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
+from flowforge_checks.holding import UPSTREAM_GATE
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -80,7 +81,7 @@ class Workflow(Part):
     )
     maintenance: str | None = Field(
         default=None,
-        description="Cron expression of the job `<workflow>_maintenance`, which removes what no table needs. Default: there is none; `flowforge sweep` does the same.",
+        description="Cron expression of the job `<workflow>_maintenance`, which compacts bronze and removes what no table needs. Default: there is none; `flowforge compact` and `flowforge sweep` do the same.",
         examples=["0 3 * * 0"],
     )
 
@@ -95,7 +96,20 @@ class Workflow(Part):
         by_name = {part.name: part for part in tables}
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
-        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent, partitionings=len(ways))
+        gated = [
+            *(spec.id.silver_key for spec in specs),
+            *((self.workflow, model.name) for model in models),
+            *([(self.workflow, GOLD_PUBLISHED)] if models else []),
+            *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
+        ]
+        job = build_job(
+            self.workflow,
+            self.description,
+            self.executor,
+            self.max_concurrent,
+            partitionings=len(ways),
+            without=[dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated],
+        )
         sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
                 self.workflow,
@@ -123,7 +137,7 @@ class Workflow(Part):
         if self.maintenance is not None:
             sweeping = build_maintenance(self.workflow, specs)
             jobs.append(sweeping)
-            about = f"Removes what no table of {self.workflow} needs any more."
+            about = f"Compacts bronze of {self.workflow}, and removes what no table of it needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
         sets = self._sets(tables, models, known)
         return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
