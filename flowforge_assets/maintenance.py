@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from flowforge_assets.jobs import quick_executor
+from flowforge_assets.executor import quick_executor
 from flowforge_assets.quarantine.limits import give_up
 from flowforge_assets.quarantine.trail import told
 from flowforge_assets.table_spec import TableSpec

@@ -9,7 +9,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from flowforge_assets.jobs import quick_executor
+from flowforge_assets.executor import quick_executor
 from flowforge_assets.quarantine import deciding
 from flowforge_assets.quarantine.trail import told
 from flowforge_assets.quarantine.waiting import Selection, Waiting, waiting
