@@ -94,7 +94,7 @@ class Workflow(Part):
         sensors = [
             build_landing_sensor(
                 self.workflow,
-                [spec for spec in specs if spec.routed is None],
+                [spec for spec in specs if spec.routed is None and spec.source is None],
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
@@ -117,7 +117,7 @@ class Workflow(Part):
             jobs.append(sweeping)
             about = f"Removes what no table of {self.workflow} needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
-        sets = self._sets(tables, models, known)
+        sets = self._sets([part for part in tables if part.columns], models, known)
         return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
 
     def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
