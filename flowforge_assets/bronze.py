@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from flowforge_assets.gate_keeping import Gatekeeper
     from flowforge_assets.intake import Intake
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.ingest import Ingested
@@ -47,16 +48,6 @@ _ACCOUNT = dg.TableSchema(
 def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     """The asset `[workflow, bronze_<table>]` with its checks `lossless` (blocking), `landing` and `schema`."""
     key = dg.AssetKey(spec.id.bronze_key)
-    checks = [
-        check_spec(
-            LOSSLESS,
-            key,
-            "Every line of every file is a row or part of one, the header, or set aside and counted.",
-            blocks=True,
-        ),
-        check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
-        check_spec(SCHEMA, key, "The files' columns are the ones the table has had, and the declared ones are there."),
-    ]
     declared = {"dagster/column_schema": column_notes.declared_bronze(spec)}
     described = replace(
         face,
@@ -66,15 +57,31 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     return layer_asset(
         key,
         described,
-        lambda context: _take_new_files(context, spec, key),
+        lambda context, gate: _take_new_files(context, spec, key, gate),
         layer="bronze",
         engine="polars",
-        checks=checks,
+        checks=bronze_checks(key),
         pool=spec.id.pool,
     )
 
 
-def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey) -> StepEvents:
+def bronze_checks(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """What is asked of every table's landing and bronze."""
+    return [
+        check_spec(
+            LOSSLESS,
+            key,
+            "Every line of every file is a row or part of one, the header, or set aside and counted.",
+            blocks=True,
+        ),
+        check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
+        check_spec(SCHEMA, key, "The files' columns are the ones the table has had, and the declared ones are there."),
+    ]
+
+
+def _take_new_files(
+    context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey, gate: Gatekeeper
+) -> StepEvents:
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     with lake.scratch() as scratch:
@@ -94,13 +101,14 @@ def _take_new_files(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.
             if intake.taken
             else [still_true(LOSSLESS)]
         )
-        outcomes.append(landing_outcome(LANDING, spec, landed, intake))
+        outcomes = [*gate.waived(outcomes), landing_outcome(LANDING, spec, landed, intake)]
         blocked = blocks_publishing(outcomes)
         if wanted and not blocked:
             waiting = len(landed.new) - len(batch)
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
             clean(lake, spec, landed.done)
+        gate.settle(outcomes)
         report(context, key, lake, bronze_report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
@@ -117,7 +125,7 @@ def _staged(
         rows=sum(intake.done.rows.values()),
         files=intake.taken,
         left=intake.left,
-        fenced=frozenset(ledger.fenced),
+        fenced=ledger.spent,
         supersedes=intake.supersedes,
         columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
         notes=column_notes.of_bronze(spec),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowforge_assets.extraction.extract import Extraction
+    from flowforge_assets.gate_keeping import Gatekeeper
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.databases.connection import ConnectionFields
     from flowforge_resources.lake import Lake
@@ -34,18 +35,6 @@ def build_source_bronze(spec: TableSpec, connection: ConnectionFields, face: Ass
     if spec.source is None:
         raise AssertionError("a table without a source is made from landing files")
     key = dg.AssetKey(spec.id.bronze_key)
-    checks = [
-        check_spec(LOSSLESS, key, "Every row that the source sent is in bronze, or is there already.", blocks=True),
-        check_spec(SOURCE, key, "The source holds rows, and every row can be extracted."),
-        check_spec(
-            SCHEMA, key, "The source's columns are the ones the table has had, and the declared ones are there."
-        ),
-    ]
-    if spec.source.reconcile:
-        said = ", ".join(spec.source.reconcile)
-        checks.append(
-            check_spec(RECONCILED, key, f"Source and bronze agree in the extraction's snapshot: {said}.", blocks=True)
-        )
     declared = {"dagster/column_schema": column_notes.declared_bronze(spec)}
     described = replace(
         face,
@@ -55,16 +44,36 @@ def build_source_bronze(spec: TableSpec, connection: ConnectionFields, face: Ass
     return layer_asset(
         key,
         described,
-        lambda context: _take_new_rows(context, spec, connection, key),
+        lambda context, gate: _take_new_rows(context, spec, connection, key, gate),
         layer="bronze",
         engine=connection.kind,
-        checks=checks,
+        checks=source_checks(spec, key),
         pool=spec.id.pool,
     )
 
 
+def source_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """What is asked of every table that is extracted from a database."""
+    checks = [
+        check_spec(LOSSLESS, key, "Every row that the source sent is in bronze, or is there already.", blocks=True),
+        check_spec(SOURCE, key, "The source holds rows, and every row can be extracted."),
+        check_spec(
+            SCHEMA, key, "The source's columns are the ones the table has had, and the declared ones are there."
+        ),
+    ]
+    if spec.source is not None and spec.source.reconcile:
+        said = ", ".join(spec.source.reconcile)
+        about = f"Source and bronze agree in the extraction's snapshot: {said}."
+        checks.append(check_spec(RECONCILED, key, about, blocks=True))
+    return checks
+
+
 def _take_new_rows(
-    context: dg.AssetExecutionContext, spec: TableSpec, connection: ConnectionFields, key: dg.AssetKey
+    context: dg.AssetExecutionContext,
+    spec: TableSpec,
+    connection: ConnectionFields,
+    key: dg.AssetKey,
+    gate: Gatekeeper,
 ) -> StepEvents:
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
@@ -75,11 +84,12 @@ def _take_new_rows(
             at = utc_now()
             found = extract(lake, spec, connection, ledger, at=at, scratch=scratch)
         staged = _staged(context, spec, ledger, found, at)
-        outcomes = _outcomes(spec, ledger, found)
+        outcomes = gate.waived(_outcomes(spec, ledger, found))
         blocked = blocks_publishing(outcomes)
         if key in context.selected_asset_keys and not blocked:
             said = _metadata(spec, staged, found, ledger.rows + staged.rows, watch)
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
+        gate.settle(outcomes)
         report(context, key, lake, bronze_report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 

@@ -5,6 +5,7 @@ A model whose SQL and inputs are the ones its published table was built from is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,7 +16,6 @@ from flowforge_assets.gold_incremental import EQUALS_FULL, FULL_TAG
 from flowforge_assets.lookups import lookup_check
 from flowforge_assets.orphans import foreign_check
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results, rule_spec
-from flowforge_checks.results import Outcome, still_true
 from flowforge_checks.rules import in_code
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId
@@ -24,7 +24,9 @@ from flowforge_resources.run_reports import AssetReport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flowforge_assets.gate_keeping import Gatekeeper
     from flowforge_assets.model_spec import ModelSpec
+    from flowforge_checks.results import Outcome
     from flowforge_resources.lake import Lake
     from flowforge_resources.published import Published
 
@@ -32,6 +34,21 @@ if TYPE_CHECKING:
 def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
     """The asset `[workflow, <model>]`, with a blocking check of its key and a check of every foreign key."""
     key = dg.AssetKey(spec.id.key)
+    return layer_asset(
+        key,
+        face,
+        lambda context, gate: _rebuild(context, spec, key, gate),
+        layer="gold",
+        engine="duckdb",
+        deps=[asset_path(read) for read in spec.reads.values()],
+        checks=gold_checks(spec, key),
+        code_version=spec.fingerprint,
+        pool=spec.id.pool,
+    )
+
+
+def gold_checks(spec: ModelSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """That of its key, and one a foreign key, lookup and test."""
     checks = (
         [check_spec(KEY, key, f"No row lacks its key ({in_code(spec.keys)}), and no two rows share one.", blocks=True)]
         if spec.keys
@@ -56,17 +73,7 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
     if spec.incremental is not None:
         said = "The partitions built one by one are what a full rebuild makes; judged at every one."
         checks.append(check_spec(EQUALS_FULL, key, said))
-    return layer_asset(
-        key,
-        face,
-        lambda context: _rebuild(context, spec, key),
-        layer="gold",
-        engine="duckdb",
-        deps=[asset_path(read) for read in spec.reads.values()],
-        checks=checks,
-        code_version=spec.fingerprint,
-        pool=spec.id.pool,
-    )
+    return checks
 
 
 def _blocking_checks(spec: ModelSpec) -> list[str]:
@@ -86,7 +93,7 @@ def open_table(lake: Lake, read: TableId | ModelId) -> StoredTable:
     return silver_table(lake, read) if isinstance(read, TableId) else gold_table(lake, read)
 
 
-def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKey) -> StepEvents:
+def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKey, gate: Gatekeeper) -> StepEvents:
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     inputs = {name: open_table(lake, read) for name, read in spec.reads.items()}
@@ -99,13 +106,17 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
         )
-        yield from results(context, key, [still_true(name) for name in _blocking_checks(spec)])
+        stood = gate.stood(_blocking_checks(spec), published)
+        gate.settle(stood)
+        yield from results(context, key, stood)
         return
     with lake.scratch() as scratch:
         built = build(spec, inputs, published, lake=lake, scratch=scratch, watch=watch, context=context)
+        built = replace(built, outcomes=gate.waived(built.outcomes))
         if key in context.selected_asset_keys and not built.blocked:
             staged = StagedGold(spec.id, published, built.path, column_notes.of_gold(spec))
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=_metadata(built, watch))
+        gate.settle(built.outcomes)
         report(context, key, lake, _report(lake, spec, built, watch, built.rows))
         yield from results(context, key, built.outcomes)
 

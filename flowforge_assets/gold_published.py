@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowforge_assets.model_spec import ModelSpec
+    from flowforge_checks.holding import GateGraph
     from flowforge_resources.lake import Lake
     from flowforge_resources.published import Published
 
@@ -47,12 +48,15 @@ class _MovedError(Exception):
 
 
 def build_gold_published(
-    workflow: str, models: Sequence[ModelSpec], automation: dg.AutomationCondition[Any] | None
+    workflow: str,
+    models: Sequence[ModelSpec],
+    automation: dg.AutomationCondition[Any] | None,
+    gates: GateGraph,
 ) -> dg.AssetsDefinition:
     """The asset that publishes the models of a workflow together."""
     key = dg.AssetKey([workflow, GOLD_PUBLISHED])
     said = f"The gold tables of {workflow} that belong together: readers see this set, always whole."
-    face = AssetFace(description=said, automation=automation)
+    face = AssetFace(description=said, automation=automation, gates=gates)
     return set_asset(
         key, face, partial(_step, models=models, key=key), deps=[one.id.key for one in models], kind="parquet"
     )

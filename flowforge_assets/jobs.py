@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -35,11 +35,17 @@ quick_executor = dg.multi_or_in_process_executor.configured(
 
 
 def build_job(
-    workflow: str, description: str | None, executor: str, max_concurrent: int, *, partitionings: int = 0
+    workflow: str,
+    description: str | None,
+    executor: str,
+    max_concurrent: int,
+    *,
+    partitionings: int = 0,
+    without: Sequence[dg.AssetCheckKey] = (),
 ) -> UnresolvedAssetJobDefinition:
     """The job that materializes every table of a workflow with its checks; named like the workflow.
 
-    `partitionings`: how many different ways its tables are partitioned.
+    `partitionings`: how many different ways its tables are partitioned. `without`: checks that are no part of it.
     """
     from flowforge_assets.partitioned_runs import MixedPartitionsJob
 
@@ -47,7 +53,7 @@ def build_job(
     define = dg.define_asset_job if partitionings < _MIXED else MixedPartitionsJob
     return define(
         name=workflow,
-        selection=dg.AssetSelection.groups(workflow),
+        selection=dg.AssetSelection.groups(workflow) - dg.AssetSelection.checks(*without),
         description=description,
         executor_def=quick_executor,
         config=side_by_side if executor == "multiprocess" else None,

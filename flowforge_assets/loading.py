@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import PydanticDeprecatedSince20
 
+from flowforge_assets.gate_decisions import DeclaredGates
+from flowforge_assets.gate_jobs import build_gate_jobs
 from flowforge_assets.jobs import quick_executor
 from flowforge_resources.default_resources import default_resources
 
@@ -36,7 +38,8 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", PydanticDeprecatedSince20)
         found = tree.build_defs_at_path(tree.defs_module_path)
-    ours = dg.Definitions(resources=default_resources(), executor=quick_executor, component_tree=tree)
+    jobs = build_gate_jobs(lambda: DeclaredGates.of(tree))
+    ours = dg.Definitions(resources=default_resources(), executor=quick_executor, component_tree=tree, jobs=jobs)
     return dg.Definitions.merge(found, ours)
 
 

@@ -7,13 +7,12 @@ leaves it out too. Rolling forward takes it in again. Quarantine stays as it is.
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.version_facts import BRONZE_TABLE, next_version
+from flowforge_resources.decisions import who
 from flowforge_resources.duck import connect, literal
 from flowforge_resources.errors import FlowForgeError
 from flowforge_resources.history import ROLLED_BACK, Version, find_version, versions
@@ -28,8 +27,8 @@ from flowforge_resources.silver_io_manager import covered_bronze_version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowforge_resources.bronze_parts import BronzePart
     from flowforge_resources.lake import Lake
-    from flowforge_resources.ledger import LedgerEntry
     from flowforge_resources.partitioned import Manifest
 
 # What a version says of how it was made; everything else of the older version holds for the new one too.
@@ -104,7 +103,7 @@ def _held_in_the_end(found: Sequence[Version], version: Version) -> int:
     return max([version.merged_up_to, *noted])
 
 
-def newly_left_out(lake: Lake, plan: Rollback) -> list[LedgerEntry]:
+def newly_left_out(lake: Lake, plan: Rollback) -> list[BronzePart]:
     """The bronze that the published version holds and the new one leaves out."""
     before = left_out_of(plan.current.facts)
     source = TableId(plan.table.workflow, plan.current.facts.get(BRONZE_TABLE, plan.table.name))
@@ -166,15 +165,6 @@ def _overtaken(plan: Rollback) -> RollbackError:
     return RollbackError(
         f"{plan.table}: a run published it while it was being rolled back, so nothing was changed. Look at `flowforge history {plan.table}` and roll back again."
     )
-
-
-def who() -> str:
-    """The person at the keyboard, as far as the machine knows: `name@host`."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"
 
 
 def record(lake: Lake, plan: Rollback, made: Version) -> bool:

@@ -138,13 +138,13 @@ def _request(
     keys = [dg.AssetKey(spec_key) for spec_key in ((workflow, f"bronze_{name}") for name in sorted(found.new))]
     return dg.RunRequest(
         run_key=f"{digest}-{len(runs) + 1}",
-        asset_selection=_with_downstream(context, keys),
+        asset_selection=with_downstream(context, keys),
         tags={FILES_TAG: digest, WORKFLOW_TAG: workflow, "flowforge/files": str(found.files)},
     )
 
 
-def _with_downstream(context: dg.SensorEvaluationContext, keys: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
-    """The tables with new files, and everything made from them in the same workflow."""
+def with_downstream(context: dg.SensorEvaluationContext, keys: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
+    """Some tables of a workflow, and everything made from them in it."""
     if context.repository_def is None:
         return list(keys)
     graph = context.repository_def.asset_graph
@@ -153,12 +153,15 @@ def _with_downstream(context: dg.SensorEvaluationContext, keys: Sequence[dg.Asse
     return sorted(key for key in reached if key.path[0] == workflow)
 
 
-def build_automation_sensor(workflow: str, status: dg.DefaultSensorStatus) -> dg.AutomationConditionSensorDefinition:
+def build_automation_sensor(
+    workflow: str, *, interval_s: int, status: dg.DefaultSensorStatus
+) -> dg.AutomationConditionSensorDefinition:
     """The sensor that evaluates the automation conditions of a workflow's tables."""
     selection: Any = dg.AssetSelection.groups(workflow)
     return dg.AutomationConditionSensorDefinition(
         f"{workflow}_automation",
         target=selection,
+        minimum_interval_seconds=interval_s,
         default_status=status,
-        description="Rebuilds tables with `automation: eager` when what they read changed and passed its blocking checks.",
+        description="Rebuilds tables with `automation: eager` when what they read changed.",
     )

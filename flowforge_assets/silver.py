@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.extract_check import ABOUT_EXTRACT, EXTRACT
 from flowforge_assets.partition_checks import unlisted
 from flowforge_assets.partition_defs import backfill_policy, chosen_partitions, partitions_def, record
 from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_other
@@ -35,12 +36,13 @@ from flowforge_assets.step import (
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
-from flowforge_checks.results import BOOKS, still_true
+from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import BROKEN_ROWS, in_code
 from flowforge_resources.layout import TableId
 from flowforge_resources.partitioned import finish
 
 if TYPE_CHECKING:
+    from flowforge_assets.gate_keeping import Gatekeeper
     from flowforge_assets.silver_partitions import PartitionedBatch
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake
@@ -55,18 +57,17 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         "key": dg.MetadataValue.md(in_code(spec.keys)),
         "newest_row": dg.MetadataValue.md(in_code(spec.sequence_by) if spec.sequence_by else "the one that came last"),
     }
-    others = [TableId(spec.id.workflow, name).silver_key for name in spec.tables_read if name != spec.id.name]
-    upstream = [spec.root.id.bronze_key, *others]
-    if spec.partition_by and others:
+    upstream = silver_reads(spec)
+    if spec.partition_by and len(upstream) > 1:
         let_partitioned_tables_read_each_other()
     return layer_asset(
         key,
         replace(face, metadata={**face.metadata, **declared}),
-        lambda context: _take_batch(context, spec, key),
+        lambda context, gate: _take_batch(context, spec, key, gate),
         layer="silver",
         engine="duckdb",
         deps=upstream,
-        checks=_check_specs(spec, key),
+        checks=silver_checks(spec, key),
         code_version=spec.fingerprint,
         pool=spec.id.pool,
         partitions=partitions_def(spec),
@@ -74,7 +75,14 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
     )
 
 
-def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def silver_reads(spec: TableSpec) -> list[tuple[str, str]]:
+    """Keys of the assets that silver is made from: its bronze, and other silver that rules and lookups look into."""
+    others = [TableId(spec.id.workflow, name).silver_key for name in spec.tables_read if name != spec.id.name]
+    return [spec.root.id.bronze_key, *others]
+
+
+def silver_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Those that are there by themselves, one a rule, and the books."""
     held = BROKEN_ROWS["quarantine"]
     implied = []
     if spec.keys:
@@ -87,6 +95,8 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         implied.append(check_spec(TRANSFORMS, key, said))
     if unlisted(spec):
         implied.append(check_spec(PARTITION, key, f"Every row is in one of the declared partitions; {held}."))
+    if spec.strategy.takes_extracts:
+        implied.append(check_spec(EXTRACT, key, ABOUT_EXTRACT, blocks=True))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
     ruled = [rule_spec(rule, key) for rule in spec.rules]
@@ -97,26 +107,31 @@ def _check_specs(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey) -> StepEvents:
+def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey, gate: Gatekeeper) -> StepEvents:
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     batch = _batch_of_run(context, lake, spec)
-    if not batch.entries and batch.published is not None and not batch.chosen:
+    if batch.brings_nothing and batch.published is not None:
         report(context, key, lake, report_of(lake, spec, None, watch, batch.published.rows))
         if key in context.selected_asset_keys:
             said = unchanged(lake, spec, batch.published, watch)
             yield dg.MaterializeResult(asset_key=key, value=nothing_new(spec, batch), metadata=said)
         blocking = [rule.check_name for rule in spec.rules if rule.effective_action == "block"]
-        yield from results(context, key, [still_true(name) for name in (*blocking, BOOKS)])
+        blocking += [EXTRACT] if spec.strategy.takes_extracts else []
+        stood = gate.stood([*blocking, BOOKS], batch.published)
+        gate.settle(stood)
+        yield from results(context, key, stood)
         return
     with lake.scratch() as scratch:
         run_id, began = context.run.run_id, started_at(context)
         staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=run_id, began=began)
+        staged = replace(staged, outcomes=gate.waived(staged.outcomes))
         if key in context.selected_asset_keys and not staged.blocked:
             said = metadata(lake, spec, batch, staged, watch)
             if staged.partitions is not None:
                 said |= _record_partitions(context, spec, key, staged.partitions)
             yield dg.MaterializeResult(asset_key=key, value=staged.output, metadata=said)
+        gate.settle(staged.outcomes, partitions=batch.chosen, everything=batch.replay and not batch.chosen)
         report(context, key, lake, report_of(lake, spec, staged, watch, staged.books.rows_after))
         yield from results(context, key, staged.outcomes)
 

@@ -7,8 +7,11 @@ Belongs here: choosing bronze by the ledger and the facts of the published versi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flowforge_assets.extract_files import empty_extracts
+from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import is_in, joined, left_out_of
@@ -17,9 +20,10 @@ from flowforge_resources.published import read_published
 from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
+    from flowforge_assets.extract_files import EmptyExtract
     from flowforge_assets.table_spec import TableSpec
+    from flowforge_resources.bronze_parts import BronzeFile, BronzePart, Span
     from flowforge_resources.lake import Lake
-    from flowforge_resources.ledger import LedgerEntry
     from flowforge_resources.partitioned import Manifest
     from flowforge_resources.published import Published
 
@@ -29,16 +33,17 @@ class Batch:
     """The bronze a silver run has to take in, and what it is merged into.
 
     `covered`: the ledger version up to which the published version holds bronze. `left_out`: what a replay leaves out,
-    because a rollback did.
+    because a rollback did. `empty`: extracts without a row, where the table is made of extracts.
     """
 
-    entries: tuple[LedgerEntry, ...]
+    entries: tuple[BronzePart, ...]
     published: Published | None
     upto_version: int
     anew: str = ""
     superseded: frozenset[tuple[int, str]] = frozenset()
     covered: int = 0
-    left_out: tuple[LedgerEntry, ...] = ()
+    left_out: tuple[BronzePart, ...] = ()
+    empty: tuple[EmptyExtract, ...] = ()
     chosen: tuple[str, ...] = ()
     manifest: Manifest | None = None
 
@@ -48,10 +53,21 @@ class Batch:
         return bool(self.anew)
 
     @property
-    def retracted(self) -> list[tuple[int, str]]:
-        """The content of the batch that no longer counts: position of its bronze file, and landing key."""
-        places = {entry.version: place for place, entry in enumerate(self.entries)}
-        return sorted((places[version], key) for version, key in self.superseded if version in places)
+    def brings_nothing(self) -> bool:
+        """Whether nothing came since the published version."""
+        return not self.entries and not self.empty and not self.chosen
+
+    @cached_property
+    def files(self) -> list[BronzeFile]:
+        """The bronze files that hold the batch's rows, in order of arrival."""
+        return files_of(self.entries)
+
+    @property
+    def retracted(self) -> list[tuple[int, str, Span | None]]:
+        """The content of the batch that no longer counts: position of its bronze file, landing key, and where in it."""
+        places = {part.version: (place, part.span) for place, file in enumerate(self.files) for part in file.parts}
+        found = ((places[version], key) for version, key in self.superseded if version in places)
+        return sorted((place, key, span) for (place, span), key in found)
 
     @property
     def merges_into(self) -> Published | None:
@@ -93,8 +109,15 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
             whole.superseded(undone),
             covered,
             tuple(entry for entry in entries if is_in(entry.version, undone)),
+            empty_extracts(whole, spec, after=0, undone=undone, superseded=whole.superseded(undone)),
         )
-    return Batch(tuple(later.data_after(covered)), published, later.version or covered, covered=covered)
+    return Batch(
+        tuple(later.data_after(covered)),
+        published,
+        later.version or covered,
+        covered=covered,
+        empty=empty_extracts(later, spec, after=covered),
+    )
 
 
 def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
@@ -119,6 +142,7 @@ def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
         f"{len(chosen)} partition(s) were chosen",
         whole.superseded(out),
         upto,
+        empty=empty_extracts(whole, spec, after=0, undone=out, superseded=whole.superseded(out)),
         chosen=chosen,
         manifest=manifest,
     )

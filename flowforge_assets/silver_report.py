@@ -28,7 +28,7 @@ def metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: S
         **staged.books.as_dict(),
         "preview": dg.MetadataValue.md(staged.preview),
         **held,
-        "bronze_files": dg.MetadataValue.md("\n".join(f"- `{entry.bronze_file}`" for entry in batch.entries)),
+        "bronze_files": dg.MetadataValue.md("\n".join(f"- `{file.key}`" for file in batch.files)),
         **kept,
         "changed": changed,
         **({"made_anew": f"all of bronze, because {batch.anew}"} if batch.replay else {}),

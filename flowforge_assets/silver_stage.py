@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flowforge_assets import column_notes
+from flowforge_assets.extract_check import of_extract
 from flowforge_assets.partition_checks import by_partition, unlisted
 from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.silver_audit import TableRules, refuse_collisions
@@ -21,6 +22,7 @@ from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.partition import narrow_to
 from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import prepare
+from flowforge_assets.transforms.rows_that_count import rows_that_count
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import Gate, relations, statements
 from flowforge_checks.quarantine import held_rows, without_judged
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from flowforge_checks.books import Books
     from flowforge_checks.results import Outcome
     from flowforge_resources.lake import Lake
+    from flowforge_resources.published import Published
     from flowforge_resources.scratch import Scratch
 
 
@@ -79,7 +82,7 @@ def stage(
     `began`: when the run did, which is now for rules that ask how old something is.
     """
     with watch.phase("fetch"):
-        bronze = [lake.stage_in(entry.bronze_file, scratch) for entry in batch.entries if entry.bronze_file]
+        bronze = [lake.stage_in(file.key, scratch) for file in batch.files]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
         state = _remembered(lake, batch, scratch)
         reads = _referenced(lake, spec, scratch)
@@ -87,7 +90,9 @@ def stage(
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
-            prepared = prepare(connection, spec, bronze, batch.retracted, reads=reads, scratch=scratch)
+            prepared = prepare(
+                connection, spec, bronze, rows_that_count(batch.files, batch.retracted), reads=reads, scratch=scratch
+            )
             if batch.chosen:
                 narrow_to(connection, spec, batch.chosen)
             types = {column.name: column.expected for column in spec.typed_columns}
@@ -100,7 +105,9 @@ def stage(
             with watch.phase("touched"):
                 touched = parts.fetch_touched(connection, gate)
         with watch.phase("merge"):
-            merged = merge(connection, spec, gate, touched if parts else [current] if current else [], state)
+            merged = merge(
+                connection, spec, gate, touched if parts else [current] if current else [], state, empty=batch.empty
+            )
             merged = replace(merged, books=prepared.account(connection, merged.books))
         with watch.phase("write"):
             output = _write(
@@ -124,6 +131,8 @@ def stage(
             row_rules = [of_count(count) for count in counts]
             if parts is not None:
                 row_rules = by_partition(spec, gate, row_rules)
+            if spec.strategy.takes_extracts:
+                row_rules.append(of_extract(spec, batch.published.rows if batch.published else 0, merged))
             asked = TableRules(connection, lake, spec, batch, scratch, relations(reads), began or utc_now())
             outcomes = [*row_rules, *asked.of(parts or table), of_books(books)]
             shown = parts.sample() if parts else table
@@ -141,6 +150,12 @@ def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
     """Local file of what was remembered beside the version the batch is merged into."""
     key = batch.merges_into.facts.get("state") if batch.merges_into else None
     return lake.stage_in(key, scratch) if key else None
+
+
+def _state_of(published: Published | None) -> dict[str, Any]:
+    """What is remembered beside the published version holds for its chosen partitions too: it is of the same bronze."""
+    key = published.facts.get("state") if published else None
+    return {"state": key} if key else {}
 
 
 def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
@@ -177,6 +192,11 @@ def _write(
 ) -> StagedSilver:
     facts, state = version_facts(spec, batch, merged.books, run_id), None
     if parts is not None:
+        if batch.chosen:
+            facts |= _state_of(batch.published)
+        elif merged.changed or batch.replay:
+            state = _write_state(connection, spec, merged, facts, scratch)
+            facts |= {"state": state.key} if state else {}
         path = parts.write(connection, merged.select, facts, changed=merged.changed)
     else:
         path = scratch.path(".parquet") if merged.changed or batch.replay else None

@@ -6,6 +6,7 @@ Dagster wants the type itself, not its name, on a step's `context`: no postponed
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from flowforge_assets.gate_keeping import Gatekeeper, gate_spec
 from flowforge_assets.lineage.recorded import RecordedLineage
+from flowforge_checks.holding import NO_EDGES, UPSTREAM_GATE, GateGraph
 from flowforge_checks.results import Outcome
 from flowforge_checks.rules import Rule
 from flowforge_resources.lake import Lake
@@ -39,6 +42,7 @@ class AssetFace:
     freshness: dg.FreshnessPolicy | None = None
     automation: dg.AutomationCondition[Any] | None = None
     lineage: RecordedLineage | None = None
+    gates: GateGraph = NO_EDGES
 
 
 class Stopwatch:
@@ -91,14 +95,37 @@ def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Seque
 
     A check this run had nothing to say about keeps its last result; the UI would show it as not evaluated otherwise.
     """
-    said = {outcome.check for outcome in outcomes}
-    for check in sorted(context.selected_asset_check_keys, key=lambda one: one.name):
-        if check.name not in said and (last := _last_result(context, check)):
-            yield last
+    yield from _repeated(context, {outcome.check for outcome in outcomes})
     selected = {check.name for check in context.selected_asset_check_keys}
     for outcome in sorted(outcomes, key=lambda one: one.blocks):
         if outcome.check in selected:
             yield outcome.result(key)
+
+
+def _repeated(context: dg.AssetExecutionContext, said: AbstractSet[str]) -> Iterator[dg.AssetCheckResult]:
+    """The last results of checks about which nothing was said; a gate that never was shut goes on saying nothing."""
+    for check in sorted(context.selected_asset_check_keys, key=lambda one: one.name):
+        if check.name not in {*said, UPSTREAM_GATE} and (last := _last_result(context, check)):
+            yield last
+
+
+def _held(context: dg.AssetExecutionContext, key: dg.AssetKey, keeper: Gatekeeper, layer: str) -> StepEvents:
+    """A step that waits: it says for what, and what its other checks last said, but for failures that would end it."""
+    outcome = keeper.hold()
+    lake: Lake = context.resources.lake.open()
+    said = AssetReport(
+        key.path[-1],
+        layer,
+        "",
+        published=False,
+        blocked=True,
+        checks=(outcome.report(),),
+        notes=(f"{keeper.asset}: {outcome.description}",),
+    )
+    report(context, key, lake, said)
+    for last in _repeated(context, set()):
+        if last.passed or last.severity == dg.AssetCheckSeverity.WARN:
+            yield last
 
 
 def _last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
@@ -141,7 +168,7 @@ def rule_spec(rule: Rule, key: dg.AssetKey) -> dg.AssetCheckSpec:
 def layer_asset(
     key: dg.AssetKey,
     face: AssetFace,
-    compute: Callable[[dg.AssetExecutionContext], StepEvents],
+    compute: Callable[[dg.AssetExecutionContext, Gatekeeper], StepEvents],
     *,
     layer: str,
     engine: str,
@@ -159,6 +186,7 @@ def layer_asset(
     One step, because an event costs 3 ms and a step 15; subsettable, so that checks can be run alone.
     """
     name = key.path[-1]
+    gated = [*checks, *([gate_spec(key)] if deps else [])]
     # A partition is judged by all of another table, whatever partition of it a row belongs to.
     whole = dg.AllPartitionMapping() if partitions else None
     out = dg.AssetOut(
@@ -181,7 +209,7 @@ def layer_asset(
         name="__".join(key.path),
         outs={name: out},
         deps=[dg.AssetDep(dg.AssetKey(dep), partition_mapping=whole) for dep in deps],
-        check_specs=list(checks),
+        check_specs=gated,
         can_subset=True,
         required_resource_keys={"lake"},
         partitions_def=partitions,
@@ -190,10 +218,28 @@ def layer_asset(
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):
-            for event in compute(context):
+            for event in _behind_gates(context, key, face, compute, layer=layer, checks=[one.name for one in gated]):
                 yield _with_lineage(context, face, event)
 
     return step
+
+
+def _behind_gates(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    face: AssetFace,
+    compute: Callable[[dg.AssetExecutionContext, Gatekeeper], StepEvents],
+    *,
+    layer: str,
+    checks: Sequence[str] = (),
+) -> StepEvents:
+    """The step's own work, unless something above its table holds it."""
+    keeper = Gatekeeper(context, context.resources.lake.open(), key, face.gates, checks)
+    if keeper.holds:
+        yield from _held(context, key, keeper, layer)
+        return
+    keeper.release()
+    yield from compute(context, keeper)
 
 
 def _with_lineage(context: dg.AssetExecutionContext, face: AssetFace, event: Event) -> Event:
@@ -220,13 +266,21 @@ def set_asset(
         group_name=key.path[0],
         kinds={"gold", kind},
         automation_condition=face.automation,
+        skippable=True,
     )
 
     name, pool = "__".join(key.path), "/".join(("flowforge", *key.path))
 
-    @dg.multi_asset(name=name, specs=[spec], required_resource_keys={"lake"}, pool=pool)
+    @dg.multi_asset(
+        name=name,
+        specs=[spec],
+        check_specs=[gate_spec(key)],
+        can_subset=True,
+        required_resource_keys={"lake"},
+        pool=pool,
+    )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):
-            yield from compute(context)
+            yield from _behind_gates(context, key, face, lambda context, _: compute(context), layer="set")
 
     return step

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from flowforge_assets.transforms.base import Transform
     from flowforge_assets.transforms.computing import Route
-    from flowforge_assets.transforms.python_function import PythonFunction
     from flowforge_assets.transforms.reshaping import Lookup, Python
+    from flowforge_resources.python_function import PythonFunction
 
 
 # Raised when `transforms.cast.surrogate_key` changes: a table must not hold keys of two formulas.
@@ -71,7 +71,10 @@ class Routed:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table: where its rows come from and what its silver looks like."""
+    """One table: where its rows come from and what its silver looks like.
+
+    `lookups`: columns of the tables that are looked up; `histories`: of those with versions, the names of their interval.
+    """
 
     id: TableId
     files: str
@@ -86,6 +89,7 @@ class TableSpec:
     transforms: tuple[Transform, ...] = field(default=())
     landed_columns: tuple[str, ...] = ()
     lookups: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
+    histories: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     routed: Routed | None = None
     folder: Path | None = None
     partition_by: PartitionBy | None = None
@@ -149,7 +153,7 @@ class TableSpec:
         """The function of a Python transform."""
         from pathlib import Path
 
-        from flowforge_assets.transforms.python_function import PythonFunction
+        from flowforge_resources.python_function import PythonFunction
 
         return PythonFunction(step.function, self.folder or Path())
 

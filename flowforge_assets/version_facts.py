@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowforge_assets.silver_batch import Batch
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.books import Books
-    from flowforge_resources.ledger import LedgerEntry
+    from flowforge_resources.bronze_parts import BronzePart
     from flowforge_resources.published import Published
     from flowforge_resources.scratch import Scratch
 
@@ -63,7 +63,7 @@ def next_version(before: Published | None, covered: int) -> dict[str, Any]:
 
 
 def rows_left_out(
-    connection: duckdb.DuckDBPyConnection, held: Path, left_out: Sequence[LedgerEntry], scratch: Scratch
+    connection: duckdb.DuckDBPyConnection, held: Path, left_out: Sequence[BronzePart], scratch: Scratch
 ) -> Path:
     """The quarantined rows of bronze that a replay leaves out: they wait on, since the replay does not judge them."""
     path = scratch.path(".parquet")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from flowforge_checks.holding import GateGraph
     from flowforge_resources.lake import Lake
     from flowforge_resources.scratch import Scratch
 
@@ -60,7 +61,10 @@ class _GoneError(Exception):
 
 
 def build_warehouse(
-    workflow: str, tables: Sequence[Described], automation: dg.AutomationCondition[Any] | None
+    workflow: str,
+    tables: Sequence[Described],
+    automation: dg.AutomationCondition[Any] | None,
+    gates: GateGraph,
 ) -> dg.AssetsDefinition:
     """The asset that writes `gold/<workflow>/warehouse.duckdb`, behind the published set and all silver."""
     key = dg.AssetKey([workflow, WAREHOUSE])
@@ -68,7 +72,9 @@ def build_warehouse(
     silver = [one.id.silver_key for one in tables if isinstance(one.id, TableId)]
     models = [(workflow, GOLD_PUBLISHED)] if len(silver) < len(tables) else []
     step = partial(_step, tables=tables, key=key)
-    return set_asset(key, AssetFace(said, automation=automation), step, deps=[*silver, *models], kind="duckdb")
+    return set_asset(
+        key, AssetFace(said, automation=automation, gates=gates), step, deps=[*silver, *models], kind="duckdb"
+    )
 
 
 def _step(context: dg.AssetExecutionContext, *, tables: Sequence[Described], key: dg.AssetKey) -> StepEvents:

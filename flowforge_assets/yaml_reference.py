@@ -76,7 +76,7 @@ def _rules() -> Iterator[str]:
     yield f"## Rules\n\nEvery rule takes:\n\n{_fields(Rule, without=('rule',))}"
     for kind in RULE_KINDS:
         own = _fields(kind, without=tuple(Rule.model_fields))
-        yield f"### `rule: {_word(kind, 'rule')}`\n\n{_summary(kind)} Judges each {kind.judges}.\n\n{own}"
+        yield f"### `rule: {_word(kind, 'rule')}`\n\n{_summary(kind)} Judges each {kind.judges_by_kind}.\n\n{own}"
 
 
 def _word(kind: type[BaseModel], discriminator: str) -> str:

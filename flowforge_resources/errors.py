@@ -6,9 +6,11 @@ FlowForgeError
 │   ├── SettingError          an environment variable or argument holds a value that cannot work
 │   ├── BadFileError          a landed file cannot be read as declared
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
+│   ├── DecisionError         a person's decision lacks a reason, or its end is none
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
+│   ├── RuleFunctionError    a rule's Python function fails, or does not answer for every row
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SecretError           there is nothing where a reference to a secret points
@@ -16,6 +18,7 @@ FlowForgeError
 │   ├── DatabaseRefusedError  a database answered, and refused: password, database, privilege, table, TLS
 │   ├── SourceError           what a database holds is not what the table's source declares
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
+│   ├── DamagedCopyError      a copy of bronze differs from what it was made from
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
@@ -99,6 +102,13 @@ class ChangedFileError(PermanentError):
         )
 
 
+class DecisionError(PermanentError):
+    """A person's decision cannot be taken as it was given."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"The decision was not taken, and nothing changed: {problem} {fix}")
+
+
 class LakeAccessError(PermanentError):
     """The store answered, and refused."""
 
@@ -142,6 +152,16 @@ class PartitionsOfOldDefinitionError(PermanentError):
         )
 
 
+class RuleFunctionError(PermanentError):
+    """A rule's Python function cannot be asked; what it was given is not quoted."""
+
+    def __init__(self, rule: str, function: str, problem: str) -> None:
+        super().__init__(
+            f"rule {rule}: `{function}` {problem}. Nothing was published, and the batch comes again with the next run. "
+            "Correct the function, and try it on a frame with the rule's `columns`."
+        )
+
+
 class ModelColumnsError(PermanentError):
     """A model's query or a table it reads lacks a column its document names, or has it of another kind."""
 
@@ -158,6 +178,16 @@ class SurrogateKeyCollisionError(PermanentError):
             f"{table}: {collisions} value(s) of the surrogate key '{column}' stand for two different natural keys "
             "(a 63-bit hash collision). The table was not published and keeps its last version. "
             "Join on the natural key, and rename the surrogate key to change nothing else."
+        )
+
+
+class DamagedCopyError(PermanentError):
+    """A compacted bronze file does not hold what its sources hold."""
+
+    def __init__(self, table: str, files: int) -> None:
+        super().__init__(
+            f"Bronze of {table}: the copy made of {files} files differs from them. It was thrown away, and nothing changed. "
+            "Run `flowforge compact` again; if it says so again, look at the machine's disk and memory."
         )
 
 

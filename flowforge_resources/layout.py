@@ -11,6 +11,7 @@ from hashlib import sha256
 
 RUN_REPORTS = "_flowforge/runs"
 LINEAGE = "_flowforge/lineage"
+GATES = "_flowforge/gates"
 LANDING = "landing/"
 # Partitions of rows without a value, of values nobody declared, and of a table without a row.
 NULL_PARTITION, OTHER_PARTITION, EMPTY_PARTITION = "__null__", "__other__", "__empty__"
@@ -81,6 +82,11 @@ class TableId:
         """Key of one run's bronze file; the n-th clash within a second takes the suffix `_n`."""
         suffix = f"_{clash + 1}" if clash else ""
         return f"{self.bronze}run_{at:%Y%m%d_%H%M%S}_{self.name}{suffix}.parquet"
+
+    def compacted_file(self, at: datetime, clash: int = 0) -> str:
+        """Key of a bronze file that holds the rows of several runs' files."""
+        suffix = f"_{clash + 1}" if clash else ""
+        return f"{self.bronze}compacted_{at:%Y%m%d_%H%M%S}_{self.name}{suffix}.parquet"
 
     @property
     def silver(self) -> str:
@@ -253,3 +259,18 @@ def run_report(workflow: str, started_at: datetime, run_id: str, asset: str) -> 
 def lineage_page(workflow: str) -> str:
     """Key of the page that shows where the columns of a workflow's tables come from."""
     return f"{LINEAGE}/{workflow}.html"
+
+
+def gates_file(workflow: str) -> str:
+    """Key of which failed checks of a workflow's tables hold what is made from them, and what is held."""
+    return f"{GATES}/{workflow}.json"
+
+
+def gate_events(workflow: str) -> str:
+    """Prefix of what ever happened at the gates of a workflow."""
+    return f"{GATES}/{workflow}/"
+
+
+def gate_event(workflow: str, at: datetime, nonce: str) -> str:
+    """Key of one thing that happened; names sort in order of time."""
+    return f"{gate_events(workflow)}{at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}.json"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flowforge_assets.strategies import judged, merge
+from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.cast import create_views, quarantine_id
 from flowforge_checks.gate import Gate, statements
 from flowforge_checks.quarantine import held_rows
@@ -47,7 +48,7 @@ class Merged:
             headers = create_views(connection, self.spec, bronze)
             types = {column.name: column.expected for column in self.spec.typed_columns}
             told = judged.judged(self.spec, statements(self.spec.keys, types, self.spec.rules, {}))
-            gate = Gate(connection, told, self.spec.keys)
+            gate = Gate(connection, told, self.spec.keys, rows_beside(self.spec, self.current))
             known = [self.current] if self.current else []
             merged = merge(connection, self.spec, gate, known, self.state)
             target, held, state = folder / "silver.parquet", folder / "held.parquet", folder / "state.parquet"

@@ -191,6 +191,21 @@ def scaffold(
 
 
 @app.command()
+def compact(
+    table: Annotated[str | None, typer.Argument(help="One table, e.g. `customers`. Default: all.")] = None,
+    *,
+    workflow: WorkflowOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be compacted.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make few bronze files of many small ones. The small ones go with a sweep, a day later."""
+    from flowforge_assets.cli.compact import compact_tables
+
+    done = compact_tables(table, workflow, dry_run=dry_run)
+    typer.echo(json.dumps(done.as_dict(), indent=1) if as_json else str(done))
+
+
+@app.command()
 def sweep(
     *,
     workflow: WorkflowOption = None,
@@ -200,11 +215,84 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what no table needs: bronze of killed runs, old snapshots, folders of dead tasks, unfinished uploads."""
+    """Remove what no table needs: bronze of killed runs, bronze that was compacted, old snapshots, folders of dead tasks, unfinished uploads."""
     from flowforge_assets.cli.history import sweep_workflow
 
     swept = sweep_workflow(workflow, older_than_hours=older_than_hours, dry_run=dry_run)
     typer.echo(json.dumps(swept.as_dict(), indent=1) if as_json else str(swept))
+
+
+gate_app = typer.Typer(
+    name="gate",
+    no_args_is_help=True,
+    help="Failed checks that hold tables: see them, waive them until a moment, take that back.",
+)
+app.add_typer(gate_app)
+EdgeOption = Annotated[
+    str | None,
+    typer.Option("--for", help="Only for this table made from it; the failed table itself stays as it is."),
+]
+ByOption = Annotated[str | None, typer.Option("--by", help="Who decides. Default: the user of this machine.")]
+CheckedTable = Annotated[
+    str, typer.Argument(metavar="TABLE", help="The table whose check fails, e.g. `retail/silver_orders`.")
+]
+Check = Annotated[str, typer.Argument(metavar="CHECK", help="Name of the check, as the UI shows it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept for ever.")]
+
+
+@gate_app.command("list")
+def list_gates(*, workflow: WorkflowOption = None, as_json: JsonOption = False) -> None:
+    """Show which checks fail and hold tables, which tables are held, and what is waived."""
+    from flowforge_assets.cli.gate import shown
+
+    found = shown(workflow)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+        return
+    Console().print(found.render())
+
+
+@gate_app.command()
+def waive(
+    table: CheckedTable,
+    check: Check,
+    *,
+    reason: Reason,
+    until: Annotated[
+        str,
+        typer.Option(
+            "--until", help="A day (2026-12-01: to its end, UTC), a moment (2026-12-01T12:00) or a span (30 days)."
+        ),
+    ],
+    edge: EdgeOption = None,
+    by: ByOption = None,
+) -> None:
+    """Let a failed check not count until a moment: its table is published, and what is made from it goes on.
+
+    Example: `flowforge gate waive retail/silver_orders unique_order_id --reason "known, ticket 7" --until 2026-12-01`
+    """
+    from flowforge_assets.cli.gate import waive as waive_it
+    from flowforge_assets.gate_decisions import said
+
+    typer.echo(f"From now on {said(waive_it(table, check, edge=edge, reason=reason, until=until, by=by))}")
+
+
+@gate_app.command()
+def revoke(table: CheckedTable, check: Check, *, reason: Reason, edge: EdgeOption = None, by: ByOption = None) -> None:
+    """Take a waiver back: the check counts again from now on. What was published meanwhile stays."""
+    from flowforge_assets.cli.gate import take_back
+    from flowforge_assets.gate_decisions import said
+
+    typer.echo(f"Taken back: {said(take_back(table, check, edge=edge, reason=reason, by=by))}")
+
+
+@gate_app.command("history")
+def gate_history(*, workflow: WorkflowOption = None, as_json: JsonOption = False) -> None:
+    """Show when gates were shut and opened, and every waiver with who, why and until when; oldest first."""
+    from flowforge_assets.cli.gate import as_line, history
+
+    events = history(workflow)
+    typer.echo(json.dumps(events, indent=1) if as_json else "\n".join(map(as_line, events)))
 
 
 def main() -> None:

@@ -217,7 +217,9 @@ def _bronze(lake: Lake, table: TableId, until: datetime | None = None) -> Opener
         for entry in entries:
             if entry.version in later:
                 continue
-            rows = _published(lake, entry.bronze_file or "", str(table), table.bronze_key)()
+            rows = _published(lake, entry.bronze_file, str(table), table.bronze_key)()
+            if entry.span:
+                rows = rows.slice(entry.span.first, entry.span.end - entry.span.first)
             retracted = [key for version, key in superseded if version == entry.version]
             frames.append(rows.filter(~pl.col("_source_file").is_in(retracted)) if retracted else rows)
         if not frames:

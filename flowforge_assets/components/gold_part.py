@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from flowforge_assets import column_notes
+from flowforge_assets.components.gates import model_reads, require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.model_validation import validate_model
 from flowforge_assets.components.part import AssetPart
@@ -55,7 +56,10 @@ class GoldPart(AssetPart):
         if columns is not None:
             schema = column_notes.declared_gold(spec, columns)
             metadata |= {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
-        face = replace(self.face(metadata, known.in_partitions(spec.reads.values())), lineage=known.recorded)
+        if self.gates:
+            require_gates(self, model_reads(spec), known.checks)
+        face = self.face(metadata, known.in_partitions(spec.reads.values()))
+        face = replace(face, lineage=known.recorded, gates=known.gates)
         return dg.Definitions(assets=[build_gold(spec, face)])
 
     def _require_unknown_members(self, spec: ModelSpec, known: KnownTables) -> None:

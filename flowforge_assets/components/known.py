@@ -6,6 +6,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, ClassVar
 
+from flowforge_assets.components.gates import checks_of, edges_of
 from flowforge_assets.lineage.graph import Lineage, lineage_of
 from flowforge_assets.lineage.recorded import RecordedLineage
 from flowforge_assets.lookups import require_columns, with_lookups
@@ -13,6 +14,7 @@ from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, anal
 from flowforge_assets.model_sql.query import Query
 from flowforge_assets.model_sql.reads import read_sql
 from flowforge_assets.transforms.cast import table_types
+from flowforge_checks.holding import GateGraph
 from flowforge_resources.errors import DefinitionError, ModelColumnsError
 from flowforge_resources.layout import ModelId, TableId
 
@@ -134,6 +136,21 @@ class KnownTables:
     def recorded(self) -> RecordedLineage:
         """What assets record of the lineage."""
         return RecordedLineage(lambda: self.lineage)
+
+    @cached_property
+    def gates(self) -> GateGraph:
+        """Which checks of which tables hold which others."""
+        return GateGraph(
+            lambda: edges_of(
+                [(part, self._table_specs[name]) for name, part in self._tables.items()],
+                [(part, self.spec(name)) for name, part in self._models.items()],
+            )
+        )
+
+    @cached_property
+    def checks(self) -> dict[str, tuple[str, ...]]:
+        """The checks of every asset that can hold others, by `workflow/asset`."""
+        return checks_of(self._table_specs.values(), [self.spec(model) for model in self._models])
 
     @cached_property
     def lineage(self) -> Lineage:

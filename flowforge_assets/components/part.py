@@ -22,6 +22,7 @@ T = TypeVar("T")
 P = TypeVar("P", bound="Part")
 # Dagster refuses pydantic models with constrained or union fields; it does not look behind an annotation.
 AsWritten = Annotated[T, "as written"]
+Gated = list[str] | str
 
 
 def as_written(kind: Any) -> dg.Resolver:
@@ -135,7 +136,12 @@ class AssetPart(Part):
     )
     automation: Literal["none", "eager"] | None = Field(
         default=None,
-        description="`eager`: rebuilt by the daemon when what it reads changed and passed its blocking checks. `none`: by job, sensor and schedule only.",
+        description="`eager`: rebuilt by the daemon when what it reads changed, and its gates are open. `none`: by job, sensor and schedule only.",
+    )
+    gates: Annotated[AsWritten[dict[str, Gated]], as_written(dict[str, Gated])] = Field(
+        default={},
+        description="By table that this one is made from: the checks that hold this one while they fail, in place of all that block. `blocking` in the list stands for those, `none` in place of a list for no check.",
+        examples=[{"orders": ["books", "unique_order_id"], "customers": "none"}],
     )
 
     def face(self, metadata: dict[str, Any] | None = None, in_partitions: Sequence[dg.AssetKey] = ()) -> AssetFace:
@@ -146,7 +152,7 @@ class AssetPart(Part):
             tags=self.tags,
             metadata=metadata or {},
             freshness=self.freshness.policy() if self.freshness else None,
-            automation=eager_behind_checks(in_partitions) if self.automation == "eager" else None,
+            automation=eager(in_partitions) if self.automation == "eager" else None,
         )
 
 
@@ -167,17 +173,18 @@ def all_parts(context: dg.ComponentLoadContext, kind: type[P]) -> list[P]:
     return _Known.parts[kind]
 
 
-def eager_behind_checks(in_partitions: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition[Any]:
-    """Eager, but never on an input whose blocking checks failed; `eager()` alone forgets a failure by the next tick.
+def eager(in_partitions: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition[Any]:
+    """Eager; a table in partitions is there although some day of it has no row: it never counts as missing.
 
-    A table in partitions is there although some day of it has no row: it never counts as missing.
+    Whether what it reads may be read is no question of this condition: Dagster's own knows neither waivers nor edges,
+    and looks one table up. A step asks its gates itself, and the sensor of gates asks again for what was held.
     """
-    eager = dg.AutomationCondition.eager()
-    if in_partitions:
-        missing = dg.AutomationCondition.any_deps_missing()
-        there = missing.ignore(dg.AssetSelection.assets(*in_partitions))
-        eager = eager.replace(missing, there)  # type: ignore[arg-type]  # it takes any condition, and says only its own kind
-    return eager & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    condition = dg.AutomationCondition.eager()
+    if not in_partitions:
+        return condition
+    missing = dg.AutomationCondition.any_deps_missing()
+    there = missing.ignore(dg.AssetSelection.assets(*in_partitions))
+    return condition.replace(missing, there)
 
 
 def require_unique(parts: Sequence[AssetPart]) -> None:

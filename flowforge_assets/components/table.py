@@ -11,13 +11,14 @@ from pydantic import Field
 from flowforge_assets.bronze import build_bronze
 from flowforge_assets.bronze_source import build_source_bronze
 from flowforge_assets.column_types.typed_column import TextList
+from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
 from flowforge_assets.components.sourced import SourcedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.silver import build_silver
+from flowforge_assets.silver import build_silver, silver_reads
 from flowforge_assets.step import AssetFace
 from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
@@ -80,6 +81,7 @@ class Table(SourcedPart, RuledPart):
             transforms=tuple(self.transforms),
             landed_columns=tuple(self.landed_columns),
             lookups=self.looked_up(tables),
+            histories=self.histories_looked_up(tables),
             routed=self.routed(tables),
             folder=self.folder,
             partition_by=self.partition_by,
@@ -99,13 +101,16 @@ class Table(SourcedPart, RuledPart):
         tables = {part.name: part for part in all_parts(context, Table) if part.workflow == self.workflow}
         workflow = self._require_workflow(context)
         self.validate_against(tables)
-        recorded = known_tables(context.component_tree).recorded
-        spec, face = self.spec(tables, workflow.history), replace(self.face(), lineage=recorded)
+        known = known_tables(context.component_tree)
+        spec = self.spec(tables, workflow.history)
+        face = replace(self.face(), lineage=known.recorded, gates=known.gates)
         self.validate_rules(spec, tables)
         self.validate_transforms(spec, tables)
+        if self.gates:
+            require_gates(self, silver_reads(spec), known.checks)
         if spec.routed:
             return dg.Definitions(assets=[build_silver(spec, face)])
-        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=recorded)
+        bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=known.recorded, gates=known.gates)
         if spec.source:
             connection = self.require_connection(context)
             bronze = build_source_bronze(spec, connection, bronze_face if spec.columns else replace(face, lineage=None))
@@ -155,10 +160,15 @@ class Table(SourcedPart, RuledPart):
                 f"table '{self.name}' has `partition_by`, and transforms that make several rows of one.",
                 "Take `partition_by` out, or route the rows to a table that is not partitioned.",
             )
-        if spec.replays_events or spec.strategy.kind == "full_refresh" or not spec.keys:
+        if self.strategy == "append" and not spec.keys:
             raise self.wrong(
-                f"table '{self.name}' has `partition_by` and a strategy that needs the whole table or remembers more than its rows: {self.strategy}.",
-                "Partitions go with `strategy: upsert` of newest rows and with `append` of keyed rows. Take `partition_by` out, or the options of the strategy.",
+                f"table '{self.name}' has `partition_by` and `strategy: append` without `keys`: a partition could not be made anew without telling which of its rows are there already.",
+                "Name `keys`, or take `partition_by` out.",
+            )
+        if spec.replays_events and self.partition_by.path is not None:
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by.path`, but its rows are made of several landed ones, which may have come by different paths.",
+                "Partition it by a column.",
             )
         if wrong := self.partition_by.problem({column.name: column.type for column in spec.stored_columns}):
             raise self.wrong(f"`partition_by` of table '{self.name}' {wrong[0]}", wrong[1])

@@ -15,17 +15,19 @@ from flowforge_assets.components.part import (
     Part,
     all_parts,
     as_written,
-    eager_behind_checks,
+    eager,
     rendered,
     require_unique,
 )
 from flowforge_assets.components.table import Table
+from flowforge_assets.gate_sensor import build_gate_sensor
 from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.partition_defs import partitions_def
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
+from flowforge_checks.holding import UPSTREAM_GATE
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -43,7 +45,11 @@ class Workflow(Part):
         default=None, description="Cron expression of a run of the whole workflow.", examples=["0 6 * * *"]
     )
     timezone: str = Field(default="UTC", description="Time zone of the schedule.")
-    sensor_interval_s: int = Field(default=30, ge=5, description="Seconds between two looks at the landing folder.")
+    sensor_interval_s: int = Field(
+        default=30,
+        ge=5,
+        description="Seconds between two looks of its sensors: at the landing folder, at what eager tables read, at what is held.",
+    )
     autostart: bool = Field(default=True, description="Whether sensor and schedule run as soon as the daemon does.")
     max_attempts: int = Field(
         default=3,
@@ -75,7 +81,7 @@ class Workflow(Part):
     )
     maintenance: str | None = Field(
         default=None,
-        description="Cron expression of the job `<workflow>_maintenance`, which removes what no table needs. Default: there is none; `flowforge sweep` does the same.",
+        description="Cron expression of the job `<workflow>_maintenance`, which compacts bronze and removes what no table needs. Default: there is none; `flowforge compact` and `flowforge sweep` do the same.",
         examples=["0 3 * * 0"],
     )
 
@@ -90,8 +96,21 @@ class Workflow(Part):
         by_name = {part.name: part for part in tables}
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
-        job = build_job(self.workflow, self.description, self.executor, self.max_concurrent, partitionings=len(ways))
-        sensors = [
+        gated = [
+            *(spec.id.silver_key for spec in specs),
+            *((self.workflow, model.name) for model in models),
+            *([(self.workflow, GOLD_PUBLISHED)] if models else []),
+            *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
+        ]
+        job = build_job(
+            self.workflow,
+            self.description,
+            self.executor,
+            self.max_concurrent,
+            partitionings=len(ways),
+            without=[dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated],
+        )
+        sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
                 self.workflow,
                 [spec for spec in specs if spec.routed is None and spec.source is None],
@@ -104,9 +123,12 @@ class Workflow(Part):
             )
         ]
         automated = any(part.automation == "eager" for part in (*tables, *models))
-        sensors += [build_automation_sensor(self.workflow, status)] if automated else []
+        interval_s = self.sensor_interval_s
+        if automated:
+            sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
         known = known_tables(context.component_tree)
         known.require_order()
+        sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
         jobs: list[AnyJob] = [job]
         schedules = []
         if self.schedule is not None:
@@ -115,7 +137,7 @@ class Workflow(Part):
         if self.maintenance is not None:
             sweeping = build_maintenance(self.workflow, specs)
             jobs.append(sweeping)
-            about = f"Removes what no table of {self.workflow} needs any more."
+            about = f"Compacts bronze of {self.workflow}, and removes what no table of it needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
         sets = self._sets([part for part in tables if part.columns], models, known)
         return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
@@ -123,9 +145,9 @@ class Workflow(Part):
     def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
         cut = [dg.AssetKey(TableId(part.workflow, part.name).silver_key) for part in tables if part.partition_by]
-        eager = eager_behind_checks(cut) if any(part.automation == "eager" for part in models) else None
+        condition = eager(cut) if any(part.automation == "eager" for part in models) else None
         specs = [known.spec(ModelId(part.workflow, part.name)) for part in models]
-        made = [build_gold_published(self.workflow, specs, eager)] if models else []
+        made = [build_gold_published(self.workflow, specs, condition, known.gates)] if models else []
         if self.warehouse:
             by_name = {one.name: one for one in tables}
             silver = [
@@ -136,7 +158,7 @@ class Workflow(Part):
                 Described(spec.id, part.description, column_notes.of_gold(spec))
                 for part, spec in zip(models, specs, strict=True)
             ]
-            made.append(build_warehouse(self.workflow, [*silver, *gold], eager))
+            made.append(build_warehouse(self.workflow, [*silver, *gold], condition, known.gates))
         return made
 
     def _scheduled(self, name: str, cron: str, job: AnyJob, about: str) -> dg.ScheduleDefinition:

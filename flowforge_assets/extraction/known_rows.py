@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from flowforge_assets.extraction.cursor import Window
+    from flowforge_resources.bronze_parts import BronzePart
     from flowforge_resources.lake import Lake
-    from flowforge_resources.ledger import Ledger, LedgerEntry
+    from flowforge_resources.ledger import Ledger
     from flowforge_resources.scratch import Scratch
 
 DELETED = "_deleted"
@@ -47,8 +48,8 @@ def rows_of_window(
     overlapping = {
         version for version, one in earlier if one.to is not None and cursor_value(one.to, window.column) >= low
     }
-    entries = [entry for entry in ledger.data_after(0) if entry.version in overlapping]
-    files = _staged(lake, entries, scratch)
+    parts = [part for part in ledger.data_after(0) if part.version in overlapping]
+    files = _staged(lake, parts, scratch)
     if not files:
         return pl.DataFrame(schema=dict.fromkeys(headers, pl.String))
     kind = "DECIMAL(38, 9)" if is_number(window.column) else "TIMESTAMPTZ"
@@ -92,8 +93,9 @@ def gone_keys(
     return int(count)
 
 
-def _staged(lake: Lake, entries: Sequence[LedgerEntry], scratch: Scratch) -> list[Path]:
-    return [lake.stage_in(entry.bronze_file, scratch) for entry in entries if entry.bronze_file]
+def _staged(lake: Lake, parts: Sequence[BronzePart], scratch: Scratch) -> list[Path]:
+    """The files that hold some parts, in order; what else a compacted file holds is in bronze as well."""
+    return [lake.stage_in(key, scratch) for key in dict.fromkeys(part.bronze_file for part in parts)]
 
 
 def _listed(files: Sequence[Path]) -> str:

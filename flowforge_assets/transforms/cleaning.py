@@ -15,9 +15,10 @@ from pydantic import Field, field_validator, model_validator
 
 from flowforge_assets.lineage.edges import Kind  # noqa: TC001  # in a class variable that pydantic looks at
 from flowforge_assets.transforms.base import Transform, some_text
-from flowforge_assets.transforms.place import TEXT, StepError
+from flowforge_assets.transforms.place import TEXT
 from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import SettingError
+from flowforge_resources.python_function import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

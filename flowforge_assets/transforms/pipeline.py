@@ -19,7 +19,6 @@ from flowforge_assets.transforms.place import (
     RID,
     TEXT,
     Place,
-    StepError,
     refuse_reserved,
 )
 from flowforge_assets.transforms.python_rows import through_function
@@ -27,6 +26,7 @@ from flowforge_assets.transforms.reshaping import CastMark, Lookup, Python
 from flowforge_assets.transforms.tally import Change, Tally
 from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import did_you_mean
+from flowforge_resources.python_function import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,7 +157,8 @@ class Pipeline:
 
     def _query(self, spec: TableSpec, step: Transform, at: Place) -> str:
         if isinstance(step, Lookup):
-            return step.select_from(at, {column.name: column.kind for column in spec.lookups[step.table]})
+            kinds = {column.name: column.kind for column in spec.lookups[step.table]}
+            return step.select_from(at, kinds, spec.histories.get(step.table))
         if isinstance(step, Hash) and self.scratch is not None and step.salt_env:
             step.require_salt()
             self.connection.execute(f"SET VARIABLE {quote(step.variable)} = {literal(step.salt)}")

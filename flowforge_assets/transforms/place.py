@@ -19,6 +19,7 @@ from flowforge_assets.transforms.cast import AUDIT_COLUMNS
 from flowforge_checks.gate import broken_flag
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
+from flowforge_resources.python_function import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,14 +37,6 @@ _INTEGERS = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMAL
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _MOMENTS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"}
 UNKNOWN_TYPE = '"NULL"'
-
-
-class StepError(Exception):
-    """A transform cannot work at its place: a column is not there, a type does not fit, an expression is wrong."""
-
-    def __init__(self, problem: str, fix: str) -> None:
-        self.problem, self.fix = problem, fix
-        super().__init__(f"{problem} {fix}")
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def prepare(
     connection: duckdb.DuckDBPyConnection,
     spec: TableSpec,
     bronze: Sequence[Path],
-    retracted: Sequence[tuple[int, str]],
+    counting: str,
     *,
     reads: Mapping[str, str],
     scratch: Scratch,
@@ -67,7 +67,7 @@ def prepare(
         connection: where the views are made.
         spec: the table.
         bronze: local files.
-        retracted: landing files that no longer count, by the position of their bronze file and their key.
+        counting: SQL, if any, that a row of the files counts (see `rows_that_count`).
         reads: local files of the other tables' silver.
         scratch: for rows on their way through Python.
 
@@ -75,9 +75,9 @@ def prepare(
         TransformError: a transform cannot be run; nothing changed.
     """
     if not spec.transformed:
-        headers = create_views(connection, spec, bronze, retracted)
+        headers = create_views(connection, spec, bronze, counting)
         return Prepared(headers, quarantine_id(str(spec.id), headers))
-    headers = create_landed(connection, spec.root.landed_headers, bronze, retracted)
+    headers = create_landed(connection, spec.root.landed_headers, bronze, counting)
     for lookup, _ in spec.lookups_on_the_way:
         view = f"CREATE OR REPLACE VIEW {quote(lookup.relation)} AS FROM read_parquet({literal(reads[lookup.table])})"
         connection.execute(view)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowforge_assets.transforms.place import FAILED, LANDED_BITS, RID, UNKNOWN_TYPE, Place, StepError, fits
+from flowforge_assets.transforms.place import FAILED, LANDED_BITS, RID, UNKNOWN_TYPE, Place, fits
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.errors import did_you_mean
+from flowforge_resources.python_function import StepError
 from flowforge_resources.scratch import disk_is_full
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from flowforge_assets.transforms.python_function import PythonFunction
+    from flowforge_resources.python_function import PythonFunction
     from flowforge_resources.scratch import Scratch
 
 # A number a row, in order of arrival, is `_rid` for the function; these find the row again.

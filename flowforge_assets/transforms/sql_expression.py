@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.transforms.place import TRUTH, UNKNOWN_TYPE, StepError
+from flowforge_assets.transforms.place import TRUTH, UNKNOWN_TYPE
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.errors import did_you_mean
+from flowforge_resources.python_function import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

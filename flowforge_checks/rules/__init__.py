@@ -23,9 +23,25 @@ from flowforge_checks.rules.base import (
 )
 from flowforge_checks.rules.compare import AtLeastOneNotNull, Compare, ExactlyOneNotNull
 from flowforge_checks.rules.expression import Expression
+from flowforge_checks.rules.formats import Format
+from flowforge_checks.rules.measures import (
+    DistinctCount,
+    FreshWithin,
+    MeanBetween,
+    NullRate,
+    QuantileBetween,
+    RowCount,
+    RowCountChange,
+    SchemaIs,
+    SumBetween,
+)
+from flowforge_checks.rules.python import Python
+from flowforge_checks.rules.query import Sql
 from flowforge_checks.rules.references import References
+from flowforge_checks.rules.series import DistributionLike, NoGaps
 from flowforge_checks.rules.sets import Determines, Rows, SetRule, Unique
 from flowforge_checks.rules.tables import Finding, Judged, TableRule
+from flowforge_checks.rules.types import Type
 from flowforge_checks.rules.values import (
     AllowedValues,
     ForbiddenValues,
@@ -44,13 +60,28 @@ AnyRule = Annotated[
     | AllowedValues
     | ForbiddenValues
     | Matches
+    | Type
+    | Format
     | Compare
     | AtLeastOneNotNull
     | ExactlyOneNotNull
     | References
     | Expression
+    | Python
     | Unique
-    | Determines,
+    | Determines
+    | RowCount
+    | RowCountChange
+    | NullRate
+    | DistinctCount
+    | MeanBetween
+    | SumBetween
+    | QuantileBetween
+    | FreshWithin
+    | SchemaIs
+    | NoGaps
+    | DistributionLike
+    | Sql,
     Field(discriminator="rule"),
 ]
 RULE_KINDS: tuple[type[Rule], ...] = (
@@ -61,13 +92,28 @@ RULE_KINDS: tuple[type[Rule], ...] = (
     AllowedValues,
     ForbiddenValues,
     Matches,
+    Type,
+    Format,
     Compare,
     AtLeastOneNotNull,
     ExactlyOneNotNull,
     References,
     Expression,
+    Python,
     Unique,
     Determines,
+    RowCount,
+    RowCountChange,
+    NullRate,
+    DistinctCount,
+    MeanBetween,
+    SumBetween,
+    QuantileBetween,
+    FreshWithin,
+    SchemaIs,
+    NoGaps,
+    DistributionLike,
+    Sql,
 )
 
 __all__ = [
@@ -81,24 +127,39 @@ __all__ = [
     "ColumnRule",
     "Compare",
     "Determines",
+    "DistinctCount",
+    "DistributionLike",
     "ExactlyOneNotNull",
     "Expression",
     "Finding",
     "ForbiddenValues",
+    "Format",
+    "FreshWithin",
     "Judged",
     "Length",
     "Matches",
+    "MeanBetween",
+    "NoGaps",
     "NotBlank",
     "NotNull",
+    "NullRate",
+    "Python",
+    "QuantileBetween",
     "Range",
     "References",
+    "RowCount",
+    "RowCountChange",
     "RowRule",
     "Rows",
     "Rule",
     "Scalar",
+    "SchemaIs",
     "SetRule",
     "Severity",
+    "Sql",
+    "SumBetween",
     "TableRule",
+    "Type",
     "Unique",
     "in_code",
 ]

@@ -15,12 +15,19 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.transforms.place import StepError
 from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
+
+
+class StepError(Exception):
+    """What a user wrote cannot work where it stands: a column or function is not there, a type does not fit."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        self.problem, self.fix = problem, fix
+        super().__init__(f"{problem} {fix}")
 
 
 @dataclass(frozen=True)
