@@ -114,7 +114,7 @@ def extract(
             found.deleted = gone.read.account.rows
         found.repeated = read.repeated
         _reconcile(asked, found, read, written.columns, bounds)
-        _remark(asked, found, read, bounds, first=last is None)
+        _remark(asked, found, read, bounds, first=last is None or last.cursor != source.cursor)
     found.nothing_new = source.cursor is not None and not found.done.path and gone is None
     return found
 
