@@ -97,7 +97,7 @@ class Workflow(Part):
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
         gated = [
-            *(spec.id.silver_key for spec in specs),
+            *(spec.id.silver_key for spec in specs if spec.columns),
             *((self.workflow, model.name) for model in models),
             *([(self.workflow, GOLD_PUBLISHED)] if models else []),
             *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
