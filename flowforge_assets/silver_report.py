@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake
     from flowforge_resources.published import Published
+
+# Files of a run whose accounts its report holds.
+FILES_KEPT = 1000
 
 
 def metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: Stopwatch) -> dict[str, Any]:
@@ -60,4 +64,5 @@ def report_of(lake: Lake, spec: TableSpec, staged: Staged | None, watch: Stopwat
         seconds=round(watch.seconds, 3),
         books=staged.books.as_dict() if staged else {},
         checks=tuple(outcome.report() for outcome in staged.outcomes) if staged else (),
+        accounts=tuple(asdict(one) for one in staged.files[:FILES_KEPT]) if staged else (),
     )

@@ -16,6 +16,7 @@ from flowforge_assets.extract_check import of_extract
 from flowforge_assets.partition_checks import by_partition, unlisted
 from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.silver_audit import TableRules, refuse_collisions
+from flowforge_assets.silver_books import accounts_of
 from flowforge_assets.silver_partitions import PartitionedBatch
 from flowforge_assets.strategies import judged, merge
 from flowforge_assets.strategies.beside import rows_beside
@@ -26,7 +27,7 @@ from flowforge_assets.transforms.rows_that_count import rows_that_count
 from flowforge_assets.version_facts import rows_left_out, version_facts
 from flowforge_checks.gate import Gate, relations, statements
 from flowforge_checks.quarantine import held_rows, without_judged
-from flowforge_checks.results import blocks_publishing, of_books, of_count
+from flowforge_checks.results import blocks_publishing, of_count
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.io_managers import silver_table
 from flowforge_resources.layout import TableId, utc_now
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.prepare import Prepared
     from flowforge_checks.books import Books
+    from flowforge_checks.books_by import FileAccount
     from flowforge_checks.results import Outcome
     from flowforge_resources.lake import Lake
     from flowforge_resources.published import Published
@@ -60,6 +62,7 @@ class Staged:
     outcomes: tuple[Outcome, ...]
     preview: str
     partitions: PartitionedBatch | None = None
+    files: tuple[FileAccount, ...] = ()
 
     @property
     def blocked(self) -> bool:
@@ -127,6 +130,7 @@ def stage(
             if table is None:
                 raise AssertionError("a table without an earlier version is always written")
             books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
+            accounts = accounts_of(connection, spec, batch, gate, prepared, books=books, parts=parts)
             refuse_collisions(connection, spec, table, books.rows_after)
             row_rules = [of_count(count) for count in counts]
             if parts is not None:
@@ -134,10 +138,10 @@ def stage(
             if spec.strategy.takes_extracts:
                 row_rules.append(of_extract(spec, batch.published.rows if batch.published else 0, merged))
             asked = TableRules(connection, lake, spec, batch, scratch, relations(reads), began or utc_now())
-            outcomes = [*row_rules, *asked.of(parts or table), of_books(books)]
+            outcomes = [*row_rules, *asked.of(parts or table), accounts.outcome()]
             shown = parts.sample() if parts else table
             preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
-    return Staged(output, books, tuple(outcomes), preview, parts)
+    return Staged(output, books, tuple(outcomes), preview, parts, tuple(accounts.files or ()))
 
 
 def _partitions(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> PartitionedBatch | None:

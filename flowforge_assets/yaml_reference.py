@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from flowforge_assets.components import Connection, DateDimension, Model, Table, Workflow
+from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.extraction.source import DatabaseSource, DetectDeletes, Parallel
 from flowforge_assets.formats.csv_options import CsvOptions
@@ -18,6 +18,8 @@ from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
+from flowforge_checks.profile.drift import DriftLimits
+from flowforge_checks.reconciliation.spec import Measure, Pair, Tolerant
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Connection)
+DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Reconciliation, Connection)
 NESTED: tuple[type[BaseModel], ...] = (
     Column,
     DatabaseSource,
@@ -41,6 +43,10 @@ NESTED: tuple[type[BaseModel], ...] = (
     ModelColumn,
     Lookup,
     Incremental,
+    DriftLimits,
+    Measure,
+    Pair,
+    Tolerant,
     Notifications,
     Retention,
 )

@@ -256,6 +256,26 @@ def run_report(workflow: str, started_at: datetime, run_id: str, asset: str) -> 
     return f"{run_reports(workflow)}{started_at:%Y%m%d_%H%M%S_%f}_{run_id}/{asset}.json"
 
 
+def reconciliation_results(workflow: str, name: str = "") -> str:
+    """Prefix of what a workflow's reconciliations found, or one of them."""
+    return f"reconciliation/{workflow}/{name}/" if name else f"reconciliation/{workflow}/"
+
+
+def reconciliation_result(workflow: str, name: str, at: datetime, nonce: str) -> str:
+    """Key of what one evaluation found; names sort in order of time."""
+    return f"{reconciliation_results(workflow, name)}{at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}.parquet"
+
+
+def profiles(workflow: str, name: str) -> str:
+    """Prefix of the profiles of one of a workflow's tables."""
+    return f"profiles/{workflow}/{name}/"
+
+
+def profile(workflow: str, name: str, at: datetime, nonce: str) -> str:
+    """Key of one profile; names sort in order of time."""
+    return f"{profiles(workflow, name)}{at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}.json"
+
+
 def lineage_page(workflow: str) -> str:
     """Key of the page that shows where the columns of a workflow's tables come from."""
     return f"{LINEAGE}/{workflow}.html"

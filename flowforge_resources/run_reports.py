@@ -27,7 +27,10 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class AssetReport:
-    """One asset in one run. `published` is false where the run changed nothing or a check blocked it."""
+    """One asset in one run. `published` is false where the run changed nothing or a check blocked it.
+
+    `accounts`: of each landed file, rows `read` and `quarantined`.
+    """
 
     asset: str
     layer: str
@@ -40,6 +43,7 @@ class AssetReport:
     checks: tuple[CheckReport, ...] = ()
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    accounts: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,4 +83,12 @@ def read_report(lake: Lake, workflow: str, folder: str) -> RunReport:
 
 def _parse(raw: dict[str, Any]) -> AssetReport:
     checks = tuple(CheckReport(**check) for check in raw.pop("checks"))
-    return AssetReport(**{**raw, "checks": checks, "files": tuple(raw["files"]), "notes": tuple(raw["notes"])})
+    return AssetReport(
+        **{
+            **raw,
+            "checks": checks,
+            "files": tuple(raw["files"]),
+            "notes": tuple(raw["notes"]),
+            "accounts": tuple(raw.get("accounts", ())),
+        }
+    )

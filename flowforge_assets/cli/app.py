@@ -206,6 +206,86 @@ def compact(
 
 
 @app.command()
+def reconcile(
+    name: Annotated[str, typer.Argument(help="A declared reconciliation, e.g. `revenue` or `retail.revenue`.")],
+    *,
+    workflow: WorkflowOption = None,
+    history: Annotated[
+        int, typer.Option("--history", metavar="N", help="Show what its last N evaluations found, and ask nothing.")
+    ] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two layers or tables that are declared to agree; exit code 1 where they do not.
+
+    Example: `flowforge reconcile revenue`
+    """
+    from flowforge_assets.cli import reconcile as asked
+
+    if history:
+        rows = asked.history_of(name, workflow, history)
+        typer.echo(json.dumps(rows, indent=1, default=str)) if as_json else Console().print(asked.render_history(rows))
+        return
+    answer = asked.reconcile(name, workflow)
+    typer.echo(json.dumps(answer.as_dict(), indent=1)) if as_json else Console().print(answer.render())
+    if answer.failed:
+        raise typer.Exit(code=1)
+
+
+@app.command()
+def profile(
+    table: Annotated[
+        str, typer.Argument(help="A table or model, e.g. `customers`, `retail.fact_sales`, `bronze.orders`.")
+    ],
+    *,
+    workflow: WorkflowOption = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots.")] = None,
+    most_rows: Annotated[
+        int | None,
+        typer.Option("--rows", min=1, help="Look at about so many rows, chosen at random. Default: 5,000,000."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is in each column of a table, and what changed since it was profiled before.
+
+    Example: `flowforge profile customers --html customers.html`
+    """
+    from flowforge_assets.cli.profile import profile_now
+
+    found = profile_now(table, workflow, most_rows)
+    if html is not None:
+        html.write_text(found.page(), encoding="utf-8")
+        typer.echo(f"wrote {html}")
+    elif as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+    else:
+        Console().print(found.render())
+
+
+@app.command()
+def books(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table, run by run.")] = None,
+    *,
+    workflow: WorkflowOption = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Only the run whose id begins so.")] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="KEY", help="Landed files whose key contains this, one by one.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what became of every row read: by table over all runs, by run, or by landed file.
+
+    Example: `flowforge books orders`
+    """
+    from flowforge_assets.cli import books as asked
+
+    found = asked.books(table, workflow, run=run, file=file)
+    if as_json:
+        typer.echo(json.dumps(found.as_dicts(), indent=1))
+        return
+    Console().print(found.render())
+
+
+@app.command()
 def sweep(
     *,
     workflow: WorkflowOption = None,

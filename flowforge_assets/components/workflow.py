@@ -25,9 +25,12 @@ from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.partition_defs import partitions_def
+from flowforge_assets.profiling import build_profile_checks, build_profile_job
+from flowforge_assets.reconcile_sides import Place
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
 from flowforge_checks.holding import UPSTREAM_GATE
+from flowforge_checks.profile.drift import DriftLimits
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -85,6 +88,16 @@ class Workflow(Part):
         examples=["0 3 * * 0"],
     )
 
+    profile: str | None = Field(
+        default=None,
+        description="Cron expression of the job `<workflow>_profile`, which profiles every silver and gold table and says what changed: the check `profile_drift`. Default: there is none; `flowforge profile` shows one table.",
+        examples=["0 4 * * *"],
+    )
+    profile_drift: Annotated[AsWritten[DriftLimits] | None, as_written(DriftLimits | None)] = Field(
+        default=None,
+        description="How much a column may change from one profile to the next. Default: as documented there.",
+    )
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The job, the sensors and the schedules."""
         tables = [part for part in all_parts(context, Table) if part.workflow == self.workflow]
@@ -96,6 +109,12 @@ class Workflow(Part):
         by_name = {part.name: part for part in tables}
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
+        known = known_tables(context.component_tree)
+        profiled = (
+            self._profiled([part for part in tables if part.columns], models, known)
+            if self.profile is not None
+            else None
+        )
         gated = [
             *(spec.id.silver_key for spec in specs if spec.columns),
             *((self.workflow, model.name) for model in models),
@@ -108,7 +127,10 @@ class Workflow(Part):
             self.executor,
             self.max_concurrent,
             partitionings=len(ways),
-            without=[dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated],
+            without=[
+                *(dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated),
+                *(sorted(profiled.check_keys) if profiled else ()),
+            ],
         )
         sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
@@ -126,7 +148,6 @@ class Workflow(Part):
         interval_s = self.sensor_interval_s
         if automated:
             sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
-        known = known_tables(context.component_tree)
         known.require_order()
         sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
         jobs: list[AnyJob] = [job]
@@ -139,8 +160,22 @@ class Workflow(Part):
             jobs.append(sweeping)
             about = f"Compacts bronze of {self.workflow}, and removes what no table of it needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
+        if profiled is not None and self.profile is not None:
+            profiling = build_profile_job(self.workflow, profiled)
+            jobs.append(profiling)
+            about = f"Profiles every table of {self.workflow}, and says what changed."
+            schedules.append(self._scheduled("profile", self.profile, profiling, about))
         sets = self._sets([part for part in tables if part.columns], models, known)
-        return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
+        return dg.Definitions(
+            assets=sets, asset_checks=[profiled] if profiled else [], jobs=jobs, sensors=sensors, schedules=schedules
+        )
+
+    def _profiled(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> dg.AssetChecksDefinition:
+        """The check of every silver and gold table that profiles it."""
+        places = [Place(TableId(part.workflow, part.name), "silver") for part in tables]
+        places += [Place(ModelId(part.workflow, part.name), "gold") for part in models]
+        personal = {place.table: known.personal(place.table) for place in places}
+        return build_profile_checks(self.workflow, places, personal, self.profile_drift or DriftLimits())
 
     def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
