@@ -78,7 +78,7 @@ class MysqlReader(Reader):
             return f"CAST({self.text_literal(value)} AS DECIMAL(65, 30))"
         if kind == "timestamp":
             # A moment with its zone, in the zone of whatever session reads it.
-            return f"FROM_UNIXTIME(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {self.text_literal(value[:26])}) / 1000000)"
+            return f"FROM_UNIXTIME(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {self.text_literal(value.partition('+')[0])}) / 1000000)"
         return self.text_literal(value)
 
     def finite(self, column: str) -> str:
