@@ -16,6 +16,7 @@ from flowforge_assets.intake import take_in
 from flowforge_assets.landing_check import landing_outcome
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.steps_at_once import READS_FILES
 from flowforge_checks.results import Outcome, as_markdown, blocks_publishing, still_true
 from flowforge_resources.fences import delete_fenced, fence_orphans
 from flowforge_resources.io_managers import StagedBronze
@@ -62,6 +63,7 @@ def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         engine="polars",
         checks=bronze_checks(key),
         pool=spec.id.pool,
+        beside_others=READS_FILES,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from flowforge_assets.jobs import quick_executor
+from flowforge_assets.executor import quick_executor
 from flowforge_assets.table_spec import TableSpec
 from flowforge_resources.compaction import Compacted, compact
 from flowforge_resources.retries import clear_failure

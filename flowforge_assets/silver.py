@@ -35,6 +35,7 @@ from flowforge_assets.step import (
 )
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
+from flowforge_assets.users_code import beside_others
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import BROKEN_ROWS, in_code
@@ -72,6 +73,7 @@ def build_silver(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
         pool=spec.id.pool,
         partitions=partitions_def(spec),
         backfill=backfill_policy(spec.partition_by),
+        beside_others=beside_others((*spec.transforms, *spec.rules)),
     )
 
 

@@ -196,6 +196,24 @@ def run(
         return job.execute_in_process(instance=used, raise_on_error=False, run_config=QUIET, **options)
 
 
+def launched(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, execution: dict[str, Any] | None = None, **options: Any
+) -> dg.DagsterRun:
+    """Run a job with the executor it has outside of tests, as the command line and the daemon do; the run as it ended.
+
+    `execution`: run config of the executor, e.g. `{"in_process": {"max_concurrent": 1}}`.
+    """
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.api import execute_run
+
+    asked = QUIET | ({"execution": {"config": execution}} if execution else {})
+    created = instance.create_run_for_job(job, run_config=asked)
+    execute_run(InMemoryJob(job), created, instance, **options)
+    ended = instance.get_run_by_id(created.run_id)
+    assert ended is not None
+    return ended
+
+
 def run_well(defs: dg.Definitions, workflow: str, **options: Any) -> dg.ExecuteInProcessResult:
     """Run a workflow's job, which must succeed."""
     result = run(defs, workflow, **options)

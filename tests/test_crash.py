@@ -80,6 +80,23 @@ def test_a_run_killed_before_any_contact_with_the_lake_leaves_what_one_clean_run
     assert pool.each(killed_at, range(0, len(undisturbed["contacts"]), EVERY)) == []
 
 
+def test_a_run_killed_with_several_steps_at_work_leaves_what_one_clean_run_leaves(pool: Pool, tmp_path: Path) -> None:
+    """Which step a contact belongs to is chance here; that any of them may be the last is not."""
+    lake = Lake(str(tmp_path / "start"))
+    land(lake, "shop", SHOP_DAY1)
+    with Forker() as forker:
+        undisturbed = forker.run(same_lake(tmp_path / "start", tmp_path / "undisturbed"), "shop", at_once=3)
+    assert undisturbed["status"] == 0, undisturbed["said"]
+    expected = state(Lake(str(tmp_path / "undisturbed")))
+
+    def killed_at(forker: Forker, at: int) -> str | None:
+        root = same_lake(tmp_path / "start", tmp_path / f"kill-{at}")
+        forker.run(root, "shop", at=at, at_once=3)
+        return wrong(f"contact {at}", root, forker.run(root, "shop", at_once=3), expected)
+
+    assert pool.each(killed_at, range(10, len(undisturbed["contacts"]), EVERY * 6)) == []
+
+
 def test_a_run_killed_at_random_moments_leaves_what_one_clean_run_leaves(
     pool: Pool, tmp_path: Path, two_days: dict[str, Any]
 ) -> None:

@@ -20,6 +20,7 @@ from flowforge_assets.components.part import (
     require_unique,
 )
 from flowforge_assets.components.table import Table
+from flowforge_assets.executor import STEPS_AT_ONCE
 from flowforge_assets.gate_sensor import build_gate_sensor
 from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
@@ -70,9 +71,11 @@ class Workflow(Part):
     )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process",
-        description="`in_process` runs small workflows in seconds; `multiprocess` runs steps side by side, at a second or so each.",
+        description="`in_process` runs steps in threads of one process, small workflows in seconds; `multiprocess` starts a process a step, at a second or so each.",
     )
-    max_concurrent: int = Field(default=2, ge=1, description="Steps at once with the multiprocess executor.")
+    max_concurrent: int = Field(
+        default=STEPS_AT_ONCE, ge=1, description="Steps of a run at once; 1 runs one after the other."
+    )
     warehouse: bool = Field(
         default=False,
         description="Whether every run that changed a table also writes `gold/<workflow>/warehouse.duckdb`: all silver and gold tables in one DuckDB database.",
