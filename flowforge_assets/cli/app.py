@@ -170,6 +170,29 @@ def rollback(
 
 
 @app.command()
+def scaffold(
+    connection: Annotated[str, typer.Argument(help="The connection's name.")],
+    *,
+    tables: Annotated[
+        str, typer.Option("--tables", help="Tables, with commas between; all that are no views where it is left out.")
+    ] = "",
+    workflow: Annotated[
+        str | None, typer.Option("--workflow", "-w", help="The new workflow. Default: the connection's name.")
+    ] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the YAML, write nothing.")] = False,
+) -> None:
+    """Write a workflow's YAML from a database's tables: types, keys, references, rules from constraints.
+
+    Example: `flowforge scaffold shop --tables public.orders,public.customers`
+    """
+    from flowforge_assets.cli.scaffold import scaffold as text_of
+    from flowforge_assets.cli.scaffold import write_workflow
+
+    text = text_of(connection, [one.strip() for one in tables.split(",") if one.strip()])
+    typer.echo(text if only_print else f"wrote {write_workflow(workflow or connection, text)}")
+
+
+@app.command()
 def compact(
     table: Annotated[str | None, typer.Argument(help="One table, e.g. `customers`. Default: all.")] = None,
     *,

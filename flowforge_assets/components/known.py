@@ -223,6 +223,7 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
     from flowforge_assets.components.table import Table
 
     if _Loaded.tree is not tree:
-        _Loaded.known = KnownTables(tree.get_all_components(Table), tree.get_all_components(GoldPart))
+        tables = [part for part in tree.get_all_components(Table) if part.columns]  # the others are bronze only
+        _Loaded.known = KnownTables(tables, tree.get_all_components(GoldPart))
         _Loaded.tree = tree
     return _Loaded.known

@@ -9,11 +9,13 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
+from flowforge_assets.bronze_source import build_source_bronze
 from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
+from flowforge_assets.components.sourced import SourcedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.silver import build_silver, silver_reads
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from flowforge_assets.components.workflow import Workflow
 
 
-class Table(RuledPart):
-    """A table that arrives as files and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
+class Table(SourcedPart, RuledPart):
+    """A table that arrives as files, or is extracted from a database, and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
@@ -92,6 +94,7 @@ class Table(RuledPart):
             strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
             quarantine=self.quarantine or QuarantineLimits(),
+            source=self.source,
         )
 
     def _with_markers(self, column: Column) -> Column:
@@ -115,6 +118,10 @@ class Table(RuledPart):
         if spec.routed:
             return dg.Definitions(assets=[build_silver(spec, face)])
         bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=known.recorded, gates=known.gates)
+        if spec.source:
+            connection = self.require_connection(context)
+            bronze = build_source_bronze(spec, connection, bronze_face if spec.columns else replace(face, lineage=None))
+            return dg.Definitions(assets=[bronze, build_silver(spec, face)] if spec.columns else [bronze])
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
     def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:
@@ -134,6 +141,9 @@ class Table(RuledPart):
         Raises:
             DefinitionError: an unknown column or table, a name that occurs twice, references in a circle.
         """
+        self.validate_source(self.columns)
+        if not self.columns:
+            return  # bronze only
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         own = [PARTITION] if self.partition_by else []

@@ -115,9 +115,13 @@ class Workflow(Part):
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
         known = known_tables(context.component_tree)
-        profiled = self._profiled(tables, models, known) if self.profile is not None else None
+        profiled = (
+            self._profiled([part for part in tables if part.columns], models, known)
+            if self.profile is not None
+            else None
+        )
         gated = [
-            *(spec.id.silver_key for spec in specs),
+            *(spec.id.silver_key for spec in specs if spec.columns),
             *((self.workflow, model.name) for model in models),
             *([(self.workflow, GOLD_PUBLISHED)] if models else []),
             *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
@@ -136,7 +140,7 @@ class Workflow(Part):
         sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
                 self.workflow,
-                [spec for spec in specs if spec.routed is None],
+                [spec for spec in specs if spec.routed is None and spec.source is None],
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
@@ -166,7 +170,7 @@ class Workflow(Part):
             jobs.append(profiling)
             about = f"Profiles every table of {self.workflow}, and says what changed."
             schedules.append(self._scheduled("profile", self.profile, profiling, about))
-        sets = self._sets(tables, models, known)
+        sets = self._sets([part for part in tables if part.columns], models, known)
         return dg.Definitions(
             assets=[*sets, build_trail(self.workflow)],
             asset_checks=[profiled] if profiled else [],
