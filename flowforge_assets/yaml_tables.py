@@ -62,13 +62,21 @@ def validated(part: Table, tables: dict[str, Table]) -> TableSpec:
 
 def tables_of(folder: Path, changed: Iterable[dict[str, Any]] = ()) -> dict[str, Table]:
     """The tables of a workflow's folder by name; `changed`: attributes of tables that replace or join them."""
+    by_name = {str(one["name"]): one for one in [*_declared(folder), *changed]}
+    return {name: _table(folder, attributes) for name, attributes in by_name.items()}
+
+
+def attributes_of(folder: Path, table: str) -> dict[str, Any]:
+    """A table's attributes as written in a workflow's folder; there is one of that name."""
+    return next(one for one in _declared(folder) if one["name"] == table)
+
+
+def _declared(folder: Path) -> list[dict[str, Any]]:
     import yaml
 
     text = (folder / _FILE).read_text(encoding="utf-8")
     documents = [one for one in yaml.safe_load_all(text) if isinstance(one, dict)]
-    declared = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
-    by_name = {str(one["name"]): one for one in [*declared, *changed]}
-    return {name: _table(folder, attributes) for name, attributes in by_name.items()}
+    return [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
 
 
 def _table(folder: Path, attributes: dict[str, Any]) -> Table:

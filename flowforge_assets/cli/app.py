@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from flowforge_assets.cli.connections import connections
+from flowforge_assets.cli.rules import rules
 from flowforge_resources.errors import FlowForgeError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Land files, query tables, see how the last run went, where a column comes from, go back to an earlier version. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
 )
 app.add_typer(connections)
+app.add_typer(rules)
 WorkflowOption = Annotated[
     str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
 ]
