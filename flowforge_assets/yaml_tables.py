@@ -66,6 +66,17 @@ def tables_of(folder: Path, changed: Iterable[dict[str, Any]] = ()) -> dict[str,
     return {name: _table(folder, attributes) for name, attributes in by_name.items()}
 
 
+def require_table_yaml(attributes: dict[str, Any], where: str) -> None:
+    """Check the attributes of a table that is in no workflow yet, as far as it needs no other.
+
+    Raises:
+        DefinitionError: they are wrong.
+    """
+    from pathlib import Path
+
+    _table(Path(where), attributes)
+
+
 def attributes_of(folder: Path, table: str) -> dict[str, Any]:
     """A table's attributes as written in a workflow's folder; there is one of that name."""
     return next(one for one in _declared(folder) if one["name"] == table)

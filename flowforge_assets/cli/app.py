@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from flowforge_assets.cli.connections import connections
+from flowforge_assets.cli.contract import contract
 from flowforge_assets.cli.rules import rules
 from flowforge_resources.errors import FlowForgeError
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(connections)
 app.add_typer(rules)
+app.add_typer(contract)
 WorkflowOption = Annotated[
     str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
 ]
