@@ -18,6 +18,7 @@ from flowforge_assets.orphans import foreign_check
 from flowforge_assets.reconciling import evaluate
 from flowforge_assets.rows_kept import ROWS_KEPT
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results, rule_spec
+from flowforge_assets.users_code import beside_others
 from flowforge_checks.rules import in_code
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId
@@ -46,6 +47,7 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         checks=gold_checks(spec, key),
         code_version=spec.fingerprint,
         pool=spec.id.pool,
+        beside_others=beside_others(spec.tests),
     )
 
 
