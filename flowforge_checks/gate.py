@@ -236,7 +236,7 @@ class Gate:
             for index, one in enumerate(self.told)
             if one.action in REMOVES_ROWS and one.check != check
         ]
-        return " AND NOT ".join([f"({self._breaks_check(check)})", *others])
+        return " AND NOT ".join([f"({self.breaks_check(check)})", *others])
 
     def reasons(self, headers: Mapping[str, str]) -> str:
         """SQL over `verdict` and `landed`: the list of `{rule, column, message, value, expected, fingerprint}` a row is held for.

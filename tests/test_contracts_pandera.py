@@ -167,7 +167,7 @@ TABLE_RULES: list[tuple[dict[str, Any], set[tuple[str, int | None]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "expected"), TABLE_RULES, ids=lambda one: str(one)[:60])
+@pytest.mark.parametrize(("rule", "expected"), TABLE_RULES, ids=[str(rule)[:60] for rule, _ in TABLE_RULES])
 def test_rules_of_the_table_name_rows_where_they_can(
     rule: dict[str, Any], expected: set[tuple[str, int | None]]
 ) -> None:
