@@ -156,3 +156,16 @@ def test_the_command_says_it_in_a_sentence_and_a_line_a_run(
     asked = ["rules", "backtest", "sales", "--rule", HIGH, "--since", "2020-01-01", "--json"]
     told = json.loads(CliRunner().invoke(app, asked, env=environment).output)
     assert [run["rows"] for run in told["runs"]] == [3, 3, 1]
+
+
+def test_a_table_in_partitions_is_tried_version_by_version(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = YAML.replace("      keys: [id]\n", "      keys: [id]\n      partition_by: {column: email}\n")
+    defs = load(tmp_path, yaml)
+    for number, day in enumerate(DAYS[:2]):
+        land(lake, "shop", {f"sales/{number}.csv": day})
+        run_well(defs, "shop")
+    past = lake, next(tmp_path.glob("project_*/defs"))
+    assert [one.tried[0].broken for one in tried(past, HIGH).runs] == [0, 2]
+    assert [one.rows for one in tried(past, "{rule: row_count, min: 1}").versions] == [1, 3]
