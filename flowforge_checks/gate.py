@@ -19,7 +19,7 @@ from flowforge_checks.rules.sets import SetRule
 from flowforge_resources.duck import literal, one_row, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -200,17 +200,17 @@ class Gate:
     def _breaks(self, index: int) -> str:
         return f"(_m{index // _BITS_A_WORD} & {1 << (index % _BITS_A_WORD)}) <> 0"
 
-    def _masks(self, wanted: Callable[[Statement], bool] = lambda _: True) -> dict[int, int]:
-        """The bits of the wanted statements, by word."""
+    def _masks(self, wanted: Sequence[bool]) -> dict[int, int]:
+        """The bits of the statements that are wanted, by word."""
         masks: dict[int, int] = {}
-        for index, one in enumerate(self.told):
-            if wanted(one):
+        for index, is_wanted in enumerate(wanted):
+            if is_wanted:
                 masks[index // _BITS_A_WORD] = masks.get(index // _BITS_A_WORD, 0) | 1 << (index % _BITS_A_WORD)
         return masks
 
     def _any(self, actions: Sequence[Action] | None = None) -> str:
         """SQL over `verdict`: the row breaks some statement (of these actions)."""
-        masks = self._masks(lambda one: actions is None or one.action in actions)
+        masks = self._masks([actions is None or one.action in actions for one in self.told])
         said = " OR ".join(f"(_m{word} & {mask}) <> 0" for word, mask in masks.items())
         return f"({said})" if said else "FALSE"
 
@@ -276,14 +276,14 @@ class Gate:
         Rows that break the same are counted together: of n checks, DuckDB's own `min(_rid, 5) FILTER` costs 10 ms each
         however few rows there are.
         """
-        masks = self._masks()
+        masks = self._masks([True for _ in self.told])
         words = ", ".join(f"_m{word} & {mask}" for word, mask in masks.items())
         alike = self.connection.execute(
             f"SELECT count(*), min(_rid, {EXAMPLES}), {words} FROM verdict WHERE {self._any()} GROUP BY ALL"
         ).fetchall()
         found: dict[str, tuple[int, list[int]]] = {}
         for check in dict.fromkeys(one.check for one in self.told):
-            own = self._masks(lambda one, check=check: one.check == check)
+            own = self._masks([one.check == check for one in self.told])
             breaks = [row for row in alike if any(row[2 + word] & mask for word, mask in own.items())]
             first = sorted(rid for row in breaks for rid in row[1])[:EXAMPLES]
             found[check] = sum(row[0] for row in breaks), first
