@@ -85,7 +85,8 @@ class Checkpoint:
 
         rows = scan(self.lake, self.key).rename({OLD_HASH: HASH}, strict=False)
         there, schema = rows.collect_schema(), records_schema()
-        return rows.with_columns(pl.lit(None, schema[name]).alias(name) for name in _LATER if name not in there)
+        missing = [pl.lit(None, schema[name]).alias(name) for name in _LATER if name not in there]
+        return rows.with_columns(missing).select(*schema, *(name for name in there if name not in schema))
 
     @property
     def is_whole(self) -> bool:
