@@ -17,6 +17,7 @@ from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
+from flowforge_assets.webhook.options import WebhookOptions
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -39,6 +40,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     Incremental,
     Notifications,
     Retention,
+    WebhookOptions,
 )
 HEAD = """# YAML reference
 

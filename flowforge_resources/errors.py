@@ -193,9 +193,9 @@ class BooksError(PermanentError):
 class SecretError(PermanentError):
     """There is nothing where a reference points; the reference is named, a value never is."""
 
-    def __init__(self, connection: str, field: str, reference: str, problem: str) -> None:
+    def __init__(self, owner: str, field: str, reference: str, problem: str) -> None:
         super().__init__(
-            f"connection '{connection}', `{field}: {reference}`: {problem} No connection was opened and no table changed. "
+            f"{owner}, `{field}: {reference}`: {problem} No connection was opened and no table changed. "
             "Put the value there, or correct the reference."
         )
 

@@ -126,6 +126,7 @@ class Table(RuledPart):
         Raises:
             DefinitionError: an unknown column or table, a name that occurs twice, references in a circle.
         """
+        self.validate_webhook()
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         own = [PARTITION] if self.partition_by else []

@@ -48,7 +48,16 @@ def is_reference(written: str) -> bool:
 
 
 def resolve(written: str, *, connection: str, field: str) -> str:
-    """What a reference refers to; any other text as it is.
+    """What a reference of a connection refers to; any other text as it is.
+
+    Raises:
+        SecretError: there is nothing where the reference points, or it cannot be reached.
+    """
+    return resolve_for(f"connection '{connection}'", written, field=field)
+
+
+def resolve_for(owner: str, written: str, *, field: str) -> str:
+    """As `resolve`, for any owner: how the error calls it, e.g. `webhook of shop.orders`.
 
     Raises:
         SecretError: there is nothing where the reference points, or it cannot be reached.
@@ -60,7 +69,7 @@ def resolve(written: str, *, connection: str, field: str) -> str:
     try:
         return _LOOKUPS[kind](*arguments)
     except _NotThereError as error:
-        raise SecretError(connection, field, written.strip(), str(error)) from None
+        raise SecretError(owner, field, written.strip(), str(error)) from None
 
 
 class _NotThereError(Exception):
