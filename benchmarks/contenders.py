@@ -107,6 +107,10 @@ class FlowForge(Contender):
         """A lake and an instance of its own."""
         return dagster_env(arena.folder / "dagster") | {"FLOWFORGE_LAKE_URL": str(arena.lake)}
 
+    def run_again(self, arena: Arena) -> Usage:
+        """Measure a run that finds nothing new."""
+        return measure(self.command(arena, 0), env=self.env(arena), cwd=CHECKOUT, log=arena.folder / "again.log")
+
     def books(self, arena: Arena, day: int) -> dict[str, Mapping[str, int]]:
         """From the run reports on the lake."""
         reports = self._reports(arena, day)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import dagster as dg
 from pydantic import Field
 
+from flowforge_assets.executor import quick_executor
 from flowforge_assets.gate_decisions import Asked, DeclaredGates, revoke_waiver, said, waive_check
-from flowforge_assets.jobs import quick_executor
 from flowforge_resources.layout import utc_now
 
 

@@ -15,7 +15,10 @@ from flowforge_assets.gold_build import KEY, Built, build
 from flowforge_assets.gold_incremental import EQUALS_FULL, FULL_TAG
 from flowforge_assets.lookups import lookup_check
 from flowforge_assets.orphans import foreign_check
+from flowforge_assets.reconciling import evaluate
+from flowforge_assets.rows_kept import ROWS_KEPT
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results, rule_spec
+from flowforge_assets.users_code import beside_others
 from flowforge_checks.rules import in_code
 from flowforge_resources.io_managers import StagedGold, StoredTable, gold_table, object_metadata, silver_table
 from flowforge_resources.layout import ModelId, TableId
@@ -44,6 +47,7 @@ def build_gold(spec: ModelSpec, face: AssetFace) -> dg.AssetsDefinition:
         checks=gold_checks(spec, key),
         code_version=spec.fingerprint,
         pool=spec.id.pool,
+        beside_others=beside_others(spec.tests),
     )
 
 
@@ -70,6 +74,9 @@ def gold_checks(spec: ModelSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         for one in spec.lookups
     ]
     checks += [rule_spec(test, key) for test in spec.tests]
+    if spec.rows_kept is not None:
+        checks.append(check_spec(ROWS_KEPT, key, spec.rows_kept.about, blocks=spec.rows_kept.blocks))
+    checks += [check_spec(one.check, key, one.about, blocks=True) for one in spec.reconciled]
     if spec.incremental is not None:
         said = "The partitions built one by one are what a full rebuild makes; judged at every one."
         checks.append(check_spec(EQUALS_FULL, key, said))
@@ -80,7 +87,8 @@ def _blocking_checks(spec: ModelSpec) -> list[str]:
     """Checks that a published table has passed. That of a lookup warns as well: it keeps what it last said."""
     foreign = [foreign_check(one) for one in spec.foreign_keys if one.on_orphan == "block"]
     tests = [test.check_name for test in spec.tests if test.effective_action == "block"]
-    return [KEY] * bool(spec.keys) + foreign + tests
+    kept = [ROWS_KEPT] if spec.rows_kept and spec.rows_kept.blocks else []
+    return [KEY] * bool(spec.keys) + foreign + tests + kept
 
 
 def asset_path(read: TableId | ModelId) -> tuple[str, str]:
@@ -106,7 +114,8 @@ def _rebuild(context: dg.AssetExecutionContext, spec: ModelSpec, key: dg.AssetKe
         yield dg.MaterializeResult(
             asset_key=key, value=StagedGold(spec.id, published, None), metadata=_unchanged(lake, spec, published, watch)
         )
-        stood = gate.stood(_blocking_checks(spec), published)
+        again = [evaluate(lake, one, context.run.run_id)[1] for one in spec.reconciled]
+        stood = [*gate.stood(_blocking_checks(spec), published), *again]
         gate.settle(stood)
         yield from results(context, key, stood)
         return

@@ -25,6 +25,8 @@ from flowforge_assets.lookups import lookup_outcome, require_columns_in, with_lo
 from flowforge_assets.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.orphans import Orphans, count_orphans, own_rows, without_orphans
 from flowforge_assets.preview import preview_of
+from flowforge_assets.reconciling import evaluate
+from flowforge_assets.rows_kept import Driving, rows_kept_outcome
 from flowforge_assets.step import started_at
 from flowforge_checks.gate import relations
 from flowforge_checks.results import Outcome, blocks_publishing
@@ -115,7 +117,7 @@ def build(
             return gold_table(lake, spec.id).stage_in(scratch)
 
         old = fetch_old if published is not None else None
-        making = _Making(connection, spec, files, facts, scratch, watch, started_at(context), old)
+        making = _Making(lake, connection, spec, files, facts, scratch, watch, started_at(context), old)
         if spec.incremental is None or parts is None:
             made = making.finish(making.write())
             return making.judge(made, [])
@@ -151,6 +153,7 @@ def _build_in_part(
             plan = replace(plan, affected=None, why="the new rows did not fit into the table built before.")
         elif combined is not None:
             in_part = making.finish(combined, plan, whole=False)
+    making = replace(making, driving=_driving_in_parts(making, plan, parts))
     if in_part is not None and not plan.proves:
         return making.judge(in_part, [], plan)
     read_driving(connection, view, plan, parts, scratch, whole=True)
@@ -158,6 +161,18 @@ def _build_in_part(
     with making.watch.phase("audit"):
         equal = equal_outcome(connection, plan, in_part.path if in_part else None, whole.path)
     return making.judge(whole, [equal], plan)
+
+
+def _driving_in_parts(making: _Making, plan: Plan, parts: TableParts) -> Driving:
+    """The driving table of a build by partitions, whole: its rows are known from their fingerprints."""
+
+    def open_whole() -> list[Path]:
+        view = _place(making.connection, making.spec.id.workflow, plan.declared.driving)
+        read_driving(making.connection, view, plan, parts, making.scratch, whole=True)
+        return list(parts.fetch(parts.names(), making.scratch).values())
+
+    rows = sum(count for found in plan.reads.values() for count, *_ in found.values())
+    return Driving(open_whole, rows)
 
 
 @dataclass(frozen=True)
@@ -173,6 +188,7 @@ class _Made:
 class _Making:
     """What it takes to make a model's table from files on local disk."""
 
+    lake: Lake
     connection: duckdb.DuckDBPyConnection
     spec: ModelSpec
     files: Mapping[str, Path]
@@ -181,6 +197,7 @@ class _Making:
     watch: Stopwatch
     began: datetime
     fetch_old: Callable[[], Path] | None
+    driving: Driving | None = None
 
     def write(self, memory: Mapping[str, Any] | None = None) -> Path:
         """The rows of the query, as a file."""
@@ -212,19 +229,49 @@ class _Making:
         with self.watch.phase("audit"):
             _, rows, columns = read_footer(target)
             shown = [name for name, _ in columns if name not in spec.pii]
+            key = _key_outcome(connection, spec, target)
             outcomes = [
-                *_key_outcome(connection, spec, target),
+                *key,
+                *self._rows_kept(made, unique=all(one.passed for one in key)),
                 *(one.outcome() for one in made.orphans),
                 *(
                     lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
                     for one in spec.lookups
                 ),
                 *judge(connection, spec.tests, self._judged(target), shown),
+                *self._reconciled(target),
                 *more,
             ]
             preview = preview_of(connection, target, [name for name, _ in columns], spec.pii)
         said = plan.metadata(hide=plan.declared.output in spec.pii) if plan else {}
         return Built(target, rows, tuple(outcomes), preview, made.rows_before - rows, said)
+
+    def _rows_kept(self, made: _Made, *, unique: bool) -> list[Outcome]:
+        """Whether the joins kept the rows of the table the model's rows come from."""
+        kept, workflow = self.spec.rows_kept, self.spec.id.workflow
+        if kept is None:
+            return []
+        rows = made.rows_before - (self.spec.unknown_member is not None)
+        driving = self._driving_of(kept.keeping.driving)
+        return [rows_kept_outcome(self.connection, kept, workflow, driving, made=rows, unique=unique)]
+
+    def _reconciled(self, target: Path) -> list[Outcome]:
+        """What blocking reconciliations say of the table before it is published, against the inputs it was built from."""
+        known = {self.spec.reads[name]: file for name, file in self.files.items()}
+        staged = {**known, self.spec.id: target}
+        run_id = str(self.facts["run_id"])
+        return [evaluate(self.lake, one, run_id, staged)[1] for one in self.spec.reconciled]
+
+    def _driving_of(self, name: str) -> Driving:
+        if name not in self.files:
+            return self.driving or Driving(tuple)
+
+        def open_file() -> list[Path]:
+            if self.driving is not None:
+                self.driving.open()  # what is joined to it must be whole as well
+            return [self.files[name]]
+
+        return Driving(open_file)
 
     def _judged(self, target: Path) -> Judged:
         """The built table for its tests; the version before it is there where one compares with it."""

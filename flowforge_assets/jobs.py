@@ -1,13 +1,15 @@
-"""One asset job a workflow, its schedule, and the executor that makes small workflows quick."""
+"""One asset job a workflow, and its schedule."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from flowforge_assets.executor import STEPS_AT_ONCE, quick_executor
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -15,23 +17,6 @@ if TYPE_CHECKING:
 
 
 _MIXED = 2
-
-
-def _in_process_unless_asked(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(asked) or {"in_process": {}}
-
-
-# Dagster's default executor starts a process for every step: 59 s instead of 4 for seven small tables.
-quick_executor = dg.multi_or_in_process_executor.configured(
-    _in_process_unless_asked,
-    name="in_process_unless_asked",
-    config_schema=dg.Field(
-        dg.Permissive(),  # type: ignore[no-untyped-call]  # Dagster's own is not annotated
-        is_required=False,
-        default_value={},
-        description="Empty for one process; `multiprocess: {max_concurrent: 2}` runs steps side by side.",
-    ),
-)
 
 
 def build_job(
@@ -49,14 +34,15 @@ def build_job(
     """
     from flowforge_assets.partitioned_runs import MixedPartitionsJob
 
-    side_by_side = {"execution": {"config": {"multiprocess": {"max_concurrent": max_concurrent}}}}
+    asked = executor == "multiprocess" or max_concurrent != STEPS_AT_ONCE
+    at_once = {"execution": {"config": {executor: {"max_concurrent": max_concurrent}}}}
     define = dg.define_asset_job if partitionings < _MIXED else MixedPartitionsJob
     return define(
         name=workflow,
         selection=dg.AssetSelection.groups(workflow) - dg.AssetSelection.checks(*without),
         description=description,
         executor_def=quick_executor,
-        config=side_by_side if executor == "multiprocess" else None,
+        config=at_once if asked else None,
     )
 
 

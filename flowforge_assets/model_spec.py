@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from flowforge_assets.incremental_spec import Incremental
     from flowforge_assets.lookups import Lookup
+    from flowforge_assets.reconciling import Reconciled
+    from flowforge_assets.rows_kept import KeptRows
     from flowforge_resources.layout import ModelId, TableId
 
 UNKNOWN_KEY = -1
@@ -95,6 +97,8 @@ class ModelSpec:
     lookups: tuple[Lookup, ...] = ()
     omit: tuple[str, ...] = ()
     incremental: Incremental | None = None
+    rows_kept: KeptRows | None = None
+    reconciled: tuple[Reconciled, ...] = ()
 
     @property
     def statement(self) -> str:
@@ -120,4 +124,6 @@ class ModelSpec:
         shape += [[test.shape for test in self.tests]] if self.tests else []
         # Not because the rows would be others, but so that what they were built from is noted.
         shape += [self.incremental.model_dump(exclude={"full_every"})] if self.incremental else []
+        # A published table has passed what blocks.
+        shape += [["rows_kept", self.rows_kept.driving]] if self.rows_kept and self.rows_kept.blocks else []
         return sha256(repr(shape).encode()).hexdigest()[:16]

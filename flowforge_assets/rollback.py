@@ -27,8 +27,8 @@ from flowforge_resources.silver_io_manager import covered_bronze_version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowforge_resources.bronze_parts import BronzePart
     from flowforge_resources.lake import Lake
-    from flowforge_resources.ledger import LedgerEntry
     from flowforge_resources.partitioned import Manifest
 
 # What a version says of how it was made; everything else of the older version holds for the new one too.
@@ -103,7 +103,7 @@ def _held_in_the_end(found: Sequence[Version], version: Version) -> int:
     return max([version.merged_up_to, *noted])
 
 
-def newly_left_out(lake: Lake, plan: Rollback) -> list[LedgerEntry]:
+def newly_left_out(lake: Lake, plan: Rollback) -> list[BronzePart]:
     """The bronze that the published version holds and the new one leaves out."""
     before = left_out_of(plan.current.facts)
     source = TableId(plan.table.workflow, plan.current.facts.get(BRONZE_TABLE, plan.table.name))

@@ -13,16 +13,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from flowforge_assets.transforms.cast import table_columns
 from flowforge_assets.transforms.partition import (
     PARTITION,
     create_batch_keys,
     differing,
     hold_keys,
     may_hold_keys,
+    partitions_of_all,
     partitions_of_batch,
+    partitions_of_rows,
+    truncates,
     write_partitions,
 )
-from flowforge_resources.duck import text_list
+from flowforge_checks.books import GROWTH
+from flowforge_resources.duck import literal, quote, text_list
 from flowforge_resources.frames import scan_all, uri_of
 from flowforge_resources.layout import EMPTY_PARTITION
 from flowforge_resources.partitioned import Manifest, StagedPartitions, objects_of, stage_in_partitions
@@ -66,12 +71,23 @@ class PartitionedBatch:
         self.read = partitions_of_batch(connection, self.spec, gate)
         if self.anew or self.chosen or self.manifest is None:
             return []
-        touched = set(self.read) | self._hold_keys_of(connection, gate)
-        objects = objects_of(self.manifest, touched)
+        objects = objects_of(self.manifest, self._touched(connection, gate))
         if objects:
             pattern = stage_in_partitions(self.lake, objects, self.scratch)
             self.current = dict(zip(objects, sorted(pattern.parent.iterdir()), strict=True))
         return list(self.current.values())
+
+    def _touched(self, connection: duckdb.DuckDBPyConnection, gate: Gate) -> set[str] | None:
+        """The partitions that may change; None for all of them."""
+        strategy, by = self.spec.strategy, self.spec.partition_by
+        if strategy.kind == "full_refresh" or truncates(connection, self.spec, gate):
+            return None
+        if strategy.delete_absent == "ignore":
+            return set(self.read) | self._hold_keys_of(connection, gate)
+        if by is None or by.column is None or by.column != strategy.within:
+            return None
+        # A row that the gate holds is in the extract all the same, and so is its scope.
+        return partitions_of_all(connection, self.spec) | self._hold_keys_of(connection, gate)
 
     def _hold_keys_of(self, connection: duckdb.DuckDBPyConnection, gate: Gate) -> set[str]:
         by = self.spec.partition_by
@@ -112,6 +128,8 @@ class PartitionedBatch:
     ) -> Path | None:
         """Write the partitions that changed; a pattern that stands for their files, None where none did."""
         files: dict[str, LocalPartition] = {}
+        if changed and self.spec.replays_events and not self.anew:
+            select = self._with_unread(connection, select)
         if changed or self.anew or self.chosen:
             folder = self.scratch.path("")
             always = self.chosen or tuple(self.current)
@@ -127,6 +145,20 @@ class PartitionedBatch:
             self.manifest, files, facts, columns, anew=self.anew and not self.chosen, chosen=bool(self.chosen)
         )
         return next(iter(files.values())).path.parent / "*.parquet" if files else None
+
+    def _with_unread(self, connection: duckdb.DuckDBPyConnection, select: str) -> str:
+        """The rows to write, with those of published partitions that nobody took for touched and a row comes to.
+
+        Such a row is made of what was remembered, not of a row of the batch or of the table.
+        """
+        if self.manifest is None or self.chosen:
+            return select
+        objects = objects_of(self.manifest, partitions_of_rows(connection, self.spec, select) - self.current.keys())
+        if not objects:
+            return select
+        unread = stage_in_partitions(self.lake, objects, self.scratch)
+        columns = ", ".join(quote(name) for name in table_columns(self.spec))
+        return f"{select} UNION ALL SELECT {columns} FROM read_parquet({literal(str(unread))})"
 
     def _stands_for_nothing(self, files: Mapping[str, LocalPartition]) -> set[str]:
         """The partition that stands for a table without a row, where the table has others already."""
@@ -146,6 +178,8 @@ class PartitionedBatch:
             raise AssertionError("the books are closed after writing")
         if self.chosen:
             rows = sum(part.rows for part in self.staged.files.values())
+            if self.spec.replays_events or self.spec.strategy.takes_extracts:
+                return replace(books, rows_removed=books.rows_removed + _length(books) - rows, rows_after=rows)
             elsewhere = books.inserted - rows
             return replace(
                 books,
@@ -205,3 +239,8 @@ class PartitionedBatch:
             for name, part in self.staged.files.items()
             if name != EMPTY_PARTITION
         }
+
+
+def _length(books: Books) -> int:
+    """How many rows a table made anew has, by its account."""
+    return sum(sign * int(getattr(books, name)) for name, sign in GROWTH.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
     from flowforge_resources.published import Published
 
+# Files of a run whose accounts its report holds.
+FILES_KEPT = 1000
+
 
 def metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: Stopwatch) -> dict[str, Any]:
     """The account first, then what the table looks like, then where things are and how long they took."""
@@ -28,7 +32,7 @@ def metadata(lake: Lake, spec: TableSpec, batch: Batch, staged: Staged, watch: S
         **staged.books.as_dict(),
         "preview": dg.MetadataValue.md(staged.preview),
         **held,
-        "bronze_files": dg.MetadataValue.md("\n".join(f"- `{entry.bronze_file}`" for entry in batch.entries)),
+        "bronze_files": dg.MetadataValue.md("\n".join(f"- `{file.key}`" for file in batch.files)),
         **kept,
         "changed": changed,
         **({"made_anew": f"all of bronze, because {batch.anew}"} if batch.replay else {}),
@@ -60,4 +64,6 @@ def report_of(lake: Lake, spec: TableSpec, staged: Staged | None, watch: Stopwat
         seconds=round(watch.seconds, 3),
         books=staged.books.as_dict() if staged else {},
         checks=tuple(outcome.report() for outcome in staged.outcomes) if staged else (),
+        released_from=staged.released_from if staged and not staged.blocked else {},
+        accounts=tuple(asdict(one) for one in staged.files[:FILES_KEPT]) if staged else (),
     )

@@ -19,6 +19,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from flowforge_assets.gate_keeping import Gatekeeper, gate_spec
 from flowforge_assets.lineage.recorded import RecordedLineage
+from flowforge_assets.steps_at_once import QUERIES, SHARES_PROCESS
 from flowforge_checks.holding import NO_EDGES, UPSTREAM_GATE, GateGraph
 from flowforge_checks.results import Outcome
 from flowforge_checks.rules import Rule
@@ -105,7 +106,7 @@ def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Seque
 def _repeated(context: dg.AssetExecutionContext, said: AbstractSet[str]) -> Iterator[dg.AssetCheckResult]:
     """The last results of checks about which nothing was said; a gate that never was shut goes on saying nothing."""
     for check in sorted(context.selected_asset_check_keys, key=lambda one: one.name):
-        if check.name not in {*said, UPSTREAM_GATE} and (last := _last_result(context, check)):
+        if check.name not in {*said, UPSTREAM_GATE} and (last := last_result(context, check)):
             yield last
 
 
@@ -128,7 +129,7 @@ def _held(context: dg.AssetExecutionContext, key: dg.AssetKey, keeper: Gatekeepe
             yield last
 
 
-def _last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
+def last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
     """What the check said when it last had something to say, as this instance remembers it."""
     storage = context.instance.event_log_storage
     judged = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
@@ -178,10 +179,12 @@ def layer_asset(
     partitions: dg.PartitionsDefinition[str] | None = None,
     backfill: dg.BackfillPolicy | None = None,
     pool: str | None = None,
+    beside_others: str | None = QUERIES,
 ) -> dg.AssetsDefinition:
     """An asset of a layer with its checks as one step, stored by the layer's IO manager.
 
     `pool`: what writes one table waits in one pool; a daemon starts no run whose pools are taken.
+    `beside_others`: what bounds its memory where it runs beside other steps in one process; None: it never does.
 
     One step, because an event costs 3 ms and a step 15; subsettable, so that checks can be run alone.
     """
@@ -215,6 +218,7 @@ def layer_asset(
         partitions_def=partitions,
         backfill_policy=backfill,
         pool=pool,
+        op_tags={SHARES_PROCESS: beside_others} if beside_others else None,
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 StrategyKind = Literal["upsert", "append", "full_refresh", "scd2"]
@@ -16,7 +16,7 @@ SEMANTICS = 1
 class Strategy:
     """The strategy of one table. Column lists name declared columns; conditions are SQL over them.
 
-    `ignore_null`: columns of which a null says nothing. `tracked`: columns whose change opens a version; None for all
+    `allow_empty`: an extract without a row is one. `ignore_null`: columns of which a null says nothing. `tracked`: columns whose change opens a version; None for all
     but keys and `sequence_by`.
     """
 
@@ -28,6 +28,8 @@ class Strategy:
     delete_absent: DeleteAbsent = "ignore"
     within: str | None = None
     extract: Extract = "file"
+    # Not in `repr`, which is in fingerprints: see `shape`.
+    allow_empty: bool = field(default=False, repr=False)
     except_columns: tuple[str, ...] = ()
     valid_from: str = "valid_from"
     valid_to: str = "valid_to"
@@ -63,4 +65,5 @@ class Strategy:
 
     def shape(self) -> list[object]:
         """What silver depends on; empty for the default, so that tables which use nothing of this are not made anew."""
-        return [] if self == Strategy() else [self, SEMANTICS]
+        added = ["allow_empty"] if self.allow_empty else []
+        return [] if self == Strategy() else [self, SEMANTICS, *added]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from flowforge_assets.column_types.typed_column import TypedColumn
+from flowforge_assets.extraction.source import DatabaseSource  # noqa: TC001  # as Rule below
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
 from flowforge_assets.strategy_spec import Strategy
+from flowforge_checks.quarantine_limits import QuarantineLimits
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 from flowforge_resources.retention import Retention
@@ -70,7 +72,10 @@ class Routed:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table: where its rows come from and what its silver looks like."""
+    """One table: where its rows come from and what its silver looks like.
+
+    `lookups`: columns of the tables that are looked up; `histories`: of those with versions, the names of their interval.
+    """
 
     id: TableId
     files: str
@@ -85,11 +90,14 @@ class TableSpec:
     transforms: tuple[Transform, ...] = field(default=())
     landed_columns: tuple[str, ...] = ()
     lookups: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
+    histories: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     routed: Routed | None = None
     folder: Path | None = None
     partition_by: PartitionBy | None = None
     strategy: Strategy = field(default_factory=Strategy)
     retention: Retention = field(default_factory=Retention)
+    quarantine: QuarantineLimits = field(default_factory=QuarantineLimits)
+    source: DatabaseSource | None = None
 
     @property
     def transformed(self) -> bool:
@@ -114,6 +122,12 @@ class TableSpec:
     def landed_headers(self) -> tuple[str, ...]:
         """The columns that files are expected to have."""
         return tuple(dict.fromkeys([*(column.header for column in self.landed), *self.landed_columns]))
+
+    @property
+    def key_headers(self) -> list[str]:
+        """The key's columns in bronze."""
+        headers = {column.name: column.header for column in self.landed}
+        return [headers.get(name, name) for name in self.keys]
 
     @property
     def lookups_on_the_way(self) -> list[tuple[Lookup, tuple[Column, ...]]]:

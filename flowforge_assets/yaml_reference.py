@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from flowforge_assets.components import Connection, DateDimension, Model, Table, Workflow
+from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Table, Workflow
 from flowforge_assets.components.part import Freshness
+from flowforge_assets.extraction.source import DatabaseSource, DetectDeletes, Parallel
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.incremental_spec import Incremental
@@ -18,6 +19,8 @@ from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
 from flowforge_assets.webhook.options import WebhookOptions
+from flowforge_checks.profile.drift import DriftLimits
+from flowforge_checks.reconciliation.spec import Measure, Pair, Tolerant
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Connection)
+DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Reconciliation, Connection)
 NESTED: tuple[type[BaseModel], ...] = (
     Column,
+    DatabaseSource,
+    Parallel,
+    DetectDeletes,
     FileOptions,
     CsvOptions,
     Freshness,
@@ -38,6 +44,10 @@ NESTED: tuple[type[BaseModel], ...] = (
     ModelColumn,
     Lookup,
     Incremental,
+    DriftLimits,
+    Measure,
+    Pair,
+    Tolerant,
     Notifications,
     Retention,
     WebhookOptions,
@@ -74,7 +84,7 @@ def _rules() -> Iterator[str]:
     yield f"## Rules\n\nEvery rule takes:\n\n{_fields(Rule, without=('rule',))}"
     for kind in RULE_KINDS:
         own = _fields(kind, without=tuple(Rule.model_fields))
-        yield f"### `rule: {_word(kind, 'rule')}`\n\n{_summary(kind)} Judges each {kind.judges}.\n\n{own}"
+        yield f"### `rule: {_word(kind, 'rule')}`\n\n{_summary(kind)} Judges each {kind.judges_by_kind}.\n\n{own}"
 
 
 def _word(kind: type[BaseModel], discriminator: str) -> str:
@@ -86,7 +96,7 @@ def _summary(kind: type[BaseModel]) -> str:
 
 
 def _fields(kind: type[BaseModel], without: tuple[str, ...] = ()) -> str:
-    rows = [_row(name, field) for name, field in kind.model_fields.items() if name not in without]
+    rows = [_row(field.alias or name, field) for name, field in kind.model_fields.items() if name not in without]
     return "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 

@@ -12,7 +12,6 @@ from flowforge_resources.run_reports import CheckReport
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from flowforge_checks.books import Books
     from flowforge_checks.gate import CheckCount
     from flowforge_checks.rules import Finding, Rule
 
@@ -112,17 +111,6 @@ def _sentence(count: CheckCount, *, passed: bool) -> str:
     kept = "stopped the table from being published" if blocked else "were kept"
     what = f"{count.rows_broken:,} of {count.rows_checked:,} rows break it and {done.get(count.action, kept)}"
     return f"{what}; so many are tolerated." if passed else f"{what}."
-
-
-def of_books(books: Books) -> Outcome:
-    """The books as a blocking check, with the account as a table."""
-    return Outcome(
-        BOOKS,
-        passed=books.balances,
-        blocks=True,
-        description=str(books),
-        metadata={"account": as_table([books.as_dict()])},
-    )
 
 
 def blocks_publishing(outcomes: Iterable[Outcome]) -> bool:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.settings import memory_limit, threads
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import duckdb
 
 _numbers = count(1)
+# Steps may run in several threads: one engine for all, and a connection for each.
+_lock = Lock()
+_in_use: set[duckdb.DuckDBPyConnection] = set()
 _SPILLED = "spilled-by-"
 
 
@@ -44,14 +48,38 @@ def connect(spill_to: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Time zone UTC; no extension is ever downloaded; Python variables are not visible to SQL.
     """
-    engine = _engine(os.getpid(), str(spill_to), memory_limit().value, threads())
     name = f"private_{next(_numbers)}"
-    with engine.cursor() as connection:
+    with _cursor(spill_to) as connection:
         connection.execute(f"SET TimeZone = 'UTC'; ATTACH ':memory:' AS {name}; USE {name}")
         try:
             yield connection
         finally:
             connection.execute(f"USE memory; DETACH {name}")
+
+
+@contextmanager
+def _cursor(spill_to: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the process's engine; an interrupted query is an interrupt of who asked it."""
+    import duckdb
+
+    with _lock:
+        connection = _engine(os.getpid(), str(spill_to), memory_limit().value, threads()).cursor()
+        _in_use.add(connection)
+    try:
+        yield connection
+    except duckdb.InterruptException as broken_off:
+        raise KeyboardInterrupt from broken_off
+    finally:
+        with _lock:
+            _in_use.discard(connection)
+        connection.close()
+
+
+def interrupt_queries() -> None:
+    """Break off every query that runs now, in whatever thread; there the query raises `KeyboardInterrupt`."""
+    with _lock:
+        for connection in _in_use:
+            connection.interrupt()
 
 
 def _sweep_spilled(root: Path) -> None:

@@ -18,6 +18,7 @@ FlowForgeError
 │   ├── DatabaseRefusedError  a database answered, and refused: password, database, privilege, table, TLS
 │   ├── SourceError           what a database holds is not what the table's source declares
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
+│   ├── DamagedCopyError      a copy of bronze differs from what it was made from
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
@@ -177,6 +178,16 @@ class SurrogateKeyCollisionError(PermanentError):
             f"{table}: {collisions} value(s) of the surrogate key '{column}' stand for two different natural keys "
             "(a 63-bit hash collision). The table was not published and keeps its last version. "
             "Join on the natural key, and rename the surrogate key to change nothing else."
+        )
+
+
+class DamagedCopyError(PermanentError):
+    """A compacted bronze file does not hold what its sources hold."""
+
+    def __init__(self, table: str, files: int) -> None:
+        super().__init__(
+            f"Bronze of {table}: the copy made of {files} files differs from them. It was thrown away, and nothing changed. "
+            "Run `flowforge compact` again; if it says so again, look at the machine's disk and memory."
         )
 
 

@@ -78,6 +78,11 @@ def moment_of(published: Published) -> datetime:
     return datetime.fromisoformat(published.facts["published_at"])
 
 
+def what_happened(published: Published) -> str:
+    """What made a version, in words."""
+    return _in_words(published.facts)
+
+
 def versions(lake: Lake, table: Versioned) -> list[Version]:
     """Every version there is, newest first; empty for a table that was never published."""
     # The published one first: a run that publishes meanwhile puts it into the archive too, and it is counted once.

@@ -233,10 +233,10 @@ class BronzeIOManager(LayerIOManager):
     def stored(self, lake: Lake, key: dg.AssetKey) -> StoredTable:
         """Bronze is many files; the newest one stands for the table."""
         table = table_of(key, self.prefix)
-        files = [entry.bronze_file for entry in read_ledger(lake, table).data_after(0) if entry.bronze_file]
-        if not files:
+        parts = read_ledger(lake, table).data_after(0)
+        if not parts:
             raise MissingTableError(f"bronze of {table}", "/".join(key.path))
-        return StoredTable(lake, files[-1], f"bronze of {table}", "/".join(key.path))
+        return StoredTable(lake, parts[-1].bronze_file, f"bronze of {table}", "/".join(key.path))
 
     def publish(self, context: dg.OutputContext, obj: StagedBronze) -> None:
         """Put the file, then commit the ledger entry that makes it and its landing objects taken.

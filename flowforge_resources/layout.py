@@ -83,6 +83,11 @@ class TableId:
         suffix = f"_{clash + 1}" if clash else ""
         return f"{self.bronze}run_{at:%Y%m%d_%H%M%S}_{self.name}{suffix}.parquet"
 
+    def compacted_file(self, at: datetime, clash: int = 0) -> str:
+        """Key of a bronze file that holds the rows of several runs' files."""
+        suffix = f"_{clash + 1}" if clash else ""
+        return f"{self.bronze}compacted_{at:%Y%m%d_%H%M%S}_{self.name}{suffix}.parquet"
+
     @property
     def silver(self) -> str:
         """Prefix of the silver table."""
@@ -157,6 +162,15 @@ class TableId:
     def quarantine(self) -> str:
         """Key of the rows that wait for a decision."""
         return f"quarantine/{self.workflow}/{self.name}/current.parquet"
+
+    @property
+    def decisions(self) -> str:
+        """Prefix of what was decided about quarantined rows."""
+        return f"quarantine/{self.workflow}/{self.name}/_decisions/"
+
+    def decision(self, version: int) -> str:
+        """Key of one decision; names sort in order of version."""
+        return f"{self.decisions}{version:012d}.json"
 
 
 @dataclass(frozen=True)
@@ -249,6 +263,26 @@ def run_reports(workflow: str) -> str:
 def run_report(workflow: str, started_at: datetime, run_id: str, asset: str) -> str:
     """Key of what one asset reports of one run."""
     return f"{run_reports(workflow)}{started_at:%Y%m%d_%H%M%S_%f}_{run_id}/{asset}.json"
+
+
+def reconciliation_results(workflow: str, name: str = "") -> str:
+    """Prefix of what a workflow's reconciliations found, or one of them."""
+    return f"reconciliation/{workflow}/{name}/" if name else f"reconciliation/{workflow}/"
+
+
+def reconciliation_result(workflow: str, name: str, at: datetime, nonce: str) -> str:
+    """Key of what one evaluation found; names sort in order of time."""
+    return f"{reconciliation_results(workflow, name)}{at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}.parquet"
+
+
+def profiles(workflow: str, name: str) -> str:
+    """Prefix of the profiles of one of a workflow's tables."""
+    return f"profiles/{workflow}/{name}/"
+
+
+def profile(workflow: str, name: str, at: datetime, nonce: str) -> str:
+    """Key of one profile; names sort in order of time."""
+    return f"{profiles(workflow, name)}{at:%Y%m%d_%H%M%S_%f}_{nonce[:8]}.json"
 
 
 def lineage_page(workflow: str) -> str:

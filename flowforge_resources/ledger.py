@@ -17,13 +17,13 @@ Losing the Dagster instance loses nothing of this.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flowforge_resources.bronze_parts import BronzePart, Compaction, Replaced, compacted_places, left_files
 from flowforge_resources.frames import as_frame
 from flowforge_resources.ledger_checkpoint import (
-    ENTRY_KEY,
     HASH,
     OLD_HASH,
     TAKEN,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from flowforge_resources.bronze_parts import Span
     from flowforge_resources.lake import Lake, StoredObject
     from flowforge_resources.layout import TableId
     from flowforge_resources.ledger_checkpoint import Checkpoint
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 ENTRIES_BETWEEN_CHECKPOINTS = 64
 FILES_BETWEEN_CHECKPOINTS = 25_000
 IDENTICAL, SKIPPED, FAILED = "identical", "skipped", "failed"
-_OF_AN_ENTRY = ("version", "committed_at", "run_id", "bronze_file", "rows", "fenced")
+_OF_A_PART = ("version", "committed_at", "run_id", "bronze_file", "rows")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ class TakenFile:
     size_bytes: int
     last_modified: str
     content_hash: str
+    rows: int
+
+
+class LandedRecord(NamedTuple):
+    """What an entry says of a landing file it took."""
+
+    version: int
+    committed_at: str
+    key: str
+    last_modified: str
     rows: int
 
 
@@ -83,10 +94,11 @@ class LeftFile:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One commit: a bronze file with the landing objects it holds, or what was left, or a fence around orphans.
+    """One commit: a bronze file with the landing objects it holds, or what was left, a fence around orphans, a compaction.
 
     `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data.
     `supersedes`: landing keys whose earlier content no longer counts from this entry on.
+    `replaces`: of a compaction, the earlier entries whose rows its bronze file holds from now on, in order.
     """
 
     version: int
@@ -99,6 +111,7 @@ class LedgerEntry:
     left: tuple[LeftFile, ...] = ()
     columns: tuple[str, ...] = ()
     supersedes: tuple[str, ...] = ()
+    replaces: tuple[Replaced, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> LedgerEntry:
@@ -107,7 +120,8 @@ class LedgerEntry:
         files = tuple(TakenFile(**_of_today(file)) for file in raw.pop("files"))
         left = tuple(LeftFile(**_of_today(file)) for file in raw.pop("left", ()))
         lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns", "supersedes")}
-        return cls(**{**raw, "files": files, "left": left, **lists})
+        replaces = tuple(Replaced(**one) for one in raw.get("replaces", ()))
+        return cls(**{**raw, "files": files, "left": left, **lists, "replaces": replaces})
 
     def to_json(self) -> bytes:
         """The entry as it stands on the lake."""
@@ -116,7 +130,14 @@ class LedgerEntry:
     def own_facts(self) -> dict[str, Any]:
         """What it says besides its number, its moment and its files."""
         lists = {name: list(getattr(self, name)) for name in ("fenced", "columns", "supersedes")}
-        return {"run_id": self.run_id, "bronze_file": self.bronze_file, "rows": self.rows, **lists}
+        replaces = [asdict(one) for one in self.replaces]
+        return {
+            "run_id": self.run_id,
+            "bronze_file": self.bronze_file,
+            "rows": self.rows,
+            **lists,
+            "replaces": replaces,
+        }
 
 
 @dataclass
@@ -171,9 +192,7 @@ class Ledger:
         """Keys whose earlier content no longer counts, and the entry since which."""
         import polars as pl
 
-        facts = [as_records(self.entries).filter(pl.col("key") == ENTRY_KEY)]
-        facts += [self.checkpoint.entries] if self.checkpoint else []
-        said = pl.concat(facts).select(pl.col("version").alias("since"), pl.col("supersedes").alias("key"))
+        said = self._entries.select(pl.col("version").alias("since"), pl.col("supersedes").alias("key"))
         return said.explode("key").drop_nulls("key")
 
     @property
@@ -239,21 +258,62 @@ class Ledger:
         taken = self.records(keys, ("outcome", HASH)).filter(pl.col("outcome") == TAKEN)
         return dict(taken.unique("key", keep="last", maintain_order=True).select("key", HASH).iter_rows())
 
-    def data_after(self, version: int) -> list[LedgerEntry]:
-        """Entries with bronze files that a reader who has seen `version` has not seen, in order.
+    def data_after(self, version: int) -> list[BronzePart]:
+        """The rows that a reader who has seen `version` has not seen, entry by entry in order, and where they lie."""
+        places = compacted_places(self._compactions)
+        found = [BronzePart(*row) for row in self._data.filter(self._data["version"] > version).iter_rows()]
+        return [replace(part, **_place(places.get(part.version))) for part in found] if places else found
 
-        Those of the checkpoint come without their landing files: nobody who asks for data needs them.
-        """
+    def landed_after(self, version: int) -> list[LandedRecord]:
+        """The landing files that entries behind a version took, in order of arrival, with or without rows."""
         import polars as pl
 
-        earlier: list[LedgerEntry] = []
+        behind = (pl.col("version") > version) & (pl.col("outcome") == TAKEN)
+        parts = [self._later.filter(behind).select(LandedRecord._fields)]
         if self.checkpoint and self.checkpoint.version > version:
-            missed = self.checkpoint.entries.filter((pl.col("version") > version) & pl.col("bronze_file").is_not_null())
-            earlier = [
-                LedgerEntry(**{**row, "fenced": tuple(row["fenced"])})
-                for row in missed.select(_OF_AN_ENTRY).iter_rows(named=True)
-            ]
-        return [*earlier, *(entry for entry in self.entries if entry.version > version and entry.bronze_file)]
+            parts.insert(0, self.checkpoint.taken(behind, LandedRecord._fields))
+        # As a run takes them: the oldest upload first.
+        return [LandedRecord(*row) for row in pl.concat(parts).sort("version", "last_modified", "key").iter_rows()]
+
+    @cached_property
+    def left_files(self) -> dict[str, str]:
+        """Bronze files whose rows were compacted, and the moment since when nobody is told to read them."""
+        return left_files(dict(self._data.select("version", "bronze_file").iter_rows()), self._compactions)
+
+    @property
+    def spent(self) -> frozenset[str]:
+        """Names of bronze files that someone may still remove: never to be used again."""
+        return frozenset({*self.fenced, *self.left_files})
+
+    @cached_property
+    def _data(self) -> pl.DataFrame:
+        """The entries that brought rows, each with the file it was committed with."""
+        import polars as pl
+
+        brought = pl.col("bronze_file").is_not_null() & (pl.col("replaces").list.len().fill_null(0) == 0)
+        return self._entries.filter(brought).select(_OF_A_PART)
+
+    @cached_property
+    def _compactions(self) -> list[Compaction]:
+        import polars as pl
+
+        rows = self._entries.filter(pl.col("replaces").list.len() > 0).select("bronze_file", "committed_at", "replaces")
+        return [
+            Compaction(file, committed_at, [Replaced(**one) for one in replaces])
+            for file, committed_at, replaces in rows.iter_rows()
+        ]
+
+    @cached_property
+    def _entries(self) -> pl.DataFrame:
+        """All entries, without their files, in order."""
+        import polars as pl
+
+        later = as_records([replace(entry, files=(), left=()) for entry in self.entries]).sort("version")
+        return pl.concat([self.checkpoint.entries, later]) if self.checkpoint else later
+
+
+def _place(found: tuple[str, Span] | None) -> dict[str, Any]:
+    return {"bronze_file": found[0], "span": found[1]} if found else {}
 
 
 def _of_today(file: dict[str, Any]) -> dict[str, Any]:

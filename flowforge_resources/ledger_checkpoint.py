@@ -32,6 +32,8 @@ ENTRY_KEY = ""
 TAKEN = "taken"
 # A checkpoint or entry written before 2026-12 has the second name, and bare SHA-256 under it.
 HASH, OLD_HASH = "content_hash", "sha256"
+# A checkpoint written before 2026-12 lacks it: there was no compaction.
+REPLACES = "replaces"
 # Readers that hold an older one may still be at work while the newest is written.
 KEPT = 3
 ROWS_IN_A_GROUP = 32_768
@@ -45,7 +47,8 @@ def records_schema() -> dict[str, Any]:
     kinds: dict[str, Any] = {"key": pl.String, "version": pl.Int64, "outcome": pl.String}
     kinds |= dict.fromkeys(text, pl.String)
     kinds |= dict.fromkeys(("size_bytes", "rows", "attempts"), pl.Int64)
-    return {**kinds, "fenced": pl.List(pl.String), "columns": pl.List(pl.String), "supersedes": pl.List(pl.String)}
+    kinds |= dict.fromkeys(("fenced", "columns", "supersedes"), pl.List(pl.String))
+    return {**kinds, REPLACES: pl.List(pl.Struct({"version": pl.Int64, "rows": pl.Int64}))}
 
 
 def as_records(entries: Sequence[LedgerEntry]) -> pl.DataFrame:
@@ -72,7 +75,12 @@ class Checkpoint:
     @cached_property
     def records(self) -> pl.LazyFrame:
         """Every record, by key and version."""
-        return scan(self.lake, self.key).rename({OLD_HASH: HASH}, strict=False)
+        import polars as pl
+
+        rows = scan(self.lake, self.key).rename({OLD_HASH: HASH}, strict=False)
+        if REPLACES in rows.collect_schema():
+            return rows
+        return rows.with_columns(pl.lit(None, records_schema()[REPLACES]).alias(REPLACES))
 
     @property
     def is_whole(self) -> bool:
@@ -97,6 +105,11 @@ class Checkpoint:
         wanted = self.records.select(columns).filter(between).join(keys.lazy(), on="key", how="semi")
         with self.lake.clear_errors(f"read {self.key}"):
             return wanted.collect(engine="streaming")
+
+    def taken(self, which: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns of some records."""
+        with self.lake.clear_errors(f"read {self.key}"):
+            return self.records.filter(which).select(columns).collect(engine="streaming")
 
     @cached_property
     def entries(self) -> pl.DataFrame:

@@ -349,8 +349,8 @@ def _rebased(lake: Lake, table: TableId, staged: StagedPartitions) -> StagedPart
         return None
     before = staged.replaces.partitions if staged.replaces else {}
     same = all(now.partitions.get(key) == before.get(key) for key in staged.files)
-    facts = ("bronze_version", "definition")
-    if not same or any(now.facts[name] != staged.facts[name] for name in facts):
+    facts = ("bronze_version", "definition", "state")
+    if not same or any(now.facts.get(name) != staged.facts.get(name) for name in facts):
         return None
     return replace(staged, replaces=now)
 

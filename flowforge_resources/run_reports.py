@@ -27,7 +27,11 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class AssetReport:
-    """One asset in one run. `published` is false where the run changed nothing or a check blocked it."""
+    """One asset in one run. `published` is false where the run changed nothing or a check blocked it.
+
+    `accounts`: of each landed file, rows `read` and `quarantined`.
+    `released_from`: rows this run let out of quarantine, by the run that had held them.
+    """
 
     asset: str
     layer: str
@@ -40,6 +44,8 @@ class AssetReport:
     checks: tuple[CheckReport, ...] = ()
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    accounts: tuple[Mapping[str, Any], ...] = ()
+    released_from: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,13 @@ def read_last_report(lake: Lake, workflow: str) -> RunReport | None:
     return read_report(lake, workflow, runs[-1]) if runs else None
 
 
+def find_reports(lake: Lake, workflow: str, run_id: str) -> list[str]:
+    """The folder of a run, given its id or the first letters of it, and those of all later runs; none where it is unknown."""
+    runs = lake.folders(run_reports(workflow))
+    found = [place for place, run in enumerate(runs) if run.rsplit("_", 1)[-1].startswith(run_id)]
+    return runs[found[-1] :] if found else []
+
+
 def read_report(lake: Lake, workflow: str, folder: str) -> RunReport:
     """One run, by the name of its folder."""
     stored = sorted(lake.objects(f"{run_reports(workflow)}{folder}/"), key=lambda found: found.last_modified)
@@ -79,4 +92,12 @@ def read_report(lake: Lake, workflow: str, folder: str) -> RunReport:
 
 def _parse(raw: dict[str, Any]) -> AssetReport:
     checks = tuple(CheckReport(**check) for check in raw.pop("checks"))
-    return AssetReport(**{**raw, "checks": checks, "files": tuple(raw["files"]), "notes": tuple(raw["notes"])})
+    return AssetReport(
+        **{
+            **raw,
+            "checks": checks,
+            "files": tuple(raw["files"]),
+            "notes": tuple(raw["notes"]),
+            "accounts": tuple(raw.get("accounts", ())),
+        }
+    )

@@ -17,7 +17,7 @@ from flowforge_resources.history import moment_of
 from flowforge_resources.io_managers import LayerIOManager, StoredTable, object_metadata, silver_table, table_of
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import TableId, utc_now
-from flowforge_resources.partition_history import let_go_of_versions
+from flowforge_resources.partition_history import kept_manifests, let_go_of_versions
 from flowforge_resources.partitioned import (
     StagedPartitions,
     cover,
@@ -27,6 +27,7 @@ from flowforge_resources.partitioned import (
 )
 from flowforge_resources.published import Published
 from flowforge_resources.retention import Retention, expired
+from flowforge_resources.side_by_side import side_by_side
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,10 @@ class SilverIOManager(LayerIOManager):
     ) -> None:
         """Swap the manifest in: the one moment at which the batch becomes true, for all partitions at once."""
         before = staged.replaces
-        if staged.files or before is None:
+        if staged.files or before is None or obj.state is not None:
+            unnamed = _unnamed_states(lake, obj)
+            if obj.state is not None:
+                lake.publish_new(obj.state.path, obj.state.key)
             described = object_metadata(
                 lake.uri(obj.table.silver), staged.size_bytes, staged.rows, staged.columns, obj.notes
             )
@@ -103,6 +107,7 @@ class SilverIOManager(LayerIOManager):
             publish_partitions(lake, obj.table, staged)
             put_away_single(lake, obj.table)
             let_go_of_versions(lake, obj.table, obj.retention)
+            side_by_side(lake.delete, unnamed)
         elif obj.covers_bronze_version > before.bronze_version and not staged.chosen:
             cover(lake, obj.table, before, obj.covers_bronze_version)
 
@@ -139,10 +144,11 @@ def _unnamed_states(lake: Lake, staged: StagedSilver) -> list[str]:
         return []
     table, named = staged.table, staged.replaces.facts.get("state") if staged.replaces else None
     archived = {found.key for found in lake.objects(table.archive)}
+    kept = {one.facts.get("state") for one in kept_manifests(lake, table)} if staged.partitions else set()
     return [
         found.key
         for found in lake.objects(table.states)
-        if found.key != named and table.snapshot_beside(found.key) not in archived
+        if found.key != named and found.key not in kept and table.snapshot_beside(found.key) not in archived
     ]
 
 

@@ -1,14 +1,14 @@
-"""Removing what no table needs: bronze of killed runs, old snapshots, states of no version, dead tasks, lost uploads.
+"""Removing what no table needs: bronze of killed runs and bronze that was compacted, old snapshots, states of no version, dead tasks, lost uploads.
 
 Nothing that a living run is about to commit is lost. A bronze file is fenced in the ledger before it goes, so that a run
 which was only slow is told when it commits, and starts again. A state that no version names is left alone until it is
-older than any run may take (`older_than`). A task folder goes when nobody holds its lock.
+older than any run may take (`older_than`); so are files whose rows were compacted. A task folder goes when nobody holds its lock.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flowforge_resources.errors import LakeAccessError
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
 # Longer than any run may take: `run_monitoring` ends runs after six hours.
 OLDER_THAN = timedelta(hours=24)
-ORPHAN, SNAPSHOT, STATE = "bronze of a killed run", "snapshot past its time", "state of no version"
+ORPHAN, COMPACTED = "bronze of a killed run", "bronze that was compacted"
+SNAPSHOT, STATE = "snapshot past its time", "state of no version"
 TASK, UPLOAD = "folder of a dead task", "unfinished upload"
-KINDS = (ORPHAN, SNAPSHOT, STATE, TASK, UPLOAD)
+KINDS = (ORPHAN, COMPACTED, SNAPSHOT, STATE, TASK, UPLOAD)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def sweep(
     swept = Swept(dry_run)
     for table, retention in tables.items():
         swept.removed += _orphans(lake, table, run_id, older_than, dry_run=dry_run)
+        swept.removed += _delete(lake, COMPACTED, _left_bronze(lake, table, older_than), dry_run=dry_run)
         swept.removed += _delete(lake, SNAPSHOT, _old_snapshots(lake, table, retention), dry_run=dry_run)
         swept.removed += _delete(lake, STATE, _nameless_states(lake, table, older_than), dry_run=dry_run)
     dead = sweep_dead_tasks(lake.scratch_root, dry_run=dry_run)
@@ -101,6 +103,13 @@ def _orphans(lake: Lake, table: TableId, run_id: str, older_than: timedelta, *, 
     if lost and not dry_run and not fence(lake, ledger, lost, run_id):
         lost = set()
     return _delete(lake, ORPHAN, (stored[key] for key in sorted(fenced | lost)), dry_run=dry_run)
+
+
+def _left_bronze(lake: Lake, table: TableId, older_than: timedelta) -> list[StoredObject]:
+    """Files whose rows lie in a compacted one, since so long that no reader can be at work who was told of them."""
+    left = read_ledger(lake, table).left_files
+    past = {key for key, since in left.items() if utc_now() - datetime.fromisoformat(since) >= older_than}
+    return [found for found in lake.files(table.bronze) if found.key in past] if past else []
 
 
 def _old_snapshots(lake: Lake, table: Versioned, retention: Retention) -> list[StoredObject]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flowforge_assets.strategies import judged, merge
-from flowforge_assets.transforms.cast import create_views, quarantine_id
+from flowforge_assets.strategies.beside import rows_beside
+from flowforge_assets.transforms.cast import content_id, create_views
 from flowforge_checks.gate import Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_resources.duck import connect, literal
@@ -47,18 +48,20 @@ class Merged:
             headers = create_views(connection, self.spec, bronze)
             types = {column.name: column.expected for column in self.spec.typed_columns}
             told = judged.judged(self.spec, statements(self.spec.keys, types, self.spec.rules, {}))
-            gate = Gate(connection, told, self.spec.keys)
+            gate = Gate(connection, told, self.spec.keys, rows_beside(self.spec, self.current))
             known = [self.current] if self.current else []
             merged = merge(connection, self.spec, gate, known, self.state)
             target, held, state = folder / "silver.parquet", folder / "held.parquet", folder / "state.parquet"
             connection.execute(f"COPY ({merged.select}) TO {literal(str(target))} (FORMAT parquet)")
             rows = held_rows(
+                connection,
                 gate,
-                quarantine_id("w.t", headers),
+                content_id(headers),
                 headers,
                 f"run-{number}",
-                self.quarantine,
                 sources=self.spec.sources,
+                current=self.quarantine,
+                earlier=self.quarantine,
             )
             connection.execute(f"COPY ({rows}) TO {literal(str(held))} (FORMAT parquet)")
             if merged.state is not None:

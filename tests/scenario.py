@@ -42,7 +42,7 @@ MODELS = (
     "agg_sales_by_month",
 )
 # Differ between two runs that did the same.
-OF_THE_RUN = ("_ingested_at", "_held_by_run")
+OF_THE_RUN = ("_ingested_at", "_held_by_run", "_landings")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 # The small workflow `shop`: every layer, a rule that holds rows, a reference, a compound key, a model with a dimension.
@@ -194,6 +194,24 @@ def run(
     job = defs.resolve_job_def(workflow)
     with instance or dg.DagsterInstance.ephemeral() as used:
         return job.execute_in_process(instance=used, raise_on_error=False, run_config=QUIET, **options)
+
+
+def launched(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, execution: dict[str, Any] | None = None, **options: Any
+) -> dg.DagsterRun:
+    """Run a job with the executor it has outside of tests, as the command line and the daemon do; the run as it ended.
+
+    `execution`: run config of the executor, e.g. `{"in_process": {"max_concurrent": 1}}`.
+    """
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.api import execute_run
+
+    asked = QUIET | ({"execution": {"config": execution}} if execution else {})
+    created = instance.create_run_for_job(job, run_config=asked)
+    execute_run(InMemoryJob(job), created, instance, **options)
+    ended = instance.get_run_by_id(created.run_id)
+    assert ended is not None
+    return ended
 
 
 def run_well(defs: dg.Definitions, workflow: str, **options: Any) -> dg.ExecuteInProcessResult:

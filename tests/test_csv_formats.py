@@ -94,6 +94,31 @@ def test_a_file_of_numbers_has_no_header():
     assert names(b"1,2,3\n4,5,6\n7,8,9\n") == ("column_1", "column_2", "column_3")
 
 
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("time", ["16:38", "14:44", "22:22", "15:41"]),
+        ("order", ["SO-69474", "SO-72443", "SO-58163", "SO-32272"]),
+        ("title", ["Mug oak", "Coat red", "Mug oak", "Mug red", "Coat oak", "Coat red"]),
+    ],
+)
+def test_a_mark_within_the_cells_of_a_single_column_is_no_delimiter(name: str, cells: list[str]):
+    data = "\n".join([name, *cells]).encode()
+    assert names(data) == (name,)
+    assert rows(data) == [(cell,) for cell in cells]
+
+
+def test_numbers_between_blanks_under_a_title_stay_columns():
+    assert names(b"measured\nx y\n1 2\n3 4\n5 6\n7 8\n") == ("x", "y")
+    assert rows(b"measured\n1 2\n3 4\n5 6\n7 8\n") == [("1", "2"), ("3", "4"), ("5", "6"), ("7", "8")]
+
+
+def test_a_cell_that_a_spreadsheet_shall_take_for_text_does_not_hide_the_delimiter():
+    lines = [f'="{i:05}",Mug,https://shop.example/p/{i}' for i in range(9)]
+    assert names("\n".join(["code,title,url", *lines]).encode()) == ("code", "title", "url")
+    assert rows("\n".join(["code,title,url", *lines]).encode())[7][0] == '="00007"'
+
+
 def test_names_are_made_unique():
     assert names(b"a,b,a,,a_2\n1,2,3,4,5\n6,7,8,9,1\n") == ("a", "b", "a_3", "column_4", "a_2")
 
@@ -174,6 +199,15 @@ def test_a_clean_file_goes_the_fast_way_and_gives_the_same(tmp_path: Path):
     assert fast.equals(slow)
     assert read.counted(fast.height).balanced
     assert read.account.lines == 501
+
+
+def test_lines_and_cells_longer_than_what_is_parsed_at_once_are_whole(tmp_path: Path):
+    path = tmp_path / "long.csv"
+    long = "x" * (csv_fast.PARSED_BYTES + 1)
+    path.write_text("a,b,c\n" + "".join(f'{i},{long if i % 3 else i},"q\n,{i}"\n' for i in range(9)))
+    read = read_any(path)
+    assert read.clean
+    assert read.frame().collect().equals(pl.DataFrame(pa.Table.from_batches(list(read.batches()))))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -126,11 +126,12 @@ def test_only_the_code_server_holds_a_key_of_the_lake() -> None:
 
 def test_the_lakes_user_is_let_into_the_lakes_prefix_and_nowhere_else() -> None:
     bucket, prefix = SERVICES["code"]["environment"]["FLOWFORGE_LAKE_URL"].removeprefix("s3://").split("/")
-    listing, objects = json.loads((ROOT / "deploy/lake-policy.json").read_text())["Statement"]
+    listing, uploads, objects = json.loads((ROOT / "deploy/lake-policy.json").read_text())["Statement"]
+    assert (uploads["Action"], uploads["Resource"]) == (["s3:ListBucketMultipartUploads"], listing["Resource"])
     assert listing["Resource"] == [f"arn:aws:s3:::{bucket}"]
     assert listing["Condition"]["StringLike"]["s3:prefix"] == [prefix, f"{prefix}/*"]
     assert objects["Resource"] == [f"arn:aws:s3:::{bucket}/{prefix}/*"]
-    assert not any("*" in action for statement in (listing, objects) for action in statement["Action"])
+    assert not any("*" in action for statement in (listing, uploads, objects) for action in statement["Action"])
 
 
 def test_the_receivers_user_can_add_to_landing_and_nothing_else() -> None:

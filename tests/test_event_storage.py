@@ -2,17 +2,27 @@
 
 import inspect
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 import pytest
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._check import CheckError
+from dagster._core.instance.methods.event_methods import EventMethods
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 
 from flowforge_resources.event_storage import KEPT_OPEN, WarmSqliteEventLogStorage
+
+RUN = "11111111-1111-1111-1111-111111111111"
 
 
 @dg.asset
 def one() -> None:
     """An asset."""
+
+
+@dg.asset
+def two() -> None:
+    """Another."""
 
 
 @pytest.fixture
@@ -31,6 +41,60 @@ def test_dagster_still_has_the_shapes_this_rests_on():
         assert shape in source
     assert list(inspect.signature(SqliteEventLogStorage._connect).parameters) == ["self", "shard"]
     assert "path_for_shard" in dir(SqliteEventLogStorage)
+    assert "self.has_table(" in inspect.getsource(SqlEventLogStorage.supports_asset_checks.fget)
+    assert "self._event_storage_impl.store_event_batch(events)" in inspect.getsource(EventMethods.handle_new_event)
+
+
+def test_what_a_run_plans_is_written_at_once_and_its_events_one_by_one(instance, monkeypatch):
+    written = []
+    real = WarmSqliteEventLogStorage.store_event_batch
+
+    def remember(self, events):
+        written.append([event.dagster_event_type for event in events if event.is_dagster_event])
+        real(self, events)
+
+    monkeypatch.setattr(WarmSqliteEventLogStorage, "store_event_batch", remember)
+    planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    run = dg.materialize([one, two], instance=instance)
+    assert [planned, planned] in written
+    assert all(len(batch) == 1 for batch in written if planned not in batch)
+    assert {key for key in (one.key, two.key) if instance.get_latest_materialization_event(key)} == {one.key, two.key}
+    assert len(instance.all_logs(run.run_id, of_type=planned)) == len([one, two])
+
+
+def test_events_written_at_once_are_all_there_or_none(tmp_path):
+    storage = WarmSqliteEventLogStorage(str(tmp_path / "runs"))
+    storage.store_event(_event(RUN))
+    with pytest.raises(CheckError):
+        storage.store_event_batch([_event(RUN), "no event"])
+    assert len(storage.get_logs_for_run(RUN)) == 1
+    storage.store_event_batch([_event(RUN), _event(RUN)])
+    assert len(storage.get_logs_for_run(RUN)) == 3
+    storage.dispose()
+
+
+def test_a_table_is_asked_for_until_it_is_there(tmp_path, monkeypatch):
+    storage, asked = WarmSqliteEventLogStorage(str(tmp_path / "runs")), []
+    there = iter([False, True])
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", lambda _self, name: asked.append(name) or next(there))
+    assert [storage.has_table("checks") for _ in range(4)] == [False, True, True, True]
+    assert asked == ["checks", "checks"]
+    storage.dispose()
+
+
+def test_threads_may_write_and_read_at_once(tmp_path):
+    storage = WarmSqliteEventLogStorage(str(tmp_path / "runs"))
+    runs = [RUN, RUN.replace("1", "2")]
+
+    def write(run_id):
+        for _ in range(20):
+            storage.store_event_batch([_event(run_id), _event(run_id)])
+            storage.get_logs_for_run(RUN)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, [*runs, *runs]))
+    assert [len(storage.get_logs_for_run(run_id)) for run_id in runs] == [80, 80]
+    storage.dispose()
 
 
 def test_runs_are_remembered_and_their_files_lie_where_dagsters_own_would_put_them(instance, tmp_path):
@@ -63,10 +127,9 @@ def test_only_a_few_databases_stay_open_and_a_deleted_run_is_gone(instance, tmp_
 def test_a_watcher_in_another_process_would_see_an_event_at_once(tmp_path):
     base = str(tmp_path / "runs")
     writer, reader, seen = WarmSqliteEventLogStorage(base), WarmSqliteEventLogStorage(base), threading.Event()
-    run_id = "11111111-1111-1111-1111-111111111111"
-    writer.store_event(_event(run_id))
-    reader.watch(run_id, None, lambda *_: seen.set())
-    writer.store_event(_event(run_id))
+    writer.store_event(_event(RUN))
+    reader.watch(RUN, None, lambda *_: seen.set())
+    writer.store_event(_event(RUN))
     assert seen.wait(timeout=20)
     reader.dispose()
     writer.dispose()

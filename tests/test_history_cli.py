@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from flowforge_assets.catalog import Declared, UnknownNameError
 from flowforge_assets.cli import history as commands
+from flowforge_assets.cli import status
 from flowforge_assets.cli.app import app
 from flowforge_assets.cli.history import NoHistoryError
-from flowforge_assets.rollback import RollbackError
+from flowforge_assets.rollback import RollbackError, plan_rollback, roll_back
 from scenario import objects
 from test_history import DAY2, DAY3, ITEMS, labels, shop, three_days
 
@@ -70,6 +71,17 @@ def test_a_rollback_says_what_it_did_and_how_to_undo_it(three: Lake) -> None:
     assert ask("history", "items")[0]["left_out_bronze"] == [[3, 3]]
     call("rollback", "items", "--to", "3")
     assert labels(three) == DAY3
+
+
+def test_status_says_which_tables_were_rolled_back(three: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"shop": Declared("shop", {"items": "*"})}
+    monkeypatch.setattr(status, "declared_workflows", lambda: known)
+    assert status.last_run("shop").rollbacks == ()
+    roll_back(three, plan_rollback(three, ITEMS, "2"), reason=REASON, by="ada@desk")
+    (said,) = status.last_run("shop").rollbacks
+    assert said.startswith("silver_items was rolled back to version 2 by ada@desk: wrong prices, at 20")
+    assert said.endswith("it leaves out bronze 3")
+    assert status.last_run("shop").as_dict()["rollbacks"] == [said]
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(three: Lake) -> None:

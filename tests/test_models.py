@@ -39,6 +39,10 @@ def refusal(folder: Path, yaml: str, **sql: str) -> str:
 
 # What is said of `fact_sales`, and what must be answered.
 WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
+    "a driving table that is not read": (
+        "driving: sale",
+        ("`driving` of model 'fact_sales' is 'sale', which its SQL does not read.", "Did you mean 'sales'?"),
+    ),
     "an undocumented name": (
         "columns: [{name: revenu, description: Money.}]",
         ("`columns` of model 'fact_sales' names the column 'revenu'", "Did you mean 'revenue'?"),

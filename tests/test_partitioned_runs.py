@@ -233,7 +233,7 @@ def test_how_dagster_lists_and_backfills_is_as_declared(defs: dg.Definitions) ->
         ("every: day", "every: hour", "cuts by hour, and 'day' is a date"),
         ("start: 2026-01-01", "start: soon", "'soon', which is no date"),
         ("every: day, start", "evry: day, start", "evry"),
-        ("keys: [id]\n      rules:", "keys: [id]\n      strategy: full_refresh\n      rules:", "needs the whole table"),
+        ("keys: [id]\n      rules:", "strategy: append\n      rules:", "`strategy: append` without `keys`"),
         ("keys: [id]\n      rules:", "keys: [id]\n      automation: eager\n      rules:", "and `automation: eager`"),
     ],
 )

@@ -211,6 +211,7 @@ WRONG = {
     "keys: [a], strategy: scd2, version_key: b": "two columns 'b'",
     "keys: [a], strategy: scd2, scd2_columns: {valid_to: b}": "two columns 'b'",
     "keys: [a], strategy: scd2, sequence_by: [b], delete_absent: invalidate": "no next moment",
+    "keys: [a], allow_empty_extract: true": "`allow_empty_extract`, and nothing goes",
     "keys: [a], delete_absent_within: b": "without `delete_absent`",
     "keys: [a], ignore_null_updates: [x]": "names the column 'x'",
     "keys: [a], apply_as_delete_when: a = = 'D'": "is no SQL condition",

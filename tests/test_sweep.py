@@ -206,7 +206,7 @@ def test_the_maintenance_job_says_in_the_ui_what_it_removed(lake: Lake, tmp_path
     result = defs.resolve_job_def("shop_maintenance").execute_in_process(run_config=QUIET)
 
     assert result.success
-    (output,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
+    _, output = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
     said = {name: value.value for name, value in output.step_output_data.metadata.items()}
     assert (said["removed"], said["size_bytes"], said[f"removed {STATE}"]) == (1, 4, 1)
     assert nameless in said["what"]

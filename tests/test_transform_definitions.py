@@ -130,7 +130,7 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "an unknown table to look up": ("table: items, keys", "table: item, keys", ("defs.yaml:26", "transform 4 (lookup)", "no table 'item'", "Did you mean 'items'?")),
     "an unknown column to take": ("take: [price]", "take: {price: prise}", ("defs.yaml:26", "table 'items' has no column 'prise'", "Did you mean 'price'?")),
     "a lookup not by key": ("keys: {item: item_id}", "keys: {item: label}", ("defs.yaml:26", "the keys of 'items' are item_id", "several rows could match")),
-    "a lookup of history": ("  keys: [item_id]\n", "  keys: [item_id]\n  strategy: scd2\n", ("defs.yaml:27", "'items' keeps several rows of a key (`strategy: scd2`)")),
+    "a lookup of versions there are none of": ("take: [price]", "take: [price], as_of: last", ("defs.yaml:26", "'items' keeps no versions (`strategy: upsert`)")),
     "a lookup over a column": ("take: [price]", "take: {full name: price}", ("defs.yaml:26", "there is a column 'full name' already")),
     "a lookup that clashes": ("take: [price]", "take: {quantity: price}", ("defs.yaml:27", "'quantity' is DECIMAL(10,2) (made by transform 4), and declared as integer")),
     "a lookup in a circle": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -289,6 +290,47 @@ def test_lookup_adds_columns_by_the_key_as_the_other_table_cast_it(tmp_path: Pat
     rows = [{"id": "1", "item": "007"}, {"id": "2", "item": "8"}, {"id": "3", "item": "x"}, {"id": "4", "item": None}]
     came = came_of(tmp_path, rows, spec, reads={"items": [{"nr": 7, "label": "Spade"}]})
     assert came.column("name") == ["Spade", None, None, None]
+
+
+HISTORY = {
+    "nr": [7, 7, 8],
+    "label": ["Old", "New", "Gone"],
+    "since": [date(2026, 1, 1), date(2026, 2, 1), date(2026, 1, 1)],
+    "until": [date(2026, 2, 1), None, date(2026, 3, 1)],
+    "now": [False, True, False],
+}
+
+
+@pytest.mark.parametrize(
+    ("as_of", "expected"),
+    [(None, ["New", "New", "New", None, None]), ("day", [None, "Old", "New", "Gone", None])],
+)
+def test_lookup_of_a_table_with_history_takes_the_version_of_the_day_or_the_present_one(
+    tmp_path: Path, as_of: str | None, expected: list[str | None]
+) -> None:
+    kinds = {"nr": "integer", "label": "text", "since": "date", "until": "date", "now": "boolean"}
+    other = table([], [{"name": name, "type": kind} for name, kind in kinds.items()])
+    step = {"transform": "lookup", "table": "items", "keys": {"item": "nr"}, "take": {"name": "label"}, "as_of": as_of}
+    spec = table(
+        [step],
+        ["id", "name"],
+        landed_columns=("item", "day"),
+        lookups={"items": other.columns},
+        histories={"items": ("since", "until", "now")},
+    )
+    days = [("7", "2025-12-31"), ("7", "2026-01-31"), ("7", "2026-02-01"), ("8", "2026-02-28"), ("8", "2026-03-01")]
+    rows = [{"id": str(place), "item": item, "day": day} for place, (item, day) in enumerate(days)]
+    history = [dict(zip(HISTORY, values, strict=True)) for values in zip(*HISTORY.values(), strict=True)]
+    assert came_of(tmp_path, rows, spec, reads={"items": history}).column("name") == expected
+
+
+def test_a_lookup_that_says_nothing_of_versions_is_no_other_than_before() -> None:
+    step = {"transform": "lookup", "table": "items", "keys": ["nr"], "take": ["label"]}
+    other = table([], [{"name": "nr", "type": "integer"}, "label"])
+    now = table([step], ["nr", "label"], lookups={"items": other.columns}).transforms[0].shape
+    assert now == [{"transform": "lookup", "table": "items", "keys": {"nr": "nr"}, "take": {"label": "label"}}]
+    later = table([{**step, "as_of": "day"}], ["nr", "label", "day"], lookups={"items": other.columns})
+    assert later.transforms[0].shape != now
 
 
 def test_the_order_of_transforms_is_the_declared_one(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def came_of(
         files[name] = str(folder / f"{name}.parquet")
     with duckdb.connect() as connection, Scratch(folder / "scratch") as scratch:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-        prepared = prepare(connection, spec, [bronze], [], reads=files, scratch=scratch)
+        prepared = prepare(connection, spec, [bronze], "", reads=files, scratch=scratch)
         found = connection.execute("SELECT * FROM typed ORDER BY _rid")
         names = [one[0] for one in found.description or []]
         every = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -10,6 +10,7 @@ import random
 from typing import TYPE_CHECKING
 
 from benchmarks.csv_corpus.document import Document
+from benchmarks.csv_corpus.foreign import FOREIGN
 from benchmarks.csv_corpus.pollutions import BODY, FOOT, FORMAT, HEAD, SIZE
 from benchmarks.csv_corpus.tables import TABLES
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLES_PER_KIND = 9
+ALONE = FORMAT | HEAD | FOOT | BODY | SIZE | FOREIGN
 MIXED_FILES = 500
 SHARE_OF_GROUPS = 0.6
 
@@ -27,10 +29,9 @@ def generate(
     """Write all files and truths; return how many."""
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    for group in (FORMAT, HEAD, FOOT, BODY, SIZE):
-        for kind in group:
-            for table in range(tables_per_kind):
-                count += _write(folder, f"{seed}:{kind}:{table}", [kind], kind)
+    for kind in ALONE:
+        for table in range(tables_per_kind):
+            count += _write(folder, f"{seed}:{kind}:{table}", [kind], kind)
     for i in range(mixed_files):
         r = random.Random(f"{seed}:mixed:{i}")
         kinds = [r.choice(list(FORMAT))]
@@ -44,8 +45,7 @@ def _write(folder: Path, name: str, kinds: list[str], kind: str) -> int:
     header, rows = r.choice(TABLES)(r, r.choice([12, 30, 84, 200]))
     doc = Document(header, rows)
     for each in kinds:
-        pollution = FORMAT.get(each) or HEAD.get(each) or FOOT.get(each) or BODY.get(each) or SIZE[each]
-        pollution(doc, r)
+        ALONE[each](doc, r)
     stem = name.replace(":", "_").replace(" ", "-").replace("/", "-")
     true_header, true_rows = doc.truth()
     (folder / f"{stem}.csv").write_bytes(doc.render())

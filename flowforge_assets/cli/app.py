@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from flowforge_assets.cli.connections import connections
+from flowforge_assets.cli.quarantine_app import quarantine_app
 from flowforge_resources.errors import FlowForgeError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Land files, query tables, see how the last run went, where a column comes from, go back to an earlier version. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
 )
+app.add_typer(quarantine_app)
 app.add_typer(connections)
 WorkflowOption = Annotated[
     str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
@@ -168,6 +170,124 @@ def rollback(
 
 
 @app.command()
+def scaffold(
+    connection: Annotated[str, typer.Argument(help="The connection's name.")],
+    *,
+    tables: Annotated[
+        str, typer.Option("--tables", help="Tables, with commas between; all that are no views where it is left out.")
+    ] = "",
+    workflow: Annotated[
+        str | None, typer.Option("--workflow", "-w", help="The new workflow. Default: the connection's name.")
+    ] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the YAML, write nothing.")] = False,
+) -> None:
+    """Write a workflow's YAML from a database's tables: types, keys, references, rules from constraints.
+
+    Example: `flowforge scaffold shop --tables public.orders,public.customers`
+    """
+    from flowforge_assets.cli.scaffold import scaffold as text_of
+    from flowforge_assets.cli.scaffold import write_workflow
+
+    text = text_of(connection, [one.strip() for one in tables.split(",") if one.strip()])
+    typer.echo(text if only_print else f"wrote {write_workflow(workflow or connection, text)}")
+
+
+@app.command()
+def compact(
+    table: Annotated[str | None, typer.Argument(help="One table, e.g. `customers`. Default: all.")] = None,
+    *,
+    workflow: WorkflowOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be compacted.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make few bronze files of many small ones. The small ones go with a sweep, a day later."""
+    from flowforge_assets.cli.compact import compact_tables
+
+    done = compact_tables(table, workflow, dry_run=dry_run)
+    typer.echo(json.dumps(done.as_dict(), indent=1) if as_json else str(done))
+
+
+@app.command()
+def reconcile(
+    name: Annotated[str, typer.Argument(help="A declared reconciliation, e.g. `revenue` or `retail.revenue`.")],
+    *,
+    workflow: WorkflowOption = None,
+    history: Annotated[
+        int, typer.Option("--history", metavar="N", help="Show what its last N evaluations found, and ask nothing.")
+    ] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two layers or tables that are declared to agree; exit code 1 where they do not.
+
+    Example: `flowforge reconcile revenue`
+    """
+    from flowforge_assets.cli import reconcile as asked
+
+    if history:
+        rows = asked.history_of(name, workflow, history)
+        typer.echo(json.dumps(rows, indent=1, default=str)) if as_json else Console().print(asked.render_history(rows))
+        return
+    answer = asked.reconcile(name, workflow)
+    typer.echo(json.dumps(answer.as_dict(), indent=1)) if as_json else Console().print(answer.render())
+    if answer.failed:
+        raise typer.Exit(code=1)
+
+
+@app.command()
+def profile(
+    table: Annotated[
+        str, typer.Argument(help="A table or model, e.g. `customers`, `retail.fact_sales`, `bronze.orders`.")
+    ],
+    *,
+    workflow: WorkflowOption = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots.")] = None,
+    most_rows: Annotated[
+        int | None,
+        typer.Option("--rows", min=1, help="Look at about so many rows, chosen at random. Default: 5,000,000."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is in each column of a table, and what changed since it was profiled before.
+
+    Example: `flowforge profile customers --html customers.html`
+    """
+    from flowforge_assets.cli.profile import profile_now
+
+    found = profile_now(table, workflow, most_rows)
+    if html is not None:
+        html.write_text(found.page(), encoding="utf-8")
+        typer.echo(f"wrote {html}")
+    elif as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+    else:
+        Console().print(found.render())
+
+
+@app.command()
+def books(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table, run by run.")] = None,
+    *,
+    workflow: WorkflowOption = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Only the run whose id begins so.")] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="KEY", help="Landed files whose key contains this, one by one.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what became of every row read: by table over all runs, by run, or by landed file.
+
+    Example: `flowforge books orders`
+    """
+    from flowforge_assets.cli import books as asked
+
+    found = asked.books(table, workflow, run=run, file=file)
+    if as_json:
+        typer.echo(json.dumps(found.as_dicts(), indent=1))
+        return
+    Console().print(found.render())
+
+
+@app.command()
 def sweep(
     *,
     workflow: WorkflowOption = None,
@@ -177,7 +297,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what no table needs: bronze of killed runs, old snapshots, folders of dead tasks, unfinished uploads."""
+    """Remove what no table needs: bronze of killed runs, bronze that was compacted, old snapshots, folders of dead tasks, unfinished uploads."""
     from flowforge_assets.cli.history import sweep_workflow
 
     swept = sweep_workflow(workflow, older_than_hours=older_than_hours, dry_run=dry_run)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowforge_assets.catalog import declared_workflows, find_table, find_workflow
 from flowforge_assets.rollback import Rollback, newly_left_out, plan_rollback, record, roll_back
 from flowforge_checks.books import ACCOUNT
+from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import DefinitionError, FlowForgeError
 from flowforge_resources.history import versions
 from flowforge_resources.lake import Lake
@@ -150,7 +151,7 @@ def roll_table_back(table: str, workflow: str | None, wanted: str, *, reason: st
     """
     lake = Lake()
     plan = plan_rollback(lake, find_table(table, workflow, declared_workflows()), wanted)
-    bronze = tuple(entry.bronze_file or "" for entry in newly_left_out(lake, plan))
+    bronze = tuple(file.key for file in files_of(newly_left_out(lake, plan)))
     if dry_run:
         return Done(plan, bronze, dry_run=True)
     made = roll_back(lake, plan, reason=reason)

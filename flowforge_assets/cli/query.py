@@ -7,16 +7,19 @@ import io
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.cli.as_of import parse_as_of, refuse_as_of, silver_as_of
+from flowforge_resources.bronze_rows import scan_bronze
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.errors import FlowForgeError, did_you_mean
 from flowforge_resources.gold_sets import chosen_keys, read_set
 from flowforge_resources.io_managers import StoredTable, silver_table
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId, gold_prefix
-from flowforge_resources.ledger import read_ledger
+from flowforge_resources.quarantine_decisions import read_decisions, trail_schema
+from flowforge_resources.reconciliation_history import reconciliations, require_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.cli.as_of import Opener
 
-BRONZE, QUARANTINE = "_bronze", "_quarantine"
+BRONZE, QUARANTINE, DECISIONS, RECONCILIATION = "_bronze", "_quarantine", "_decisions", "_reconciliation"
 
 
 class QueryError(FlowForgeError):
@@ -183,6 +186,10 @@ def tables_of(lake: Lake, named: Iterable[str] = ()) -> dict[str, Opener]:
         for name in lake.folders(f"quarantine/{workflow}/"):
             table = TableId(workflow, name)
             found[f"{workflow}{QUARANTINE}.{name}"] = _published(lake, table.quarantine, str(table), table.silver_key)
+            found[f"{workflow}{DECISIONS}.{name}"] = _decisions(lake, table)
+    for workflow in lake.folders("reconciliation/"):
+        for name in reconciliations(lake, workflow):
+            found[f"{workflow}{RECONCILIATION}.{name}"] = partial(require_results, lake, workflow, name)
     workflows = lake.folders("gold/")
     sets = {one: found_set for one in workflows if (found_set := read_set(lake, one)) is not None}
     chosen = chosen_keys(sets, named)
@@ -203,26 +210,24 @@ def _published(lake: Lake, key: str, name: str, asset: tuple[str, str]) -> Opene
     return StoredTable(lake, key, name, "/".join(asset)).scan
 
 
-def _bronze(lake: Lake, table: TableId, until: datetime | None = None) -> Opener:
-    """All bronze of a table that counts, or counted at a moment: what a file's newer version superseded is left out."""
+def _decisions(lake: Lake, table: TableId) -> Opener:
+    """What was decided of a table's quarantined rows, a record for each row of each decision."""
 
     def scan() -> pl.LazyFrame:
         import polars as pl
 
-        ledger = read_ledger(lake, table)
-        entries = ledger.data_after(0)
-        later = [one.version for one in entries if until and datetime.fromisoformat(one.committed_at) > until]
-        superseded = ledger.superseded(((min(later), ledger.version),) if later else ())
-        frames = []
-        for entry in entries:
-            if entry.version in later:
-                continue
-            rows = _published(lake, entry.bronze_file or "", str(table), table.bronze_key)()
-            retracted = [key for version, key in superseded if version == entry.version]
-            frames.append(rows.filter(~pl.col("_source_file").is_in(retracted)) if retracted else rows)
-        if not frames:
-            return refuse_as_of(f"bronze of {table}", "nothing had been ingested yet.")()
-        return pl.concat(frames, how="diagonal")
+        records = [record for one in read_decisions(lake, table) for record in one.as_rows()]
+        return pl.LazyFrame(records, schema=trail_schema())
+
+    return scan
+
+
+def _bronze(lake: Lake, table: TableId, until: datetime | None = None) -> Opener:
+    """All bronze of a table that counts, or counted at a moment."""
+
+    def scan() -> pl.LazyFrame:
+        found = scan_bronze(lake, table, until)
+        return refuse_as_of(f"bronze of {table}", "nothing had been ingested yet.")() if found is None else found
 
     return scan
 

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from flowforge_assets.catalog import Declared, declared_workflows, find_workflow
 from flowforge_assets.cli.summary import render_run
 from flowforge_resources.errors import FlowForgeError
+from flowforge_resources.history import ROLLED_BACK, moment_of, what_happened
+from flowforge_resources.io_managers import published_silver
 from flowforge_resources.lake import Lake
+from flowforge_resources.layout import TableId
+from flowforge_resources.left_out import left_out_of
 from flowforge_resources.run_reports import RunReport, read_last_report
 
 if TYPE_CHECKING:
@@ -31,14 +35,24 @@ class LastRun:
     report: RunReport
     silent: tuple[str, ...]
     url: str
+    rollbacks: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        return {**asdict(self.report), "assets_without_report": list(self.silent), "lake": self.url}
+        return {
+            **asdict(self.report),
+            "assets_without_report": list(self.silent),
+            "rollbacks": list(self.rollbacks),
+            "lake": self.url,
+        }
 
     def render(self) -> RenderableType:
         """For the terminal."""
-        return render_run(self.report, self.silent, self.url)
+        from rich.console import Group
+        from rich.text import Text
+
+        said = [Text(f"! {one}", style="yellow") for one in self.rollbacks]
+        return Group(render_run(self.report, self.silent, self.url), *said)
 
 
 def last_run(workflow: str | None) -> LastRun:
@@ -53,7 +67,30 @@ def last_run(workflow: str | None) -> LastRun:
     report = read_last_report(lake, declared.name)
     if report is None:
         raise NoRunError(declared.name, lake.url)
-    return LastRun(report, _silent(declared, report), lake.url)
+    return LastRun(report, _silent(declared, report), lake.url, _rollbacks(lake, declared))
+
+
+def _rollbacks(lake: Lake, declared: Declared) -> tuple[str, ...]:
+    """Of every table that a person rolled back: what its published version is, and which bronze it leaves out."""
+    said = []
+    for name in (*declared.tables, *declared.routed):
+        published = published_silver(lake, TableId(declared.name, name))
+        if published is None:
+            continue
+        left = ", ".join(
+            f"{first} to {last}" if first < last else f"{first}" for first, last in left_out_of(published.facts)
+        )
+        if published.facts.get("cause") == ROLLED_BACK:
+            moment = f"{moment_of(published):%Y-%m-%d %H:%M:%S} UTC"
+            said.append(
+                f"silver_{name} was {what_happened(published)}, at {moment}"
+                + (f"; it leaves out bronze {left}" if left else "")
+            )
+        elif left:
+            said.append(
+                f"silver_{name} leaves out bronze {left}, since it was rolled back; `flowforge history {name}` says when"
+            )
+    return tuple(said)
 
 
 def _silent(declared: Declared, report: RunReport) -> tuple[str, ...]:

@@ -44,9 +44,9 @@ class Connection(ConnectionFields, Part):
 
     def _require_unique(self, context: dg.ComponentLoadContext) -> None:
         for other in all_parts(context, Connection):
-            if other.name == self.name and other.where != self.where:
+            if other.name == self.name and other.stands_at != self.stands_at:
                 raise self.wrong(
-                    f"connection '{self.name}' is declared twice (also at {other.where}).",
+                    f"connection '{self.name}' is declared twice (also at {other.stands_at}).",
                     "Rename or remove one of the two; a connection is shared by all workflows.",
                 )
 

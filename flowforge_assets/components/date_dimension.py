@@ -88,7 +88,7 @@ class DateDimension(GoldPart):
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=calendar.sql(),
-            sql_file=self.where,
+            sql_file=self.stands_at,
             keys=(KEY_COLUMN,),
             unknown_member=KEY_COLUMN,
             foreign_keys=(),

@@ -12,6 +12,7 @@ from flowforge_assets.components.gates import model_reads, require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.model_validation import validate_model
 from flowforge_assets.components.part import AssetPart
+from flowforge_assets.components.reconciliation import staged_reconciliations
 from flowforge_assets.gold import build_gold
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId
@@ -60,6 +61,7 @@ class GoldPart(AssetPart):
             require_gates(self, model_reads(spec), known.checks)
         face = self.face(metadata, known.in_partitions(spec.reads.values()))
         face = replace(face, lineage=known.recorded, gates=known.gates)
+        spec = replace(known.with_row_keeping(spec), reconciled=staged_reconciliations(context, spec.id))
         return dg.Definitions(assets=[build_gold(spec, face)])
 
     def _require_unknown_members(self, spec: ModelSpec, known: KnownTables) -> None:

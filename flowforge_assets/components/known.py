@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, ClassVar
@@ -13,6 +14,7 @@ from flowforge_assets.lookups import require_columns, with_lookups
 from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
 from flowforge_assets.model_sql.query import Query
 from flowforge_assets.model_sql.reads import read_sql
+from flowforge_assets.model_sql.row_keeping import RowKeeping, row_keeping
 from flowforge_assets.transforms.cast import table_types
 from flowforge_checks.holding import GateGraph
 from flowforge_resources.errors import DefinitionError, ModelColumnsError
@@ -46,6 +48,11 @@ class KnownTables:
             found = {f"{made.workflow.lower()}.{made.name}": made for made in every}
             self._names[workflow] = found | {made.name: made for made in every if made.workflow == workflow}
         return self._names[workflow]
+
+    @property
+    def everything(self) -> list[TableId | ModelId]:
+        """Every table and model of every workflow."""
+        return [*self._tables, *self._models]
 
     def spec(self, model: ModelId) -> ModelSpec:
         """A model as factories take it."""
@@ -100,6 +107,42 @@ class KnownTables:
             raise DefinitionError(error.where, error.problem, error.fix) from None
         return self._analyse(spec, with_lookups(spec.statement, spec.lookups, spec.omit))
 
+    def with_row_keeping(self, spec: ModelSpec) -> ModelSpec:
+        """A model with what to ask of its joins; with nothing to ask where it has none, or nobody wants to know."""
+        keeping = self._row_keeping(spec, spec.rows_kept.driving) if spec.rows_kept else None
+        if spec.rows_kept is None or keeping is None:
+            return replace(spec, rows_kept=None)
+        shown = self.shown_keys(spec.read(keeping.driving)) if keeping.stages else ()
+        return replace(spec, rows_kept=replace(spec.rows_kept, keeping=keeping, shown=shown))
+
+    def _row_keeping(self, spec: ModelSpec, driving: str | None) -> RowKeeping | None:
+        reads = read_sql(spec.sql, spec.sql_file)
+        found = {name: self.columns(spec.read(name)) for name in reads.within(spec.id.workflow)}
+        known = {name: columns for name, columns in found.items() if columns is not None}
+        if reads.open_ended or len(known) < len(found):
+            return RowKeeping(reason="only a run can say which columns there are.")
+        query = Query(spec.sql, spec.sql_file, spec.id.workflow, known)
+        return row_keeping(query, spec.keys, driving)
+
+    def table_spec(self, table: TableId) -> TableSpec:
+        """A table as factories take it."""
+        return self._table_specs[table]
+
+    def personal(self, read: TableId | ModelId) -> frozenset[str]:
+        """Columns of a table with personal data, under the names of every layer."""
+        if isinstance(read, ModelId):
+            return self.spec(read).pii
+        columns = [column for column in self._table_specs[read].columns if column.pii]
+        return frozenset(name for one in columns for name in (one.name, one.header, *one.aliases))
+
+    def shown_keys(self, read: TableId | ModelId) -> tuple[str, ...]:
+        """The key columns of a table that may be shown: none with personal data."""
+        if isinstance(read, TableId):
+            table = self._table_specs[read]
+            return tuple(name for name in table.keys if name not in table.pii)
+        model = self.spec(read)
+        return tuple(name for name in model.keys if name not in model.pii)
+
     def require_order(self) -> None:
         """Every model can be built after what it reads.
 
@@ -124,6 +167,11 @@ class KnownTables:
                 f"the models {way} read each other in a circle, so none of them can be first.",
                 "Take one of these reads out of its SQL.",
             ) from None
+
+    @property
+    def table_specs(self) -> Mapping[TableId, TableSpec]:
+        """Every table as factories take it."""
+        return self._table_specs
 
     @cached_property
     def _table_specs(self) -> dict[TableId, TableSpec]:
@@ -150,7 +198,8 @@ class KnownTables:
     @cached_property
     def checks(self) -> dict[str, tuple[str, ...]]:
         """The checks of every asset that can hold others, by `workflow/asset`."""
-        return checks_of(self._table_specs.values(), [self.spec(model) for model in self._models])
+        models = [self.with_row_keeping(self.spec(model)) for model in self._models]
+        return checks_of(self._table_specs.values(), models)
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -174,6 +223,7 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
     from flowforge_assets.components.table import Table
 
     if _Loaded.tree is not tree:
-        _Loaded.known = KnownTables(tree.get_all_components(Table), tree.get_all_components(GoldPart))
+        tables = [part for part in tree.get_all_components(Table) if part.columns]  # the others are bronze only
+        _Loaded.known = KnownTables(tables, tree.get_all_components(GoldPart))
         _Loaded.tree = tree
     return _Loaded.known

@@ -67,10 +67,10 @@ class LandedPart(AssetPart):
         """
         if self.webhook is None:
             return
-        if getattr(self, "source_table", None):
+        if other := next((name for name in ("source", "source_table") if getattr(self, name, None)), None):
             raise self.wrong(
-                f"table '{self.name}' has both `webhook` and `source_table`, and so no landing.",
-                "Declare `webhook` at the table that the rows are routed from.",
+                f"table '{self.name}' has both `webhook` and `{other}`, and so no landing.",
+                "Keep one of the two.",
                 "attributes",
                 "webhook",
             )

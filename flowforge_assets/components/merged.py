@@ -78,7 +78,7 @@ class MergedPart(LandedPart):
     )
     delete_absent: DeleteAbsent = Field(
         default="ignore",
-        description="What becomes of keys that a full extract does not have: nothing (`ignore`), their version ends (`invalidate`, `scd2` only), or their rows go (`delete`). An extract without a row is not taken for one.",
+        description="What becomes of keys that a full extract does not have: nothing (`ignore`), their version ends (`invalidate`, `scd2` only), or their rows go (`delete`).",
     )
     delete_absent_within: str | None = Field(
         default=None,
@@ -87,6 +87,11 @@ class MergedPart(LandedPart):
     extract: Extract = Field(
         default="file",
         description="What one full extract is, for `full_refresh` and `delete_absent`: a `file`, the files of a `folder`, or all files of a `run`.",
+    )
+
+    allow_empty_extract: bool = Field(
+        default=False,
+        description="For `full_refresh` and `delete_absent`: whether an extract without a row empties the table. Default: the blocking check `extract` fails, and nothing is published until an extract with rows comes.",
     )
 
     def strategy_spec(self, columns: Sequence[Column]) -> Strategy:
@@ -104,6 +109,7 @@ class MergedPart(LandedPart):
             delete_absent=self.delete_absent,
             within=self.delete_absent_within,
             extract=self.extract,
+            allow_empty=self.allow_empty_extract,
             except_columns=tuple(self.except_columns),
             valid_from=names.valid_from,
             valid_to=names.valid_to,
@@ -188,6 +194,11 @@ class MergedPart(LandedPart):
             raise self.wrong(
                 f"table '{self.name}' has `delete_absent: invalidate`, but a row of `strategy: upsert` has no end to set.",
                 "Write `delete_absent: delete`, or `strategy: scd2` to keep what was.",
+            )
+        if self.allow_empty_extract and self.strategy != "full_refresh" and self.delete_absent == "ignore":
+            raise self.wrong(
+                f"table '{self.name}' has `allow_empty_extract`, and nothing goes when a file of it has no row.",
+                "Remove it; it belongs to `strategy: full_refresh` and to `delete_absent`.",
             )
         if self.delete_absent_within and self.delete_absent == "ignore":
             raise self.wrong(

@@ -14,6 +14,7 @@ from flowforge_assets.lookups import Lookup  # noqa: TC001  # a field of a pydan
 from flowforge_assets.model_spec import ForeignKey, ModelColumn, ModelSpec
 from flowforge_assets.model_sql.partitionwise import require_partitionwise
 from flowforge_assets.model_sql.reads import read_sql
+from flowforge_assets.rows_kept import KeptRows
 from flowforge_checks.model_tests import as_tests
 from flowforge_checks.rules import AnyRule  # noqa: TC001  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean
@@ -66,6 +67,16 @@ class Model(GoldPart):
         description="How the table is made when its SQL or inputs changed: `full`, anew as a whole, or `incremental`, by the partitions that `incremental` declares. Default: as `incremental` is declared or not.",
     )
 
+    rows_kept: Literal["keep", "block", "ignore"] = Field(
+        default="keep",
+        description="What happens when a JOIN of the SQL loses or multiplies rows of the table the model's rows come from: the check `rows_kept` fails (`keep`), nothing is published (`block`), or nobody looks (`ignore`). A SQL without a JOIN has no such check.",
+    )
+    driving: str | None = Field(
+        default=None,
+        description="The table whose rows `rows_kept` counts, as the SQL names it. Default: the one whose columns are aggregated, else the one that `keys` come from, else the first in FROM.",
+        examples=["order_items"],
+    )
+
     @property
     def unknown_key(self) -> str | None:
         """As declared."""
@@ -103,6 +114,11 @@ class Model(GoldPart):
         named |= {name for one in tests for name in one.tables_read}
         reads = self.reads({*read_sql(sql, where).within(self.workflow), *named}, known, where)
         incremental = self._incremental(sql, where, reads, named)
+        if self.driving is not None and self.driving not in reads:
+            raise self.wrong(
+                f"`driving` of model '{self.name}' is '{self.driving}', which its SQL does not read.{did_you_mean(self.driving, reads)}",
+                "Name the table as the SQL does.",
+            )
         return ModelSpec(
             id=ModelId(self.workflow, self.name),
             sql=sql,
@@ -117,6 +133,7 @@ class Model(GoldPart):
             lookups=tuple(self.lookups),
             omit=tuple(self.omit),
             incremental=incremental,
+            rows_kept=None if self.rows_kept == "ignore" else KeptRows(self.rows_kept == "block", self.driving),
         )
 
     def _tests(self) -> tuple[Rule, ...]:

@@ -105,7 +105,7 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
         return self._folder
 
     @property
-    def where(self) -> str:
+    def stands_at(self) -> str:
         """File and line of the document, for errors."""
         return self._where()
 
@@ -197,7 +197,7 @@ def require_unique(parts: Sequence[AssetPart]) -> None:
     for part in parts:
         if part.name in seen:
             raise part.wrong(
-                f"'{part.name}' is declared twice (first at {seen[part.name].where}).",
+                f"'{part.name}' is declared twice (first at {seen[part.name].stands_at}).",
                 "Rename or remove one of the two.",
             )
         seen[part.name] = part

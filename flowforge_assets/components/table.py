@@ -9,11 +9,13 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
+from flowforge_assets.bronze_source import build_source_bronze
 from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
+from flowforge_assets.components.sourced import SourcedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.silver import build_silver, silver_reads
@@ -23,6 +25,7 @@ from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
+from flowforge_checks.quarantine_limits import WAITING, QuarantineLimits
 from flowforge_checks.results import BOOKS
 from flowforge_resources.layout import TableId
 from flowforge_resources.retention import Retention
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
     from flowforge_assets.components.workflow import Workflow
 
 
-class Table(RuledPart):
-    """A table that arrives as files and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
+class Table(SourcedPart, RuledPart):
+    """A table that arrives as files, or is extracted from a database, and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
@@ -53,6 +56,11 @@ class Table(RuledPart):
     history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
         default=None,
         description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
+    )
+
+    quarantine: Annotated[AsWritten[QuarantineLimits] | None, as_written(QuarantineLimits | None)] = Field(
+        default=None,
+        description="How many rows may wait in quarantine and how long, e.g. `{max_rows: 1000, max_age: 7 days, keep_for: 90 days}`. Default: without limit.",
     )
 
     def spec(self, tables: Mapping[str, Table], retention: Retention | None = None) -> TableSpec:
@@ -79,11 +87,14 @@ class Table(RuledPart):
             transforms=tuple(self.transforms),
             landed_columns=tuple(self.landed_columns),
             lookups=self.looked_up(tables),
+            histories=self.histories_looked_up(tables),
             routed=self.routed(tables),
             folder=self.folder,
             partition_by=self.partition_by,
             strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
+            quarantine=self.quarantine or QuarantineLimits(),
+            source=self.source,
         )
 
     def _with_markers(self, column: Column) -> Column:
@@ -107,6 +118,10 @@ class Table(RuledPart):
         if spec.routed:
             return dg.Definitions(assets=[build_silver(spec, face)])
         bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=known.recorded, gates=known.gates)
+        if spec.source:
+            connection = self.require_connection(context)
+            bronze = build_source_bronze(spec, connection, bronze_face if spec.columns else replace(face, lineage=None))
+            return dg.Definitions(assets=[bronze, build_silver(spec, face)] if spec.columns else [bronze])
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
     def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:
@@ -127,9 +142,13 @@ class Table(RuledPart):
             DefinitionError: an unknown column or table, a name that occurs twice, references in a circle.
         """
         self.validate_webhook()
+        self.validate_source(self.columns)
+        if not self.columns:
+            return  # bronze only
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         own = [PARTITION] if self.partition_by else []
+        own += [WAITING] if self.quarantine else []
         rules = self.each_rule(names)
         self._refuse_doubles(
             "rule",
@@ -150,10 +169,15 @@ class Table(RuledPart):
                 f"table '{self.name}' has `partition_by`, and transforms that make several rows of one.",
                 "Take `partition_by` out, or route the rows to a table that is not partitioned.",
             )
-        if spec.replays_events or spec.strategy.kind == "full_refresh" or not spec.keys:
+        if self.strategy == "append" and not spec.keys:
             raise self.wrong(
-                f"table '{self.name}' has `partition_by` and a strategy that needs the whole table or remembers more than its rows: {self.strategy}.",
-                "Partitions go with `strategy: upsert` of newest rows and with `append` of keyed rows. Take `partition_by` out, or the options of the strategy.",
+                f"table '{self.name}' has `partition_by` and `strategy: append` without `keys`: a partition could not be made anew without telling which of its rows are there already.",
+                "Name `keys`, or take `partition_by` out.",
+            )
+        if spec.replays_events and self.partition_by.path is not None:
+            raise self.wrong(
+                f"table '{self.name}' has `partition_by.path`, but its rows are made of several landed ones, which may have come by different paths.",
+                "Partition it by a column.",
             )
         if wrong := self.partition_by.problem({column.name: column.type for column in spec.stored_columns}):
             raise self.wrong(f"`partition_by` of table '{self.name}' {wrong[0]}", wrong[1])

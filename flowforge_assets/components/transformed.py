@@ -10,7 +10,7 @@ from pydantic import Field
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.merged import MergedPart
 from flowforge_assets.components.part import AssetPart, AsWritten, as_written
-from flowforge_assets.table_spec import Routed
+from flowforge_assets.table_spec import Column, Routed
 from flowforge_assets.transforms.computing import Route
 from flowforge_assets.transforms.reshaping import AnyTransform, CastMark, Lookup
 from flowforge_resources.errors import did_you_mean
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowforge_assets.components.table import Table
-    from flowforge_assets.table_spec import Column, TableSpec
+    from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.errors import DefinitionError
 
-# The strategies under which silver has one row a key.
-_ONE_ROW_A_KEY = ("upsert", "full_refresh")
+# The strategies under which silver has one row a key; `append` with keys has the first.
+_ONE_ROW_A_KEY = ("upsert", "full_refresh", "append")
 
 
 class TransformedPart(MergedPart):
@@ -89,6 +89,15 @@ class TransformedPart(MergedPart):
                     "Correct `table`, or declare that table.",
                 )
         return {step.table: _stored(tables[step.table]) for _, step in self.steps_to_look_up}
+
+    def histories_looked_up(self, tables: Mapping[str, Table]) -> dict[str, tuple[str, str, str]]:
+        """Of every table that is looked up and keeps versions: the names of their interval."""
+        others = {step.table: tables[step.table] for _, step in self.steps_to_look_up}
+        return {
+            name: other.strategy_spec(other.columns).interval
+            for name, other in others.items()
+            if other.strategy == "scd2"
+        }
 
     def validate_transforms(self, spec: TableSpec, tables: Mapping[str, Table]) -> None:
         """Check the transforms against each other, against other tables, and in DuckDB against the columns' types.
@@ -165,11 +174,11 @@ class TransformedPart(MergedPart):
                 f"it joins on {', '.join(step.keys.values())}, and the keys of '{step.table}' are {', '.join(other.keys)}, so that several rows could match.",
                 "Join on all of its keys, and nothing else.",
             )
-        if other.strategy not in _ONE_ROW_A_KEY:
+        if step.as_of is not None and other.strategy in _ONE_ROW_A_KEY:
             raise self._wrong_step(
                 at,
-                f"'{step.table}' keeps several rows of a key (`strategy: {other.strategy}`), so that several could match.",
-                "Look up a table that keeps one.",
+                f"it asks for a version by `as_of`, and '{step.table}' keeps no versions (`strategy: {other.strategy}`).",
+                "Remove `as_of`, or make that table `strategy: scd2`.",
             )
 
     def _validate_routes(self, tables: Mapping[str, Table]) -> None:
@@ -190,5 +199,12 @@ class TransformedPart(MergedPart):
 
 
 def _stored(table: Table) -> tuple[Column, ...]:
-    """The declared columns that a table's silver has."""
-    return tuple(column for column in table.columns if column.name not in table.except_columns)
+    """The columns that a table's silver has: the declared ones, and of a table with history those of the interval."""
+    stored = tuple(column for column in table.columns if column.name not in table.except_columns)
+    if table.strategy != "scd2":
+        return stored
+    known = {column.name: column for column in table.columns}
+    kind = known[table.sequence_by[0]].type if table.sequence_by and table.sequence_by[0] in known else "timestamp"
+    first, end, current = table.strategy_spec(table.columns).interval
+    made = ((first, kind), (end, kind), (current, "boolean"))
+    return (*stored, *(Column(name=name, type=written) for name, written in made))

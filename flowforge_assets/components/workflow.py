@@ -20,14 +20,20 @@ from flowforge_assets.components.part import (
     require_unique,
 )
 from flowforge_assets.components.table import Table
+from flowforge_assets.executor import STEPS_AT_ONCE
 from flowforge_assets.gate_sensor import build_gate_sensor
 from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.partition_defs import partitions_def
+from flowforge_assets.profiling import build_profile_checks, build_profile_job
+from flowforge_assets.quarantine.jobs import build_quarantine_job
+from flowforge_assets.quarantine.trail import QUARANTINE_DECISIONS, build_trail
+from flowforge_assets.reconcile_sides import Place
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
 from flowforge_checks.holding import UPSTREAM_GATE
+from flowforge_checks.profile.drift import DriftLimits
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
@@ -67,9 +73,11 @@ class Workflow(Part):
     )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process",
-        description="`in_process` runs small workflows in seconds; `multiprocess` runs steps side by side, at a second or so each.",
+        description="`in_process` runs steps in threads of one process, small workflows in seconds; `multiprocess` starts a process a step, at a second or so each.",
     )
-    max_concurrent: int = Field(default=2, ge=1, description="Steps at once with the multiprocess executor.")
+    max_concurrent: int = Field(
+        default=STEPS_AT_ONCE, ge=1, description="Steps of a run at once; 1 runs one after the other."
+    )
     warehouse: bool = Field(
         default=False,
         description="Whether every run that changed a table also writes `gold/<workflow>/warehouse.duckdb`: all silver and gold tables in one DuckDB database.",
@@ -81,8 +89,18 @@ class Workflow(Part):
     )
     maintenance: str | None = Field(
         default=None,
-        description="Cron expression of the job `<workflow>_maintenance`, which removes what no table needs. Default: there is none; `flowforge sweep` does the same.",
+        description="Cron expression of the job `<workflow>_maintenance`, which compacts bronze and removes what no table needs. Default: there is none; `flowforge compact` and `flowforge sweep` do the same.",
         examples=["0 3 * * 0"],
+    )
+
+    profile: str | None = Field(
+        default=None,
+        description="Cron expression of the job `<workflow>_profile`, which profiles every silver and gold table and says what changed: the check `profile_drift`. Default: there is none; `flowforge profile` shows one table.",
+        examples=["0 4 * * *"],
+    )
+    profile_drift: Annotated[AsWritten[DriftLimits] | None, as_written(DriftLimits | None)] = Field(
+        default=None,
+        description="How much a column may change from one profile to the next. Default: as documented there.",
     )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -96,8 +114,14 @@ class Workflow(Part):
         by_name = {part.name: part for part in tables}
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
+        known = known_tables(context.component_tree)
+        profiled = (
+            self._profiled([part for part in tables if part.columns], models, known)
+            if self.profile is not None
+            else None
+        )
         gated = [
-            *(spec.id.silver_key for spec in specs),
+            *(spec.id.silver_key for spec in specs if spec.columns),
             *((self.workflow, model.name) for model in models),
             *([(self.workflow, GOLD_PUBLISHED)] if models else []),
             *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
@@ -108,12 +132,15 @@ class Workflow(Part):
             self.executor,
             self.max_concurrent,
             partitionings=len(ways),
-            without=[dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated],
+            without=[
+                *(dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated),
+                *(sorted(profiled.check_keys) if profiled else ()),
+            ],
         )
         sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
                 self.workflow,
-                [spec for spec in specs if spec.routed is None],
+                [spec for spec in specs if spec.routed is None and spec.source is None],
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
@@ -126,10 +153,9 @@ class Workflow(Part):
         interval_s = self.sensor_interval_s
         if automated:
             sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
-        known = known_tables(context.component_tree)
         known.require_order()
         sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
-        jobs: list[AnyJob] = [job]
+        jobs: list[AnyJob] = [job, build_quarantine_job(self.workflow, specs)]
         schedules = []
         if self.schedule is not None:
             about = f"Runs the whole workflow {self.workflow}: tables whose inputs did not change are left as they are."
@@ -137,10 +163,28 @@ class Workflow(Part):
         if self.maintenance is not None:
             sweeping = build_maintenance(self.workflow, specs)
             jobs.append(sweeping)
-            about = f"Removes what no table of {self.workflow} needs any more."
+            about = f"Compacts bronze of {self.workflow}, and removes what no table of it needs any more."
             schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
-        sets = self._sets(tables, models, known)
-        return dg.Definitions(assets=sets, jobs=jobs, sensors=sensors, schedules=schedules)
+        if profiled is not None and self.profile is not None:
+            profiling = build_profile_job(self.workflow, profiled)
+            jobs.append(profiling)
+            about = f"Profiles every table of {self.workflow}, and says what changed."
+            schedules.append(self._scheduled("profile", self.profile, profiling, about))
+        sets = self._sets([part for part in tables if part.columns], models, known)
+        return dg.Definitions(
+            assets=[*sets, build_trail(self.workflow)],
+            asset_checks=[profiled] if profiled else [],
+            jobs=jobs,
+            sensors=sensors,
+            schedules=schedules,
+        )
+
+    def _profiled(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> dg.AssetChecksDefinition:
+        """The check of every silver and gold table that profiles it."""
+        places = [Place(TableId(part.workflow, part.name), "silver") for part in tables]
+        places += [Place(ModelId(part.workflow, part.name), "gold") for part in models]
+        personal = {place.table: known.personal(place.table) for place in places}
+        return build_profile_checks(self.workflow, places, personal, self.profile_drift or DriftLimits())
 
     def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
@@ -177,5 +221,5 @@ class Workflow(Part):
             raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
         require_unique([*tables, *models])
         for model in models:
-            if model.name in (GOLD_PUBLISHED, WAREHOUSE):
+            if model.name in (GOLD_PUBLISHED, WAREHOUSE, QUARANTINE_DECISIONS):
                 raise model.wrong(f"'{model.name}' is the name of an asset that FlowForge makes.", "Rename the model.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.formats.csv_fast import proven
 from flowforge_assets.formats.csv_layout import Layout, find_layout, footer_length
 from flowforge_assets.formats.csv_options import CsvDialect, CsvOptions
-from flowforge_assets.formats.csv_score import Scored, best_dialect
+from flowforge_assets.formats.csv_score import Scored, best_dialect, one_column
 from flowforge_assets.formats.csv_source import LINE_END, Source, decode, sniff_encoding, split_lines
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
     lines = split_lines(text)
     scored = best_dialect(lines[pinned.skip_lines or 0 :], pinned)
     layout = find_layout(lines, scored.splitter(), pinned)
+    alone = layout.leading == ("preamble",) or (scored.delimiter == " " and layout.leading == ("preamble", "header"))
+    if alone and not pinned.delimiter and one_column(lines, scored):
+        scored = Scored(",", scored.quote, scored.escape, scored.score)
+        layout = find_layout(lines, scored.splitter(), pinned)
     footer_lines, footer_bytes = _footer(source, encoding, len(head), layout, scored, pinned)
     dialect = CsvDialect(
         encoding=encoding,

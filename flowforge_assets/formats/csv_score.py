@@ -48,6 +48,7 @@ WHOLE = (
 QUOTES = ('"', "'", "`")
 SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
 MIN_SHARE_OF_LINES = 0.4
+WEAK, WEAKEST, FEW, ALIKE = 0.8, 0.5, 3, 0.9
 # A mark between two cells has no space after it; in a sentence it has. Digits around it may be a number or a time.
 FOREIGN = {
     mark: re.compile("[" + re.escape(",;\t|:^~".replace(mark, "")) + r"](?=[^\s])") for mark in (*PRIORS, *WHOLE)
@@ -139,9 +140,28 @@ def _sense(body: Sequence[SampleRecord], supposed: Scored) -> float:
 
 
 def _half_quoted(body: Sequence[SampleRecord]) -> float:
-    """Return the share of records with a cell that has a quote at one end only: it was cut apart."""
-    halves = sum(1 for record in body if any((c[:1] == '"') != (c[-1:] == '"') for c in record.cells[:200] if '"' in c))
-    return halves / len(body)
+    """Return the share of records with a cell that has a quote at one end only: it was cut apart (`="007"` was not)."""
+    return sum(1 for record in body if any(map(_is_half, record.cells[:200]))) / len(body)
+
+
+def _is_half(cell: str) -> bool:
+    return '"' in cell and (cell[:1] == '"') != (cell[-1:] == '"') and cell[:2] != '="'
+
+
+def one_column(lines: Sequence[str], supposed: Scored) -> bool:
+    """Tell whether a weak delimiter is but a mark within the cells of a table with a single column.
+
+    Its name, the first line, does not have it; and the lines as wholes are times, dates or codes, or phrases of words.
+    """
+    filled = [line.strip() for line in lines if line.strip()][1:300]
+    prior = PRIORS.get(supposed.delimiter, 1.0)
+    if prior > WEAK or len(filled) < FEW or supposed.delimiter in lines[0]:
+        return False
+    if any(record.width > 1 for record in sample_records(lines[:300], LineSplitter(",", supposed.quote, "double"))):
+        return False
+    whole = Counter(map(kind_of, filled)).most_common(1)[0]
+    words = supposed.delimiter == " " and not any(kind_of(word) in TYPED for line in filled for word in line.split())
+    return prior <= WEAKEST or words or (whole[0] in TYPED and whole[1] >= ALIKE * len(filled))
 
 
 def _worth(cell: str, supposed: Scored) -> float:

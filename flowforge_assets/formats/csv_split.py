@@ -29,12 +29,14 @@ class LineSplitter:
     def __post_init__(self) -> None:
         d, q = re.escape(self.delimiter), re.escape(self.quote)
         pad = "" if self.delimiter == " " else " *"
-        inner = rf"[^{q}\\]|\\.|{q}{q}" if self.escape == "backslash" else rf"[^{q}]|{q}{q}"
+        # Plain runs of text first: one alternative a character takes nearly twice as long.
+        plain, other = (rf"[^{q}\\]", rf"(?:\\.|{q}{q})") if self.escape == "backslash" else (f"[^{q}]", q + q)
+        inner = f"{plain}*+(?:{other}{plain}*+)*+"
         if not self.quote:
-            q, inner = r"(?!)", "(?!)"
-        self._quoted = re.compile(rf"{pad}{q}((?:{inner})*+){q}{pad}(?={d}|\Z)", re.DOTALL)
+            q, inner = r"(?!)", ""
+        self._quoted = re.compile(rf"{pad}{q}({inner}){q}{pad}(?={d}|\Z)", re.DOTALL)
         self._opening = re.compile(rf"{pad}{q}")
-        self._unclosed = re.compile(rf"{pad}{q}(?:{inner})*+\\?\Z", re.DOTALL)
+        self._unclosed = re.compile(rf"{pad}{q}{inner}\\?\Z", re.DOTALL)
         self._escaped = re.compile(rf"\\({q}|\\|{d})")
 
     def strict(self, text: str) -> list[str] | Damage:

@@ -43,7 +43,7 @@ def origins_of(query: Query) -> Origins | None:
     from sqlglot.optimizer.scope import build_scope
 
     try:
-        root = build_scope(_qualified(query))
+        root = build_scope(qualified(query))
         if root is None:
             return None
         walker = _Walker(query, root)
@@ -52,7 +52,7 @@ def origins_of(query: Query) -> Origins | None:
         return None
 
 
-def _qualified(query: Query) -> exp.Expr:
+def qualified(query: Query) -> exp.Expr:
     """The tree with stars expanded and every column under the name of its source."""
     from sqlglot import exp
     from sqlglot.optimizer.qualify import qualify

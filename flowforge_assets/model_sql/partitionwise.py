@@ -179,7 +179,7 @@ class _Query:
     def _require_groups(self, scope: Scope, select: exp.Select) -> None:
         group = select.args.get("group")
         if group is None:
-            if any(True for _ in self._aggregates(scope)):
+            if any(True for _ in aggregates_of(scope)):
                 raise _NotPartitionwiseError(f"an aggregate needs `{self.declared.column}` in a GROUP BY.")
             return
         if any(group.args.get(kind) for kind in ("cube", "rollup", "grouping_sets", "totals")) or any(
@@ -202,16 +202,6 @@ class _Query:
             raise _NotPartitionwiseError("DISTINCT ON keeps any one row.")
         if not any(self._tells(one, scope) or self._is_star_of_carrier(one, scope) for one in select.expressions):
             raise _NotPartitionwiseError(f"DISTINCT without `{self.declared.column}` compares rows of all partitions.")
-
-    def _aggregates(self, scope: Scope) -> Iterator[exp.Expr]:
-        from sqlglot import exp
-
-        for node in scope.walk():
-            if _is_aggregate(node) and not _is_windowed(node):
-                yield node
-        for columns in scope.find_all(exp.Columns):
-            if columns.find_ancestor(exp.AggFunc):
-                yield columns
 
     def _windows(self, scope: Scope, select: exp.Select) -> Iterator[list[exp.Expr]]:
         """The PARTITION BY of each window; a named one has what its name stands for too."""
@@ -359,6 +349,18 @@ def _is_aggregate(node: exp.Expr) -> bool:
     if isinstance(node, exp.AggFunc):
         return True
     return isinstance(node, exp.Func) and _name(node) in _engine().aggregates
+
+
+def aggregates_of(scope: Scope) -> Iterator[exp.Expr]:
+    """The aggregates of a SELECT, those of windows left out."""
+    from sqlglot import exp
+
+    for node in scope.walk():
+        if _is_aggregate(node) and not _is_windowed(node):
+            yield node
+    for columns in scope.find_all(exp.Columns):
+        if columns.find_ancestor(exp.AggFunc):
+            yield columns
 
 
 def _is_windowed(node: exp.Expr) -> bool:

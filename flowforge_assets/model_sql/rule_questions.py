@@ -54,5 +54,8 @@ def _in_words(said: str, tables: Mapping[str, list[tuple[str, str]]]) -> str:
     if 'Referenced column "' in said:
         name = said.split('Referenced column "')[1].split('"', maxsplit=1)[0]
         return f"there is no column '{name}'.{did_you_mean(name, [column for column, _ in tables[ITSELF]])}"
+    if "Table with name" in said:
+        name = said.split("Table with name ")[1].split(" ", maxsplit=1)[0]
+        return f"it reads '{name}', which is not listed under the rule's `tables`."
     text = said.split("Error: ", 1)[-1].split("\n\nLINE", 1)[0].split("\n\tCandidate", 1)[0]
     return " ".join(text.split())[:_LONGEST].rstrip(".! ") + "."

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from flowforge_assets.extract_files import EmptyExtract
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.gate import Gate
 
-_SIMPLE = {"upsert": upsert, "append": append, "full_refresh": full_refresh}
+_SIMPLE = {"upsert": upsert, "append": append}
 
 
 def merge(
@@ -33,6 +34,8 @@ def merge(
     gate: Gate,
     current: Sequence[Path],
     state: Path | None = None,
+    *,
+    empty: Sequence[EmptyExtract] = (),
 ) -> Merge:
     """Decide what becomes of every row of the batch.
 
@@ -42,10 +45,13 @@ def merge(
         gate: the verdict on the batch.
         current: local files of what is published and may change; none for a table that has no version.
         state: local file of what was remembered beside them; None where nothing was.
+        empty: extracts of the batch that brought no row.
     """
     published = files(current)
     if spec.replays_events:
-        return replay(connection, spec, gate, published, files([state] if state else []))
+        return replay(connection, spec, gate, published, files([state] if state else []), empty=empty)
+    if spec.strategy.kind == "full_refresh":
+        return full_refresh(connection, spec, gate, published, empty)
     return _SIMPLE[spec.strategy.kind](connection, spec, gate, published)
 
 

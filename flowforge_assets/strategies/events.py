@@ -39,7 +39,7 @@ class Events:
         self.ignored = [name for name in spec.strategy.ignore_null if name in self.values]
         self.order = [f"_ff_s{place}" for place in range(max(len(spec.sequence_by), int(spec.strategy.keeps_history)))]
         self.keys = listed(spec.keys)
-        self.is_new = table is None
+        self.is_new = table is None and state is None
         self._create_empty()
         self.table, self.state = table or "no_rows", state or "no_events"
 

@@ -2,41 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowforge_assets.strategies.merged import listed
 from flowforge_assets.transforms.cast import ROW_BITS, moment_type
 from flowforge_assets.transforms.pipeline import LANDED_OF, multiplies
-from flowforge_resources.duck import quote
+from flowforge_resources.duck import literal, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
+    from flowforge_assets.extract_files import EmptyExtract
     from flowforge_assets.strategies.events import Events
     from flowforge_assets.table_spec import TableSpec
 
-# `{run}` stands for the number of the bronze file in the batch.
+# What one run took in has one moment; its number in the batch tells apart what was made up in one.
+_RUN = f"({{landed}} >> {ROW_BITS})::VARCHAR, _ingested_at::VARCHAR"
 _EXTRACT = {
-    "file": "[{run}, _source_file]",
-    "folder": "[regexp_replace(_source_file, '[^/]*$', '')]",
-    "run": "[{run}]",
+    "file": f"[{_RUN}, _source_file]",
+    "folder": "[_ingested_at::VARCHAR, regexp_replace(_source_file, '[^/]*$', '')]",
+    "run": f"[{_RUN}]",
 }
 
 
-def number_extracts(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> list[int]:
-    """Create the table `extract_row` (`_rid`, `extract` number in order of arrival) of all rows, held ones too."""
+@dataclass(frozen=True)
+class Extracted:
+    """A full extract: its number in order of arrival, and how many rows of it reached the gate."""
+
+    number: int
+    rows: int
+
+    def counts_empty(self, spec: TableSpec) -> bool:
+        """Whether it says that there is nothing."""
+        return not self.rows and spec.strategy.allow_empty
+
+
+def number_extracts(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, empty: Sequence[EmptyExtract] = ()
+) -> list[Extracted]:
+    """Number the extracts of the batch in order of arrival, those of `empty`, which brought no row, among them.
+
+    Creates the tables `extract` (`extract`, the number, and `taken`, the moment) and `extract_row` (`_rid`, `extract`) of
+    all rows at the gate, held ones too. Rows that were filtered or routed away are in an extract and not in that table.
+    """
+    name = _EXTRACT[spec.strategy.extract].format(landed="_rid")
+    behind = ", ".join(f"({one.behind}, TIMESTAMP {literal(one.taken_at.isoformat(' '))})" for one in empty)
+    nothing = f" UNION ALL SELECT NULL, behind + 0.5, taken FROM (VALUES {behind}) AS e(behind, taken)" if empty else ""
     connection.execute(
-        f"CREATE TABLE extract_row AS WITH row AS (SELECT _rid, {extract_of(spec)} AS name FROM typed), "
-        "place AS (SELECT name, row_number() OVER (ORDER BY min(_rid)) AS extract FROM row GROUP BY name) "
-        "SELECT _rid, extract FROM row JOIN place USING (name)"
+        "CREATE TABLE extract AS WITH found AS "
+        f"(SELECT {name} AS name, min(_rid) AS first, max(_ingested_at) AS taken FROM landed GROUP BY 1), "
+        f"placed AS (SELECT name, row_number() OVER (ORDER BY first)::DOUBLE AS place, taken FROM found{nothing}) "
+        "SELECT row_number() OVER (ORDER BY place) AS extract, name, taken FROM placed"
     )
-    return [row[0] for row in connection.execute("SELECT DISTINCT extract FROM extract_row ORDER BY 1").fetchall()]
+    of_row = (
+        f"SELECT {LANDED_OF} AS _landed, _rid AS _row FROM typed"
+        if multiplies(spec)
+        else "SELECT _rid AS _landed, _rid AS _row FROM typed"
+    )
+    connection.execute(
+        f"CREATE TABLE extract_row AS SELECT _row AS _rid, extract FROM (SELECT _rid, {name} AS name FROM landed) "
+        f"JOIN ({of_row}) ON _rid = _landed JOIN extract USING (name)"
+    )
+    found = connection.execute(
+        "SELECT extract, count(_rid) FROM extract LEFT JOIN extract_row USING (extract) GROUP BY extract ORDER BY extract"
+    )
+    return [Extracted(*row) for row in found.fetchall()]
 
 
 def extract_of(spec: TableSpec) -> str:
     """SQL over `typed` for the name of the full extract a row belongs to."""
     landed = LANDED_OF if multiplies(spec) else "_rid"
-    return _EXTRACT[spec.strategy.extract].format(run=f"({landed} >> {ROW_BITS})::VARCHAR")
+    return _EXTRACT[spec.strategy.extract].format(landed=landed)
 
 
 def rows_of(extract: int) -> str:
@@ -76,7 +115,7 @@ def date_absences(events: Events, extract: int) -> None:
         f"FROM old SEMI JOIN absent USING ({keys}) GROUP BY _ff_k"
     )
     newest = "(SELECT max(_ff_s0) FROM incoming)"
-    taken = f"(SELECT max(_ingested_at) FROM typed WHERE _rid IN {rows_of(extract)})"
+    taken = f"(SELECT taken FROM extract WHERE extract = {extract})"
     kind = moment_type(spec)
     candidates = ["event._ff_s0", newest, *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
     chosen = " ".join(f"WHEN {one} > last.moment THEN {one}" for one in candidates)

@@ -12,19 +12,38 @@ from flowforge_assets.transforms.cast import table_columns
 from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
+    from flowforge_assets.extract_files import EmptyExtract
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.books import Books
     from flowforge_checks.gate import Gate
 
 
-def full_refresh(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, current: str | None) -> Merge:
-    """Replace the table by the newest extract of which a row passes; without such an extract it stays."""
+def full_refresh(
+    connection: duckdb.DuckDBPyConnection,
+    spec: TableSpec,
+    gate: Gate,
+    current: str | None,
+    empty: Sequence[EmptyExtract] = (),
+) -> Merge:
+    """Replace the table by the newest extract of which a row passes; without such an extract it stays.
+
+    An extract without a row counts only where the table allows it.
+    """
     books = drop_held(connection, gate)
-    number_extracts(connection, spec)
+    extracts = number_extracts(connection, spec, empty)
+    merged = _newest(connection, spec, books, current, [one.number for one in extracts if one.counts_empty(spec)])
+    return replace(merged, ends_empty=bool(extracts) and extracts[-1].rows == 0)
+
+
+def _newest(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, current: str | None, emptied: Sequence[int]
+) -> Merge:
     passing = "extract_row ANTI JOIN loser USING (_rid)"
-    newest = one_row(connection, f"SELECT max(extract) FROM {passing}")[0]
+    newest = max([one_row(connection, f"SELECT max(extract) FROM {passing}")[0] or 0, *emptied]) or None
     columns = listed(table_columns(spec))
     if newest is None and current is not None:
         before = count(connection, current)

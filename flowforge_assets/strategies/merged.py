@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 class Merge:
     """The next version of a table as a query, and the account of how it came about.
 
-    `state`: query for what must be remembered beside the table, None where the table says it all.
+    `state`: query for what must be remembered beside the table, None where the table says it all. `ends_empty`: the
+    newest full extract has no row.
     """
 
     select: str
     books: Books
     changed: bool
     state: str | None = None
+    ends_empty: bool = False
 
 
 def files(paths: Sequence[Path]) -> str | None:

@@ -19,8 +19,11 @@ from flowforge_assets.strategies.versions import as_version, versions_from_event
 from flowforge_resources.duck import one_row
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
+    from flowforge_assets.extract_files import EmptyExtract
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.books import Books
     from flowforge_checks.gate import Gate
@@ -38,7 +41,13 @@ class Step:
 
 
 def replay(
-    connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, table: str | None, state: str | None
+    connection: duckdb.DuckDBPyConnection,
+    spec: TableSpec,
+    gate: Gate,
+    table: str | None,
+    state: str | None,
+    *,
+    empty: Sequence[EmptyExtract] = (),
 ) -> Merge:
     """Decide what becomes of every row of the batch."""
     books = drop_held(connection, gate)
@@ -49,14 +58,17 @@ def replay(
         return _merge(events, books, step)
     total: Counter[str] = Counter()
     step = Step(f"SELECT {listed(events.table_columns)} FROM {events.table}", f"FROM {events.state}", total)
-    for extract in number_extracts(connection, spec):
+    extracts = number_extracts(connection, spec, empty)
+    for extract in [one.number for one in extracts if one.rows or one.counts_empty(spec)]:
         if total:
             _advance(events, step, extract)
         absent_keys(connection, spec, extract, events.table)
         step = _step(events, f"(SELECT _rid FROM {rows_of(extract)} SEMI JOIN {_PASSING} USING (_rid))", "", extract)
         total.update(step.account)
         total["steps"] += 1
-    return _merge(events, books, replace(step, account=total))
+    merged = _merge(events, books, replace(step, account=total))
+    ends_empty = not spec.strategy.within and bool(extracts) and extracts[-1].rows == 0
+    return replace(merged, ends_empty=ends_empty)
 
 
 def _hard_and_easy(events: Events) -> tuple[str, str]:

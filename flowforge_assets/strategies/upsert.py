@@ -25,7 +25,7 @@ def upsert(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, c
 
 
 def _first_load(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books) -> Merge:
-    losers = books.quarantined + books.deduplicated
+    losers = books.quarantined + books.dropped + books.deduplicated
     survivors = "typed ANTI JOIN loser USING (_rid)" if losers else "typed"
     books = replace(books, inserted=count(connection, "verdict ANTI JOIN loser USING (_rid)"))
     return Merge(f"SELECT {listed(table_columns(spec))} FROM {survivors}", books, changed=True)

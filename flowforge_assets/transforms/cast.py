@@ -27,20 +27,25 @@ def create_views(
     connection: duckdb.DuckDBPyConnection,
     spec: TableSpec,
     bronze: Sequence[Path],
-    retracted: Sequence[tuple[int, str]] = (),
+    counting: str = "",
 ) -> list[str]:
     """Create `landed` and `typed` over bronze files given in order of arrival; return the landed headers.
 
-    `retracted`: landing files that no longer count, by the position of their bronze file and their key.
+    `counting`: SQL, if any, that a row of the files counts (see `rows_that_count`).
 
     `landed`: `_rid` (BIGINT, order of arrival), `_position` (row in its bronze file), every bronze column, and NULL for a declared column no file has. Lines
     that are no record (titles, comments, footers: `_row_number` is null) stay in bronze.
     `typed`: `_rid`, `_position`, the surrogate key, every declared column in its type and as `_raw_<name>` text, a flag
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
-    headers = create_landed(connection, spec.landed_headers, bronze, retracted)
-    create_typed(connection, spec, f"SELECT {_typed(spec)} FROM landed")
+    headers = create_landed(connection, spec.landed_headers, bronze, counting)
+    create_cast(connection, spec)
     return headers
+
+
+def create_cast(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:
+    """Create `typed` over `landed`, with nothing but casts between."""
+    create_typed(connection, spec, f"SELECT {_typed(spec)} FROM landed")
 
 
 def create_typed(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: str) -> None:
@@ -54,7 +59,7 @@ def create_landed(
     connection: duckdb.DuckDBPyConnection,
     wanted: Sequence[str],
     bronze: Sequence[Path],
-    retracted: Sequence[tuple[int, str]] = (),
+    counting: str = "",
 ) -> list[str]:
     """Create `landed` as `create_views` does, with `wanted` among its columns; return the landed headers."""
     files = text_list([str(path) for path in bronze])
@@ -62,16 +67,12 @@ def create_landed(
     headers = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
     absent = [name for name in wanted if name not in headers]
     nulls = "".join(f", NULL::VARCHAR AS {quote(name)}" for name in dict.fromkeys(absent))
+    but = f" AND {counting}" if counting else ""
     rid = f"(file_index::BIGINT << {ROW_BITS}) + file_row_number"
     connection.execute(
-        f"CREATE VIEW landed AS SELECT {rid} AS _rid, file_row_number AS _position, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{_but(retracted)}"
+        f"CREATE VIEW landed AS SELECT {rid} AS _rid, file_row_number AS _position, *{nulls} FROM {scan} WHERE _row_number IS NOT NULL{but}"
     )
     return [name for name in headers if name not in (*AUDIT_COLUMNS, RESCUED)]
-
-
-def _but(retracted: Sequence[tuple[int, str]]) -> str:
-    pairs = ", ".join(f"({place}, {literal(key)})" for place, key in retracted)
-    return f" AND (file_index::BIGINT, _source_file) NOT IN ({pairs})" if pairs else ""
 
 
 def _typed(spec: TableSpec) -> str:
@@ -150,7 +151,13 @@ def table_columns(spec: TableSpec) -> list[str]:
     return list(table_types(spec))
 
 
-def quarantine_id(table: str, headers: Sequence[str]) -> str:
-    """SQL over `landed` for the id of a held row: the same row of the same file has the same id in every run."""
-    cells = " || ".join(f"coalesce(length({quote(name)}) || ':' || {quote(name)}, '-')" for name in headers)
-    return f"md5({literal(table)} || '|' || _source_file || '|' || _row_number || '|' || {cells})"
+def content_id(headers: Sequence[str]) -> str:
+    """SQL over `landed` for the id of a row's content: the same text in the same columns has the same id, whenever it lands.
+
+    Columns without text do not count, so that a column that files bring later changes no id.
+    """
+    cells = [
+        f"coalesce({literal(f'{len(name)}:{name}=')} || length({quote(name)}) || ':' || {quote(name)}, '')"
+        for name in sorted(headers)
+    ]
+    return f"md5({' || '.join(cells) or literal('')})"

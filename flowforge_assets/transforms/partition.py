@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.transforms.cast import table_columns
+from flowforge_assets.transforms.cast import OPERATION, table_columns
 from flowforge_resources.duck import literal, one_row, quote, text_list
 from flowforge_resources.layout import EMPTY_PARTITION
 from flowforge_resources.partitioned import LocalPartition
@@ -32,8 +32,28 @@ def partitions_of_batch(connection: duckdb.DuckDBPyConnection, spec: TableSpec, 
     """Partitions that rows of the batch which passed the gate are in, with their number."""
     held = one_row(connection, f"SELECT count(*) FROM verdict WHERE {gate.taken_out}")[0]
     passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.taken_out}) USING (_rid)" if held else "typed"
-    found = connection.execute(f"SELECT {spec.partition_key} AS {PARTITION}, count(*) FROM {passed} GROUP BY 1")
+    values = f" WHERE {OPERATION} = 0" if spec.strategy.marks_operations else ""
+    found = connection.execute(f"SELECT {spec.partition_key} AS {PARTITION}, count(*) FROM {passed}{values} GROUP BY 1")
     return dict(found.fetchall())
+
+
+def partitions_of_all(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> set[str]:
+    """Partitions that rows of the batch are in, those the gate holds among them."""
+    return partitions_of_rows(connection, spec, "FROM typed")
+
+
+def partitions_of_rows(connection: duckdb.DuckDBPyConnection, spec: TableSpec, select: str) -> set[str]:
+    """Partitions that the rows of a query are in."""
+    found = connection.execute(f"SELECT DISTINCT {spec.partition_key} FROM ({select})")
+    return {name for (name,) in found.fetchall()}
+
+
+def truncates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate) -> bool:
+    """Whether a row of the batch that passed the gate clears the table."""
+    if not spec.strategy.truncate_when:
+        return False
+    passed = f"typed ANTI JOIN (FROM verdict WHERE {gate.taken_out}) USING (_rid)"
+    return bool(one_row(connection, f"SELECT count(*) FROM {passed} WHERE {OPERATION} = 2")[0])
 
 
 def create_batch_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate) -> None:
@@ -84,15 +104,21 @@ def hold_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, candidates
 
 
 def narrow_to(connection: duckdb.DuckDBPyConnection, spec: TableSpec, chosen: Sequence[str]) -> None:
-    """Narrow `typed` to rows in the chosen partitions, and rows of the same keys elsewhere: where they moved to or from."""
+    """Narrow `typed` to rows in the chosen partitions, and rows of the same keys elsewhere: where they moved to or from.
+
+    A row that clears the table is of all keys. A full extract is left whole: it says what is absent.
+    """
+    if spec.strategy.takes_extracts:
+        return
     listed = ", ".join(literal(name) for name in chosen)
     keys = ", ".join(quote(key) for key in spec.keys)
+    clears = f" UNION SELECT _rid FROM typed_everywhere WHERE {OPERATION} = 2" if spec.strategy.truncate_when else ""
     inside = f"{spec.partition_key} IN ({listed})"
     connection.execute("ALTER VIEW typed RENAME TO typed_everywhere")
     connection.execute(
         "CREATE TABLE wanted AS WITH inside AS MATERIALIZED "
         f"(SELECT _rid, {keys} FROM typed_everywhere WHERE {inside}) "
-        f"SELECT _rid FROM inside UNION SELECT _rid FROM typed_everywhere SEMI JOIN inside USING ({keys})"
+        f"SELECT _rid FROM inside UNION SELECT _rid FROM typed_everywhere SEMI JOIN inside USING ({keys}){clears}"
     )
     connection.execute("CREATE VIEW typed AS SELECT * FROM typed_everywhere SEMI JOIN wanted USING (_rid)")
 

@@ -157,7 +157,8 @@ class Pipeline:
 
     def _query(self, spec: TableSpec, step: Transform, at: Place) -> str:
         if isinstance(step, Lookup):
-            return step.select_from(at, {column.name: column.kind for column in spec.lookups[step.table]})
+            kinds = {column.name: column.kind for column in spec.lookups[step.table]}
+            return step.select_from(at, kinds, spec.histories.get(step.table))
         if isinstance(step, Hash) and self.scratch is not None and step.salt_env:
             step.require_salt()
             self.connection.execute(f"SET VARIABLE {quote(step.variable)} = {literal(step.salt)}")

@@ -125,8 +125,15 @@ class Unpivot(Transform):
         return f"CASE {_AT}{cases} END"
 
 
+# A day begins at midnight.
+_MOMENTS = {"DATE", "TIMESTAMP"}
+
+
 class Lookup(Transform):
-    """Adds columns of another table's silver, found by its key; null where there is no such row."""
+    """Adds columns of another table's silver, found by its key; null where there is no such row.
+
+    Of a table with history: of the version that holds now, or that held at a moment (`as_of`).
+    """
 
     transform: Literal["lookup"]
     table: str = Field(description="The other table, of the same workflow.")
@@ -140,6 +147,15 @@ class Lookup(Transform):
         description="Column of the other table by the name it gets here; a list where the names stay.",
         examples=[["label", "price"]],
     )
+    as_of: str | None = Field(
+        default=None,
+        description="Of a table with `strategy: scd2`: the column here that says when. Default: the version that holds now.",
+    )
+
+    @property
+    def shape(self) -> list[Any]:
+        """As ever where nothing is said of versions."""
+        return [self.model_dump(exclude=None if self.as_of else {"as_of"})]
 
     @field_validator("keys", "take", mode="before")
     @classmethod
@@ -148,7 +164,7 @@ class Lookup(Transform):
 
     @property
     def named(self) -> tuple[str, ...]:
-        return tuple(self.keys)
+        return (*self.keys, *([self.as_of] if self.as_of else []))
 
     @property
     def makes(self) -> tuple[str, ...]:
@@ -168,14 +184,25 @@ class Lookup(Transform):
         del at
         raise AssertionError("a lookup needs the other table: `select_from`")
 
-    def select_from(self, at: Place, casts: dict[str, Any]) -> str:
-        """The query, given the types of the other table's keys (`ColumnType` by name): text is cast as they were."""
-        at.require(*self.keys)
+    def select_from(self, at: Place, casts: dict[str, Any], interval: tuple[str, str, str] | None = None) -> str:
+        """The query, given the types of the other table's columns (`ColumnType` by name): text is cast as they were.
+
+        `interval`: what the other table calls `valid_from`, `valid_to` and `is_current`, if it keeps history.
+        """
+        at.require(*self.named)
         at.require_new(*self.take)
         equal = [f"o.{quote(key)} = {self._key(at, own, casts[key])}" for own, key in self.keys.items()]
         taken = ", ".join(f"o.{quote(theirs)} AS {quote(name)}" for name, theirs in self.take.items())
-        wanted = ", ".join(map(quote, dict.fromkeys([*self.keys.values(), *self.take.values()])))
-        other = f"(SELECT {wanted} FROM {quote(self.relation)})"
+        named, current = [*self.keys.values(), *self.take.values()], ""
+        if interval is not None and self.as_of is not None:
+            first, end = interval[:2]
+            moment = self._key(at, self.as_of, casts[first])
+            equal.append(f"o.{quote(first)} <= {moment} AND (o.{quote(end)} > {moment} OR o.{quote(end)} IS NULL)")
+            named += [first, end]
+        elif interval is not None:
+            current = f" WHERE {quote(interval[2])}"
+        wanted = ", ".join(map(quote, dict.fromkeys(named)))
+        other = f"(SELECT {wanted} FROM {quote(self.relation)}{current})"
         return f"SELECT h.*, {taken} FROM {quote(at.view)} AS h LEFT JOIN {other} AS o ON {' AND '.join(equal)}"
 
     @staticmethod
@@ -183,7 +210,7 @@ class Lookup(Transform):
         column = f"h.{quote(own)}"
         if at.types[own] == TEXT:
             return str(kind.cast(column))
-        if at.types[own] != kind.sql_type:
+        if at.types[own] != kind.sql_type and not {at.types[own], kind.sql_type} <= _MOMENTS:
             raise StepError(
                 f"'{own}' is {at.types[own]}, and the key it looks for is {kind.sql_type}.",
                 "Give both columns the same type, or look up before `cast`.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -11,7 +12,7 @@ from flowforge_checks.rules.base import ColumnRule, Scalar
 from flowforge_resources.duck import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 TEXT = "VARCHAR"
 
@@ -73,9 +74,11 @@ class NotBlank(ColumnRule):
 
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
-        said = f"regexp_replace({self.value}, '^[\\s\\p{{Z}}]+|[\\s\\p{{Z}}]+$', '', 'g')"
-        forbidden = ", ".join(literal(str(one).strip().lower()) for one in ("", *self.markers))
-        return f"coalesce(lower({said}) NOT IN ({forbidden}), FALSE)"
+        said = f"regexp_matches({self.value}, '[^\\s\\p{{Z}}]')"
+        if self.markers:
+            listed = ", ".join(literal(str(one).strip().lower()) for one in self.markers)
+            said += f" AND lower(trim({self.value})) NOT IN ({listed})"
+        return f"coalesce({said}, FALSE)"
 
 
 class Range(ColumnRule):
@@ -142,6 +145,10 @@ class Range(ColumnRule):
                 f"`range` compares the text column '{self.column}' with the number {numeric[0]}. Declare the column's `type`, e.g. integer."
             )
 
+        for bound in (self.min, self.max):
+            if kind is not None and isinstance(bound, str) and not _is_of(kind, bound):
+                raise ValueError(f"`range` compares '{self.column}', which is {kind}, with '{bound}', which is none.")
+
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
         low, high = (">" if self.exclusive_min else ">="), ("<" if self.exclusive_max else "<=")
@@ -151,6 +158,23 @@ class Range(ColumnRule):
             for op, bound, sql in bounds
             if bound is not None or sql is not None
         )
+
+
+def _is_of(kind: str, text: str) -> bool:
+    """Whether a text is a value of a DuckDB type; of types that are not known here it may be."""
+    reads: dict[str, Callable[[str], object]] = {
+        "DATE": date.fromisoformat,
+        "TIME": time.fromisoformat,
+        "TIMESTAMP": datetime.fromisoformat,
+        "BIGINT": int,
+        "DOUBLE": float,
+        "DECIMAL": float,
+    }
+    try:
+        reads.get(kind.partition("(")[0], str)(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Length(ColumnRule):

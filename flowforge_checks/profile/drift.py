@@ -1,0 +1,92 @@
+"""What changed from one profile of a table to the next, as far as it is worth a look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowforge_checks.profile.columns import ColumnProfile, Profile
+
+_QUARTILES = (1, 2, 3)
+
+
+class DriftLimits(BaseModel):
+    """How much a column may change from one profile to the next."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    null_rate: float = Field(default=0.05, ge=0, description="Change of the share of nulls, from 0 to 1.")
+    distinct_percent: float = Field(default=50.0, ge=0, description="Change of the number of distinct values.")
+    quantile_shift: float = Field(
+        default=0.25,
+        ge=0,
+        description="Shift of a quartile, as a part of the way from the 5 % to the 95 % quantile before.",
+    )
+    new_categories: int = Field(default=0, ge=0, description="Values more, of a column with at most ten.")
+    vanished_categories: int = Field(default=0, ge=0, description="Values fewer, of a column with at most ten.")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One thing that changed, in words."""
+
+    column: str
+    what: str
+    before: str
+    now: str
+
+    def row(self) -> dict[str, str]:
+        """For a table."""
+        return {"column": self.column, "what": self.what, "before": self.before, "now": self.now}
+
+
+def drift_between(before: Profile, now: Profile, limits: DriftLimits) -> list[Drift]:
+    """Every change beyond the limits; columns in the order of the table."""
+    known = {column.name: column for column in before.columns}
+    there = {column.name for column in now.columns}
+    found = [Drift(name, "column is gone", known[name].type, "") for name in known if name not in there]
+    for column in now.columns:
+        old = known.get(column.name)
+        found += (
+            [Drift(column.name, "column is new", "", column.type)] if old is None else _of_column(old, column, limits)
+        )
+    return found
+
+
+def _of_column(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> Iterator[Drift]:
+    name = new.name
+    if old.type != new.type:
+        yield Drift(name, "type", old.type, new.type)
+        return
+    if not old.rows or not new.rows:
+        return
+    if abs(new.null_rate - old.null_rate) > limits.null_rate:
+        yield Drift(name, "null rate", f"{old.null_rate:.2%}", f"{new.null_rate:.2%}")
+    if old.distinct and abs(new.distinct - old.distinct) / old.distinct * 100 > limits.distinct_percent:
+        yield Drift(name, "distinct values", f"{old.distinct:,}", f"{new.distinct:,}")
+    yield from _quantiles(old, new, limits)
+    if old.top_is_all and new.top_is_all:
+        yield from _categories(old, new, limits)
+
+
+def _quantiles(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> Iterator[Drift]:
+    if not old.quantiles or not new.quantiles:
+        return
+    span = old.quantiles[-1] - old.quantiles[0]
+    shifts = [abs(new.quantiles[one] - old.quantiles[one]) for one in _QUARTILES]
+    if max(shifts) > limits.quantile_shift * span:
+        said = [", ".join(f"{side.quantiles[one]:,.6g}" for one in _QUARTILES) for side in (old, new)]
+        yield Drift(new.name, "quartiles", *said)
+
+
+def _categories(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> Iterator[Drift]:
+    before, now = {value for value, _ in old.top}, {value for value, _ in new.top}
+    if len(now - before) > limits.new_categories:
+        yield Drift(new.name, "new values", "", ", ".join(sorted(now - before)))
+    if len(before - now) > limits.vanished_categories:
+        yield Drift(new.name, "vanished values", ", ".join(sorted(before - now)), "")
