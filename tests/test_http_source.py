@@ -495,9 +495,7 @@ def test_requests_of_a_pace_never_come_faster(pauses: list[float], per_s: float)
         watch.at += pause
         pace.wait()
         went.append(watch.at)
-    assert all(
-        b - a >= 1 / per_s or math.isclose(b - a, 1 / per_s, rel_tol=1e-6) for a, b in pairwise(went)
-    )
+    assert all(b - a >= 1 / per_s or math.isclose(b - a, 1 / per_s, rel_tol=1e-6) for a, b in pairwise(went))
 
 
 def test_retry_after_is_seconds_or_a_date_and_nonsense_is_none() -> None:
@@ -542,6 +540,7 @@ def test_the_records_of_a_page_are_the_elements_at_its_path(
 
 DECLARED_WRONGLY: dict[str, tuple[str, str]] = {
     "a token written out": ("auth: {type: bearer, token: hunter2}", "`auth.token` is written out"),
+    "a token that is no text": ("auth: {type: bearer, token: [hunter2]}", "`auth.token` is written out"),
     "a header written out": ("headers: {Authorization: Bearer hunter2}", "`headers.Authorization` looks like a secret"),
     "a parameter written out": ("params: {api_key: hunter2}", "`params.api_key` looks like a secret"),
     "a key in the URL": ("url: 'https://x.example/?token=hunter2'", "`url` holds a password or a key"),

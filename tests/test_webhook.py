@@ -371,6 +371,7 @@ def test_no_two_deliveries_sign_the_same_bytes(one: tuple[int, str | None, bytes
 WRONG: dict[str, tuple[str, str]] = {
     "a secret written out": ("secret: hunter2", "secret written out"),
     "one of two written out": ("secret: [env('A'), hunter2]", "secret written out"),
+    "a secret that is no text": ("secret: {a: hunter2}", "secret written out"),
     "no secret": ("secret: []", "has no secret"),
     "a reference without quotes": ("secret: env(hunter2)", "not written right"),
     "a name that is not taken": ("secret: env('A'), prefix: other_", "no name that"),

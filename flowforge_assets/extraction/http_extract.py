@@ -112,7 +112,7 @@ def _fetch(asking: _Asking, low: str | None, known: Known, lines: Path, seen: _P
     source, owner = asking.source, f"source of {asking.table}"
     url = references.resolve_for(owner, source.url, field="url")
     headers = _resolved(owner, "headers", source.headers)
-    params = _resolved(owner, "params", {name: _written(value) for name, value in source.params.items()})
+    params = _resolved(owner, "params", source.params)
     if source.cursor_param and low:
         params[source.cursor_param] = low
     patience = Patience(source.timeout_s, source.deadline_s, source.retries, source.per_s, source.max_page_bytes)
@@ -266,7 +266,3 @@ def _remarks(source: HttpSource, seen: _Progress) -> list[str]:
 
 def _resolved(owner: str, what: str, given: dict[str, str]) -> dict[str, str]:
     return {name: references.resolve_for(owner, value, field=f"{what}.{name}") for name, value in given.items()}
-
-
-def _written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,13 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowforge_resources.databases import references
+from flowforge_resources.databases.references import HiddenText
 from flowforge_resources.web.auth import HttpAuth
 from flowforge_resources.web.waiting import rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Scalar = str | int | float | bool
 PagingKind = Literal["none", "page", "offset", "cursor", "link_header", "next_url"]
 _SECRET_NAME = re.compile(r"auth|pass(word|wd|phrase)?$|secret|token|api[_-]?key|cookie", re.IGNORECASE)
 _DEFAULT_PARAM = {"page": "page", "offset": "offset", "cursor": "cursor"}
@@ -77,15 +77,15 @@ class HttpSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
-    url: str = Field(
+    url: HiddenText = Field(
         description="Where the records are; a text or a reference.", examples=["https://api.example.com/v1/orders"]
     )
     records: str | None = Field(
         default=None,
         description="Where in a page the array of records is, as keys joined by dots: `data.items`. Default: the page is that array, or an object with one array.",
     )
-    params: dict[str, Scalar] = Field(default={}, description="Parameters of every request.")
-    headers: dict[str, str] = Field(
+    params: dict[str, HiddenText] = Field(default={}, description="Parameters of every request.")
+    headers: dict[str, HiddenText] = Field(
         default={}, description="Headers of every request; a value may be a reference, and one that is secret must be."
     )
     auth: HttpAuth | None = Field(default=None, description="Who we are to the API, with secrets by reference.")
@@ -168,7 +168,7 @@ class HttpSource(BaseModel):
             yield from self.auth.problems()
         for kind, given in (("headers", self.headers), ("params", self.params)):
             for name, value in given.items():
-                if _SECRET_NAME.search(name) and not _is_reference(str(value)):
+                if _SECRET_NAME.search(name) and not _is_reference(value):
                     yield (
                         f"`{kind}.{name}` looks like a secret that is written out in YAML.",
                         f"Use `auth`, or write a reference: {references.NOTATION}.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flowforge_resources.databases import references
 
@@ -17,12 +17,18 @@ Scheme = Literal["flowforge", "github"]
 MB = 1_000_000
 
 
+def _as_texts(written: object) -> str | tuple[str, ...]:
+    if isinstance(written, list | tuple):
+        return tuple(references.as_text(one) for one in written)
+    return references.as_text(written)
+
+
 class WebhookOptions(BaseModel):
     """A table that takes files over HTTP: `POST /landing/<workflow>/<table>`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    secret: str | tuple[str, ...] = Field(
+    secret: Annotated[str | tuple[str, ...], BeforeValidator(_as_texts)] = Field(
         description="Where the secret is that senders sign with, never the secret itself: `env('X')`, `file('/run/secrets/x')`, `aws_secret('name', 'key')` or `ssm('name')`. A list while one is replaced by another.",
         examples=["env('SHOP_WEBHOOK_SECRET')"],
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowforge_resources.databases import references
+from flowforge_resources.databases.references import HiddenText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,17 +32,17 @@ class HttpAuth(BaseModel):
     type: AuthKind = Field(
         description="`bearer` (a `token`), `basic` (`user`, `password`), `api_key` (a `key`), `oauth2` (client credentials: `token_url`, `client_id`, `client_secret`)."
     )
-    token: str | None = Field(default=None, description="Where the bearer token is, e.g. `env('API_TOKEN')`.")
-    user: str | None = Field(default=None, description="User of `basic`.")
-    password: str | None = Field(default=None, description="Where the password of `basic` is.")
-    key: str | None = Field(default=None, description="Where the API key is.")
+    token: HiddenText | None = Field(default=None, description="Where the bearer token is, e.g. `env('API_TOKEN')`.")
+    user: HiddenText | None = Field(default=None, description="User of `basic`.")
+    password: HiddenText | None = Field(default=None, description="Where the password of `basic` is.")
+    key: HiddenText | None = Field(default=None, description="Where the API key is.")
     name: str = Field(default="X-API-Key", description="The header or parameter that carries the API key.")
     place: Literal["header", "query"] = Field(
         default="header", alias="in", description="Whether the API key goes into a header or the query."
     )
     token_url: str | None = Field(default=None, description="Where `oauth2` gets its token.")
-    client_id: str | None = Field(default=None, description="Id of the `oauth2` client.")
-    client_secret: str | None = Field(default=None, description="Where the secret of the `oauth2` client is.")
+    client_id: HiddenText | None = Field(default=None, description="Id of the `oauth2` client.")
+    client_secret: HiddenText | None = Field(default=None, description="Where the secret of the `oauth2` client is.")
     scope: str | None = Field(default=None, description="Scope that `oauth2` asks for.")
 
     def problems(self) -> Iterator[tuple[str, str]]:
