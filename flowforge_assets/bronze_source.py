@@ -1,4 +1,4 @@
-"""The bronze asset of a table with a `source`: the rows of a database, each taken once, as text in Parquet."""
+"""The bronze asset of a table with a `source`: the rows of a database or an API, each taken once, as text in Parquet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import dagster as dg
 
 from flowforge_assets import column_notes
 from flowforge_assets.bronze import LOSSLESS, SCHEMA, bronze_report, lossless, tidy_ledger
-from flowforge_assets.extraction.extract import extract
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.schema_changes import changes_of, stop_once
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
@@ -22,40 +21,38 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowforge_assets.extraction.extract import Extraction
+    from flowforge_assets.extraction.origin import Origin
     from flowforge_assets.gate_keeping import Gatekeeper
     from flowforge_assets.schema_changes import SchemaChanges
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_resources.databases.connection import ConnectionFields
     from flowforge_resources.lake import Lake
     from flowforge_resources.ledger import Ledger
 
 SOURCE, RECONCILED = "source", "reconciled"
 
 
-def build_source_bronze(spec: TableSpec, connection: ConnectionFields, face: AssetFace) -> dg.AssetsDefinition:
-    """The asset `[workflow, bronze_<table>]` of a table that is extracted from a database."""
-    if spec.source is None:
-        raise AssertionError("a table without a source is made from landing files")
+def build_source_bronze(spec: TableSpec, origin: Origin, face: AssetFace) -> dg.AssetsDefinition:
+    """The asset `[workflow, bronze_<table>]` of a table that is extracted from a database or an API."""
     key = dg.AssetKey(spec.id.bronze_key)
     declared = {"dagster/column_schema": column_notes.declared_bronze(spec)}
     described = replace(
         face,
         metadata={**face.metadata, **declared},
-        description=f"The rows of `{spec.source.table or 'a query'}` in {connection.its_kind.title} (`{connection.name}`), as text.",
+        description=origin.described,
     )
     return layer_asset(
         key,
         described,
-        lambda context, gate: _take_new_rows(context, spec, connection, key, gate),
+        lambda context, gate: _take_new_rows(context, spec, origin, key, gate),
         layer="bronze",
-        engine=connection.kind,
+        engine=origin.engine,
         checks=source_checks(spec, key),
         pool=spec.id.pool,
     )
 
 
 def source_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """What is asked of every table that is extracted from a database."""
+    """What is asked of every table that is extracted from a database or an API."""
     checks = [
         check_spec(LOSSLESS, key, "Every row that the source sent is in bronze, or is there already.", blocks=True),
         check_spec(SOURCE, key, "The source holds rows, and every row can be extracted."),
@@ -73,7 +70,7 @@ def source_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 def _take_new_rows(
     context: dg.AssetExecutionContext,
     spec: TableSpec,
-    connection: ConnectionFields,
+    origin: Origin,
     key: dg.AssetKey,
     gate: Gatekeeper,
 ) -> StepEvents:
@@ -84,7 +81,7 @@ def _take_new_rows(
             ledger = tidy_ledger(lake, spec, context.run.run_id)
         with watch.phase("extract"):
             at = utc_now()
-            found = extract(lake, spec, connection, ledger, at=at, scratch=scratch)
+            found = origin.extract(lake, spec, ledger, at=at, scratch=scratch)
         changes = changes_of(spec, ledger, found.done)
         staged = _staged(context, spec, ledger, found, changes, at=at)
         wanted = key in context.selected_asset_keys

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from flowforge_assets.column_types.typed_column import TypedColumn
-from flowforge_assets.extraction.source import DatabaseSource  # noqa: TC001  # as Rule below
+from flowforge_assets.extraction.any_source import AnySource  # noqa: TC001  # as Rule below
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
@@ -98,7 +98,7 @@ class TableSpec:
     strategy: Strategy = field(default_factory=Strategy)
     retention: Retention = field(default_factory=Retention)
     quarantine: QuarantineLimits = field(default_factory=QuarantineLimits)
-    source: DatabaseSource | None = None
+    source: AnySource | None = None
 
     @property
     def transformed(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Table, Workflow
 from flowforge_assets.components.part import Freshness
+from flowforge_assets.extraction.http_source import HttpSource, Pagination
 from flowforge_assets.extraction.source import DatabaseSource, DetectDeletes, Parallel
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
@@ -18,11 +19,13 @@ from flowforge_assets.model_spec import ForeignKey, ModelColumn
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
+from flowforge_assets.webhook.options import WebhookOptions
 from flowforge_checks.profile.drift import DriftLimits
 from flowforge_checks.reconciliation.spec import Measure, Pair, Tolerant
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
+from flowforge_resources.web.auth import HttpAuth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,9 @@ NESTED: tuple[type[BaseModel], ...] = (
     DatabaseSource,
     Parallel,
     DetectDeletes,
+    HttpSource,
+    Pagination,
+    HttpAuth,
     FileOptions,
     CsvOptions,
     Freshness,
@@ -49,6 +55,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     Tolerant,
     Notifications,
     Retention,
+    WebhookOptions,
 )
 HEAD = """# YAML reference
 
@@ -112,6 +119,8 @@ def _type(annotation: Any) -> str:
         return {"str": "text", "int": "integer", "float": "number", "bool": "boolean", "Any": "anything"}.get(
             name, f"[{name}](#{name.lower()})"
         )
+    if origin is Annotated:
+        return _type(args[0])
     if origin is Literal:
         return ", ".join(f"`{word}`" for word in args)
     if origin in (Union, types.UnionType):

@@ -17,7 +17,7 @@ FlowForgeError
 │   ├── SecretError           there is nothing where a reference to a secret points
 │   ├── MissingDriverError    a database is declared whose driver is not installed
 │   ├── DatabaseRefusedError  a database answered, and refused: password, database, privilege, table, TLS
-│   ├── SourceError           what a database holds is not what the table's source declares
+│   ├── SourceError           what a database holds, or an API answers, is not what the table's source declares
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   ├── DamagedCopyError      a copy of bronze differs from what it was made from
 │   └── BooksError            rows in and rows out do not add up
@@ -25,6 +25,7 @@ FlowForgeError
     ├── LakeUnreachableError  the store does not answer
     ├── QueueError            a notification queue does not answer, or refuses
     ├── DatabaseUnreachableError  a database does not answer, or ended the session
+    ├── SourceUnreachableError  an API does not answer, is too busy for too long, or changed while it was read
     ├── ScratchSpaceError     the local disk is full
     ├── LandingMovedError     a landing file was written or removed while it was read
     └── ConcurrentPublishError  another run published the same table first
@@ -215,9 +216,9 @@ class BooksError(PermanentError):
 class SecretError(PermanentError):
     """There is nothing where a reference points; the reference is named, a value never is."""
 
-    def __init__(self, connection: str, field: str, reference: str, problem: str) -> None:
+    def __init__(self, owner: str, field: str, reference: str, problem: str) -> None:
         super().__init__(
-            f"connection '{connection}', `{field}: {reference}`: {problem} No connection was opened and no table changed. "
+            f"{owner}, `{field}: {reference}`: {problem} No connection was opened and no table changed. "
             "Put the value there, or correct the reference."
         )
 
@@ -241,7 +242,7 @@ class DatabaseRefusedError(PermanentError):
 
 
 class SourceError(PermanentError):
-    """What a database holds is not what the table's source declares."""
+    """What a database holds, or an API answers, is not what the table's source declares."""
 
     def __init__(self, table: str, problem: str, fix: str) -> None:
         self.table, self.problem, self.fix = table, problem, fix
@@ -254,6 +255,14 @@ class DatabaseUnreachableError(TransientError):
     def __init__(self, connection: str, problem: str, fix: str, *, kind: str = "") -> None:
         self.connection, self.problem, self.fix, self.kind = connection, problem, fix, kind
         super().__init__(f"connection '{connection}': {problem} No table changed. {fix}")
+
+
+class SourceUnreachableError(TransientError):
+    """An API does not answer, is too busy for too long, or changed while it was read."""
+
+    def __init__(self, table: str, problem: str, fix: str) -> None:
+        self.table, self.problem, self.fix = table, problem, fix
+        super().__init__(f"{table}: {problem} Nothing was published and no table changed. {fix}")
 
 
 class LakeUnreachableError(TransientError):

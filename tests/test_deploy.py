@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
 SERVICES = compose()["services"]
 LONG_RUNNING = sorted(set(SERVICES) - {"bucket"})
 DAGSTER = ["code", "webserver", "daemon"]
-SECRETS = {"DAGSTER_POSTGRES_PASSWORD", "MINIO_ROOT_PASSWORD", "FLOWFORGE_LAKE_SECRET_ACCESS_KEY"}
+SECRETS = {
+    "DAGSTER_POSTGRES_PASSWORD",
+    "MINIO_ROOT_PASSWORD",
+    "FLOWFORGE_LAKE_SECRET_ACCESS_KEY",
+    "FLOWFORGE_LANDING_SECRET_ACCESS_KEY",
+}
 REAL_MODULE = "flowforge_assets.definitions"
 STAND_IN = "deployed_definitions"
 
@@ -128,6 +134,17 @@ def test_the_lakes_user_is_let_into_the_lakes_prefix_and_nowhere_else() -> None:
     assert not any("*" in action for statement in (listing, uploads, objects) for action in statement["Action"])
 
 
+def test_the_receivers_user_can_add_to_landing_and_nothing_else() -> None:
+    environment = SERVICES["receiver"]["environment"]
+    assert environment["AWS_ACCESS_KEY_ID"] == SERVICES["bucket"]["environment"]["LANDING_USER"]
+    assert environment["AWS_ACCESS_KEY_ID"] != SERVICES["code"]["environment"]["AWS_ACCESS_KEY_ID"]
+    bucket, prefix = environment["FLOWFORGE_LAKE_URL"].removeprefix("s3://").split("/")
+    listing, objects = json.loads((ROOT / "deploy/landing-policy.json").read_text())["Statement"]
+    assert listing["Condition"]["StringLike"]["s3:prefix"] == [f"{prefix}/landing", f"{prefix}/landing/*"]
+    assert objects["Resource"] == [f"arn:aws:s3:::{bucket}/{prefix}/landing/*"]
+    assert objects["Action"] == ["s3:GetObject", "s3:PutObject"]
+
+
 def test_make_env_writes_random_secrets_once_and_for_the_owner_only(tmp_path: Path) -> None:
     (tmp_path / "deploy").mkdir()
     for name in ("make-env.sh", "env.example"):
@@ -149,7 +166,7 @@ def test_make_env_writes_random_secrets_once_and_for_the_owner_only(tmp_path: Pa
 def test_the_bucket_script_repeats_without_a_change(tmp_path: Path, attached: bool) -> None:
     """`mc` itself is on no package registry; this recorder shows what the script would ask of it, and in what order."""
     recorder = tmp_path / "mc"
-    answer = "PolicyName: lake-access" if attached else "PolicyName:"
+    answer = "PolicyName: lake-access,landing-access" if attached else "PolicyName:"
     recorder.write_text(
         "#!/bin/sh\n"
         f'echo "$*" >> {tmp_path}/calls\n'
@@ -165,13 +182,21 @@ def test_the_bucket_script_repeats_without_a_change(tmp_path: Path, attached: bo
     assert calls == [
         f"--quiet alias set store {env['MINIO_URL']}",
         "--quiet mb --ignore-existing store/flowforge",
-        f"--quiet admin policy create store lake-access {ROOT}/deploy/lake-policy.json",
-        "--quiet admin user add store",
-        "admin user info store flowforge-lake",
-        *([] if attached else ["--quiet admin policy attach store lake-access --user flowforge-lake"]),
+        *(
+            call
+            for user in ("lake", "landing")
+            for call in (
+                f"--quiet admin policy create store {user}-access {ROOT}/deploy/{user}-policy.json",
+                "--quiet admin user add store",
+                f"admin user info store flowforge-{user}",
+                *([] if attached else [f"--quiet admin policy attach store {user}-access --user flowforge-{user}"]),
+            )
+        ),
     ]
     assert "s3cret" not in "".join(calls)
-    assert (tmp_path / "keys").read_text().split() == ["flowforge-admin", "s3cret", "flowforge-lake", "s3cret"]
+    assert (tmp_path / "keys").read_text().split() == [
+        word for user in ("admin", "lake", "landing") for word in (f"flowforge-{user}", "s3cret")
+    ]
 
 
 def test_a_compose_program_accepts_the_file(tmp_path: Path) -> None:
@@ -335,6 +360,22 @@ def s3_with_a_day_of_retail(machine: Machine) -> Iterator[None]:
         yield
     finally:
         store.stop()
+
+
+def test_the_receiver_is_healthy_and_answers(tmp_path: Path) -> None:
+    """The sample workflow declares no webhook: every table is unknown to it. What it does with others: test_webhook."""
+    (tmp_path / "var/lib/flowforge/scratch").mkdir(parents=True)
+    machine = Machine(tmp_path, dict.fromkeys(SECRETS, "s3cret"), {"3001": free_port(), "9000": free_port()})
+    receiver = Container("receiver", machine)
+    try:
+        receiver.wait_until_healthy()
+        delivery = Request(f"http://127.0.0.1:{machine.ports['3001']}/landing/retail/orders", b"{}")
+        with pytest.raises(HTTPError) as refused:
+            urlopen(delivery, timeout=20)  # noqa: S310 (the same)
+        with refused.value as answer:
+            assert answer.code == 404
+    finally:
+        receiver.stop()
 
 
 def test_each_container_says_that_it_is_healthy(deployment: Deployment) -> None:

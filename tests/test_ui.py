@@ -83,7 +83,7 @@ def test_a_silver_tables_page_shows_rows_columns_account_and_preview(stack: Stac
     page.open(f"{CUSTOMERS_PAGE}?view=overview")
     page.see("Row count", str(expected["rows_in_silver"]), "Latest check results")
     page.see("customers_key", "signup_date", "date", "Six digits, leading zeros matter.", "Personal data")
-    page.see("People who registered, as they are known today.", "retail_landing", "quarantined", "preview", "•••")
+    page.see("People who registered, as they are known today.", "sensors", "quarantined", "preview", "•••")
 
 
 def test_a_checks_page_says_what_is_demanded_and_shows_the_rows_that_break_it(page: Page, pressed: str) -> None:

@@ -308,6 +308,20 @@ def sweep(
     typer.echo(json.dumps(swept.as_dict(), indent=1) if as_json else str(swept))
 
 
+@app.command()
+def webhook(
+    *,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything wider belongs behind a TLS proxy.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 3001,
+) -> None:
+    """Take signed files over HTTP into the landing of tables that declare `webhook`, until ended."""
+    from flowforge_assets.cli.webhook import serve
+
+    serve(host, port)
+
+
 gate_app = typer.Typer(
     name="gate",
     no_args_is_help=True,

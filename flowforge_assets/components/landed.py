@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flowforge_assets.components.part import AssetPart
+from flowforge_assets.components.part import AssetPart, AsWritten, as_written
 from flowforge_assets.landing_options import IGNORED, LandingOptions, OnChange
 from flowforge_assets.table_spec import Evolution
+from flowforge_assets.webhook.options import WebhookOptions
 
 
 class LandedPart(AssetPart):
@@ -69,6 +70,30 @@ class LandedPart(AssetPart):
                 "attributes",
                 "stop_on_new_columns",
             )
+
+    webhook: Annotated[AsWritten[WebhookOptions] | None, as_written(WebhookOptions | None)] = Field(
+        default=None,
+        description="Files are also taken over HTTP, signed: `flowforge webhook` answers `POST /landing/<workflow>/<table>`.",
+        examples=[{"secret": "env('SHOP_WEBHOOK_SECRET')"}],
+    )
+
+    def validate_webhook(self) -> None:
+        """Check the webhook against how the table takes files.
+
+        Raises:
+            DefinitionError: a literal secret, names that the table would not take, a table without landing.
+        """
+        if self.webhook is None:
+            return
+        if other := next((name for name in ("source", "source_table") if getattr(self, name, None)), None):
+            raise self.wrong(
+                f"table '{self.name}' has both `webhook` and `{other}`, and so no landing.",
+                "Keep one of the two.",
+                "attributes",
+                "webhook",
+            )
+        for problem, fix in self.webhook.problems(self.name, self.files, self.landing_options()):
+            raise self.wrong(problem, fix, "attributes", "webhook")
 
     def landing_options(self) -> LandingOptions:
         """As factories and transforms take them."""

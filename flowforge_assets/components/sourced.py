@@ -1,4 +1,4 @@
-"""The part of a table's YAML that says which database its rows come from, instead of landing files."""
+"""The part of a table's YAML that says which database or API its rows come from, instead of landing files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pydantic import Field
 
 from flowforge_assets.components.connection import find_connection
 from flowforge_assets.components.part import AssetPart, AsWritten, as_written
+from flowforge_assets.extraction.any_source import AnySource
+from flowforge_assets.extraction.http_source import HttpSource
 from flowforge_assets.extraction.known_rows import DELETED
+from flowforge_assets.extraction.origin import DatabaseOrigin, HttpOrigin
 from flowforge_assets.extraction.source import DatabaseSource
 
 if TYPE_CHECKING:
@@ -16,28 +19,30 @@ if TYPE_CHECKING:
 
     import dagster as dg
 
+    from flowforge_assets.extraction.origin import Origin
     from flowforge_assets.table_spec import Column
-    from flowforge_resources.databases.connection import ConnectionFields
 
 
 class SourcedPart(AssetPart):
-    """A table whose rows are extracted from a database."""
+    """A table whose rows are extracted from a database or an API."""
 
-    source: Annotated[AsWritten[DatabaseSource] | None, as_written(DatabaseSource | None)] = Field(
+    source: Annotated[AsWritten[AnySource] | None, as_written(AnySource | None)] = Field(
         default=None,
-        description="The database the rows come from, instead of landing files.",
+        description="The database, or the HTTP API, that the rows come from, instead of landing files.",
         examples=[{"connection": "shop", "table": "public.orders", "cursor": "updated_at"}],
     )
 
-    def require_connection(self, context: dg.ComponentLoadContext) -> ConnectionFields:
-        """The connection of the source.
+    def require_origin(self, context: dg.ComponentLoadContext) -> Origin:
+        """Where the rows come from.
 
         Raises:
-            DefinitionError: it is not declared, or wrong.
+            DefinitionError: its connection is not declared, or wrong.
         """
         if self.source is None:
-            raise AssertionError("a table without a source has no connection")
-        return find_connection(context, self.source.connection, self)
+            raise AssertionError("a table without a source has no origin")
+        if isinstance(self.source, HttpSource):
+            return HttpOrigin(self.source)
+        return DatabaseOrigin(self.source, find_connection(context, self.source.connection, self))
 
     def validate_source(self, columns: Sequence[Column]) -> None:
         """Check the source against the table.
@@ -56,24 +61,34 @@ class SourcedPart(AssetPart):
             return
         if getattr(self, "source_table", None):
             raise self._wrong_source("has both `source` and `source_table`", "Keep one of the two.")
-        needs = [
-            option
-            for option, given in (
-                ("detect_deletes", self.source.detect_deletes),
-                ("lag", self.source.lag),
-                ("bounds: closed", self.source.bounds == "closed"),
-                ("reconcile: [keys]", "keys" in self.source.reconcile),
-            )
-            if given
-        ]
+        if isinstance(self.source, HttpSource):
+            for problem, fix in self.source.problems():
+                raise self._wrong_source(f"has a `source` that is wrong: {problem.rstrip('.')}", fix)
+            needs = ["lag"] if self.source.lag is not None else []
+        else:
+            needs = self._keyed_options(self.source)
         if needs and not keys:
             raise self._wrong_source(f"has `{needs[0]}` and no `keys`", "Declare `keys`: rows are told apart by them.")
         headers = [column.header for column in columns]
-        if self.source.detect_deletes and DELETED not in headers:
+        if isinstance(self.source, DatabaseSource) and self.source.detect_deletes and DELETED not in headers:
             raise self._wrong_source(
                 "has `detect_deletes`, and nothing in silver takes the deletes",
                 f"Add the column `{{name: {DELETED}, type: boolean}}`, `apply_as_delete_when: {DELETED}` and `except_columns: [{DELETED}]`.",
             )
+
+    @staticmethod
+    def _keyed_options(source: DatabaseSource) -> list[str]:
+        """Options that tell rows apart by their key."""
+        return [
+            option
+            for option, given in (
+                ("detect_deletes", source.detect_deletes),
+                ("lag", source.lag),
+                ("bounds: closed", source.bounds == "closed"),
+                ("reconcile: [keys]", "keys" in source.reconcile),
+            )
+            if given
+        ]
 
     def _wrong_source(self, problem: str, fix: str) -> Exception:
         return self.wrong(f"table '{self.name}' {problem}.", fix, "attributes", "source")

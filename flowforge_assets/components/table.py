@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Table(SourcedPart, RuledPart):
-    """A table that arrives as files, or is extracted from a database, and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
+    """A table that arrives as files, or is extracted from a database or an API, and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
@@ -120,8 +120,8 @@ class Table(SourcedPart, RuledPart):
             return dg.Definitions(assets=[build_silver(spec, face)])
         bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=known.recorded, gates=known.gates)
         if spec.source:
-            connection = self.require_connection(context)
-            bronze = build_source_bronze(spec, connection, bronze_face if spec.columns else replace(face, lineage=None))
+            origin = self.require_origin(context)
+            bronze = build_source_bronze(spec, origin, bronze_face if spec.columns else replace(face, lineage=None))
             return dg.Definitions(assets=[bronze, build_silver(spec, face)] if spec.columns else [bronze])
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
@@ -142,6 +142,7 @@ class Table(SourcedPart, RuledPart):
         Raises:
             DefinitionError: an unknown column or table, a name that occurs twice, references in a circle.
         """
+        self.validate_webhook()
         self.validate_source(self.columns)
         self.validate_schema_evolution()
         if not self.columns:

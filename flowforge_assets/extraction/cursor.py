@@ -133,7 +133,7 @@ def window(
     before = reached.to if reached and reached.cursor == source.cursor else None
     low = before if before is not None else source.start
     if before is not None and source.lag is not None:
-        low = _less(table, before, source.lag, column)
+        low = earlier_than(table, before, source.lag, column)
         closed = True
     if before is None:
         closed = True
@@ -169,7 +169,12 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(_FINER.sub(r"\1", text.strip()))
 
 
-def _less(table: str, value: str, lag: str, column: SourceColumn) -> str:
+def earlier_than(table: str, value: str, lag: str, column: SourceColumn, *, separator: str = " ") -> str:
+    """A cursor's value less a lag, as text; a moment with what stands between day and time.
+
+    Raises:
+        SourceError: the lag does not fit the column.
+    """
     try:
         if is_number(column):
             return format(Decimal(value) - Decimal(lag), "f")
@@ -181,4 +186,4 @@ def _less(table: str, value: str, lag: str, column: SourceColumn) -> str:
         ) from None
     if column.type == "date":
         return earlier.date().isoformat()
-    return earlier.isoformat(sep=" ")
+    return earlier.isoformat(sep=separator)

@@ -16,7 +16,7 @@ from flowforge_assets.extraction.database_read import DatabaseRead
 from flowforge_assets.extraction.known_rows import DELETED, extractions
 from flowforge_assets.extraction.reconcile import Compared, compare, compare_keys
 from flowforge_assets.extraction.side_by_side import ranges, side_by_side
-from flowforge_assets.extraction.source import duration
+from flowforge_assets.extraction.source import DatabaseSource, duration
 from flowforge_assets.formats.file_read import own_names, streamed
 from flowforge_assets.transforms.columns import FileColumns, columns_of
 from flowforge_assets.transforms.ingest import Ingested, LandedFile
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from flowforge_assets.extraction.source import DatabaseSource
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.bronze_rows import BronzeSource
     from flowforge_resources.databases.connection import ConnectionFields
@@ -94,8 +93,8 @@ def extract(
         DatabaseRefusedError, DatabaseUnreachableError, SecretError, MissingDriverError: in words what is wrong.
     """
     source = spec.source
-    if source is None:
-        raise AssertionError("a table without a source is not extracted")
+    if not isinstance(source, DatabaseSource):
+        raise AssertionError("a table without a database is not read from one")  # noqa: TRY004  # a caller's mistake
     earlier = extractions(ledger, source.name)
     with reading(connection, consistent=source.consistent) as reader:
         columns = reader.describe(source.relation(reader))
@@ -149,14 +148,15 @@ def _read(
         known = asked.ledger.columns - {DELETED}
         columns = columns_of(key, read, asked.spec, known, asked.ledger.types)
     except BadFileError as error:
-        raise SourceError(asked.table, f"{asked.source.name}: {error.problem}", _of_a_source(error.fix)) from None
+        raise SourceError(asked.table, f"{asked.source.name}: {error.problem}", of_a_source(error.fix)) from None
     _require_keys(asked, columns)
     if bounds is not None and bounds.again and not nothing:
         read.without = _taken(asked, columns, bounds, earlier)
     return read, BronzeSource(LandedFile(key, asked.scratch.root), read, columns)
 
 
-def _of_a_source(fix: str) -> str:
+def of_a_source(fix: str) -> str:
+    """The fix of a file's error, in words of a source."""
     return fix.replace("If the file belongs to another table, move it there. ", "").replace(", or remove the file", "")
 
 

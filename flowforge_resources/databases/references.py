@@ -11,7 +11,9 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
 
 from flowforge_resources.errors import SecretError
 
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 
 NOTATION = "`env('X')`, `file('/run/secrets/x')`, `aws_secret('name', 'key')` or `ssm('name')`"
 _CALL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*)\s*\((.*)\)\s*", re.DOTALL)
+
+
+def as_text(written: object) -> str:
+    """What stands where a text should, as one: an error about its type would print it, and it may be a secret."""
+    if isinstance(written, bool):
+        return str(written).lower()
+    return str(written) if isinstance(written, str | int | float) else ""
 
 
 def parse(written: str) -> tuple[str, tuple[str, ...]] | None:
@@ -48,7 +57,16 @@ def is_reference(written: str) -> bool:
 
 
 def resolve(written: str, *, connection: str, field: str) -> str:
-    """What a reference refers to; any other text as it is.
+    """What a reference of a connection refers to; any other text as it is.
+
+    Raises:
+        SecretError: there is nothing where the reference points, or it cannot be reached.
+    """
+    return resolve_for(f"connection '{connection}'", written, field=field)
+
+
+def resolve_for(owner: str, written: str, *, field: str) -> str:
+    """As `resolve`, for any owner: how the error calls it, e.g. `webhook of shop.orders`.
 
     Raises:
         SecretError: there is nothing where the reference points, or it cannot be reached.
@@ -60,7 +78,11 @@ def resolve(written: str, *, connection: str, field: str) -> str:
     try:
         return _LOOKUPS[kind](*arguments)
     except _NotThereError as error:
-        raise SecretError(connection, field, written.strip(), str(error)) from None
+        raise SecretError(owner, field, written.strip(), str(error)) from None
+
+
+# A field of a model that may hold a secret in the wrong place.
+HiddenText = Annotated[str, BeforeValidator(as_text)]
 
 
 class _NotThereError(Exception):

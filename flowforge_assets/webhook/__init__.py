@@ -1,0 +1,1 @@
+"""The webhook: deliveries over HTTP become landing objects, each once. Knows no Dagster."""
