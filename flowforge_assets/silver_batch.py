@@ -147,9 +147,8 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
         anew = "what was remembered of its keys is gone"
     elif published is not None and releases_after(decisions, decided_upto(published)):
         if covered and (back := _read_back(lake, spec, published, decisions, covered)):
-            entries = (part_of(covered), *later.data_after(covered))
-            upto = later.version or covered
-            return Batch(entries, published, upto, covered=covered, decisions=decisions, read_back=back)
+            taken, upto = (part_of(covered), *later.data_after(covered)), later.version or covered
+            return Batch(taken, published, upto, covered=covered, decisions=decisions, read_back=back)
         anew = "quarantined rows were released or restored"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.root.id)
