@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowforge_assets.extract_files import empty_extracts
+from flowforge_assets.read_back import ReadBack, is_enough, part_of, released_since
 from flowforge_assets.transforms.cast import ROW_BITS
 from flowforge_assets.transforms.prepare import Decided
 from flowforge_assets.version_facts import DECISIONS
@@ -39,7 +40,8 @@ class Batch:
     """The bronze a silver run has to take in, and what it is merged into.
 
     `covered`: the ledger version up to which the published version holds bronze. `left_out`: what a replay leaves out,
-    because a rollback did. `empty`: extracts without a row, where the table is made of extracts.
+    because a rollback did. `empty`: extracts without a row, where the table is made of extracts. `read_back`: what is read
+    again of bronze that the version holds, where rows were released and that is enough; it is the first entry then.
     """
 
     entries: tuple[BronzePart, ...]
@@ -54,6 +56,12 @@ class Batch:
     manifest: Manifest | None = None
     decisions: tuple[RowDecision, ...] = ()
     discards: bool = False
+    read_back: ReadBack | None = None
+
+    @property
+    def new(self) -> tuple[BronzePart, ...]:
+        """The entries without what is read back."""
+        return self.entries[1:] if self.read_back else self.entries
 
     @property
     def decided(self) -> Decided | None:
@@ -138,7 +146,10 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
     elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
         anew = "what was remembered of its keys is gone"
     elif published is not None and releases_after(decisions, decided_upto(published)):
-        anew = "quarantined rows were released"
+        if covered and (back := _read_back(lake, spec, published, decisions, covered)):
+            taken, upto = (part_of(covered), *later.data_after(covered)), later.version or covered
+            return Batch(taken, published, upto, covered=covered, decisions=decisions, read_back=back)
+        anew = "quarantined rows were released or restored"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.root.id)
         undone = left_out_of(published.facts) if published else ()
@@ -162,6 +173,22 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
         empty=empty_extracts(later, spec, after=covered),
         decisions=decisions,
     )
+
+
+def _read_back(
+    lake: Lake, spec: TableSpec, published: Published, decisions: tuple[RowDecision, ...], covered: int
+) -> ReadBack | None:
+    """What released rows need of the bronze that a version holds; None where they need all of it."""
+    if not is_enough(spec) or left_out_of(published.facts):
+        return None
+    with lake.scratch() as scratch:
+        released = released_since(lake, spec, decisions, decided_upto(published), scratch)
+    if released is None:
+        return None
+    whole = read_ledger(lake, spec.root.id)
+    entries = tuple(entry for entry in whole.data_after(0) if entry.version <= covered)
+    known = Batch(entries, published, covered, superseded=whole.superseded(()))
+    return ReadBack(tuple(known.files), tuple(known.retracted), released)
 
 
 def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:

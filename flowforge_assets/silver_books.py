@@ -33,13 +33,17 @@ def accounts_of(
     parts: PartitionedBatch | None,
 ) -> Accounts:
     """The books with what is known by file and partition."""
-    files = None if batch.chosen or spec.routed else _by_file(connection, gate, prepared, books)
+    files = None if batch.chosen or spec.routed else _by_file(connection, batch, gate, prepared, books)
     partitions = None if parts is None or parts.anew or parts.chosen else _by_partition(parts)
     return Accounts(books, files, partitions)
 
 
-def _by_file(connection: duckdb.DuckDBPyConnection, gate: Gate, prepared: Prepared, books: Books) -> list[FileAccount]:
-    read = connection.execute("SELECT _source_file, count(*) FROM landed GROUP BY ALL ORDER BY ALL").fetchall()
+def _by_file(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, gate: Gate, prepared: Prepared, books: Books
+) -> list[FileAccount]:
+    # Rows that were only read back are booked already.
+    rows = "landed SEMI JOIN verdict USING (_rid) ANTI JOIN known_row USING (_rid)" if batch.read_back else "landed"
+    read = connection.execute(f"SELECT _source_file, count(*) FROM {rows} GROUP BY ALL ORDER BY ALL").fetchall()
     held: dict[str, int] = {}
     if books.quarantined:
         out = f" AND NOT ({gate.breaks_check(DISCARDED)})" if prepared.laid_over.discards else ""

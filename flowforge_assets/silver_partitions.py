@@ -52,6 +52,7 @@ class PartitionedBatch:
     """The partitions of one batch, from the first look to what is published.
 
     `anew`: the whole table is made anew. `chosen`: only these partitions are, by a person's choice.
+    `decided`: rows were released.
     """
 
     lake: Lake
@@ -60,6 +61,7 @@ class PartitionedBatch:
     scratch: Scratch
     anew: bool = False
     chosen: tuple[str, ...] = ()
+    decided: bool = False
     current: dict[str, Path] = field(default_factory=dict)
     staged: StagedPartitions | None = None
     read: dict[str, int] = field(default_factory=dict)
@@ -142,7 +144,13 @@ class PartitionedBatch:
                 files.pop(name).path.unlink()
         columns = self._columns(files)
         self.staged = StagedPartitions(
-            self.manifest, files, facts, columns, anew=self.anew and not self.chosen, chosen=bool(self.chosen)
+            self.manifest,
+            files,
+            facts,
+            columns,
+            anew=self.anew and not self.chosen,
+            chosen=bool(self.chosen),
+            decided=self.decided,
         )
         return next(iter(files.values())).path.parent / "*.parquet" if files else None
 

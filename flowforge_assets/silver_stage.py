@@ -15,6 +15,7 @@ from flowforge_assets import column_notes
 from flowforge_assets.extract_check import of_extract
 from flowforge_assets.partition_checks import by_partition, unlisted
 from flowforge_assets.preview import preview_of, shown_columns
+from flowforge_assets.read_back import KNOWN, READ_BACK, note_known
 from flowforge_assets.silver_audit import TableRules, refuse_collisions
 from flowforge_assets.silver_books import accounts_of
 from flowforge_assets.silver_partitions import PartitionedBatch
@@ -88,7 +89,9 @@ def stage(
     `began`: when the run did, which is now for rules that ask how old something is.
     """
     with watch.phase("fetch"):
-        bronze = [lake.stage_in(file.key, scratch) for file in batch.files]
+        bronze = [lake.stage_in(file.key, scratch) for file in batch.files if file.key != READ_BACK]
+        if batch.read_back:
+            bronze = [batch.read_back.fetch(lake, spec, scratch), *bronze]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
         state = _remembered(lake, batch, scratch)
         reads = _referenced(lake, spec, scratch)
@@ -111,6 +114,8 @@ def stage(
             ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
             told = prepared.laid_over.statements([*ruled, *prepared.statements, *unlisted(spec)])
             gate = Gate(connection, told, spec.keys, rows_beside(spec, current))
+            if batch.read_back:
+                note_known(connection, gate, prepared.laid_over)
             found = gate.counts([column.name for column in spec.columns if not column.pii])
             discarded = sum(count.rows_broken for count in found if count.check == DISCARDED)
             counts = [count for count in found if count.check != DISCARDED]
@@ -120,7 +125,13 @@ def stage(
                 touched = parts.fetch_touched(connection, gate)
         with watch.phase("merge"):
             merged = merge(
-                connection, spec, gate, touched if parts else [current] if current else [], state, empty=batch.empty
+                connection,
+                spec,
+                gate,
+                touched if parts else [current] if current else [],
+                state,
+                empty=batch.empty,
+                known=KNOWN if batch.read_back else "",
             )
             merged = replace(merged, books=prepared.account(connection, merged.books, discarded))
         with watch.phase("write"):
@@ -159,7 +170,10 @@ def stage(
 def _partitions(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> PartitionedBatch | None:
     if spec.partition_by is None:
         return None
-    return PartitionedBatch(lake, spec, batch.manifest, scratch, anew=batch.replay, chosen=batch.chosen)
+    decided = batch.read_back is not None
+    return PartitionedBatch(
+        lake, spec, batch.manifest, scratch, anew=batch.replay, chosen=batch.chosen, decided=decided
+    )
 
 
 def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
@@ -215,12 +229,12 @@ def _write(
             facts |= {"state": state.key} if state else {}
         path = parts.write(connection, merged.select, facts, changed=merged.changed)
     else:
-        path = scratch.path(".parquet") if merged.changed or batch.replay else None
+        path = scratch.path(".parquet") if merged.changed or batch.replay or batch.read_back else None
         if path is not None:
             state = _write_state(connection, spec, merged, facts, scratch)
             connection.execute(copy_with_facts(merged.select, path, facts | ({"state": state.key} if state else {})))
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
-    if merged.books.quarantined or batch.discards or (batch.replay and held):
+    if merged.books.quarantined or batch.discards or ((batch.replay or batch.read_back) and held):
         earlier = lake.stage_in(spec.id.quarantine, scratch) if held else None
         quarantine_path = _write_quarantine(
             connection, spec, batch, gate=gate, prepared=prepared, held=earlier, scratch=scratch, run_id=run_id
@@ -254,7 +268,7 @@ def _write_quarantine(
     """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""
     path = scratch.path(".parquet")
     stays = held
-    if held is not None and batch.chosen:
+    if held is not None and (batch.chosen or batch.read_back):
         stays = without_judged(connection, held, scratch.path(".parquet"))
     elif held is not None and batch.replay:
         stays = rows_left_out(connection, held, batch.left_out, scratch) if batch.left_out else None

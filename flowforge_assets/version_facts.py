@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from flowforge_checks.books import ACCOUNT
 from flowforge_checks.quarantine import landed_at
-from flowforge_resources.history import ADDED, LOADED, MADE_ANEW
+from flowforge_resources.history import ADDED, LOADED, MADE_ANEW, RELEASED
 from flowforge_resources.layout import utc_now
 from flowforge_resources.left_out import LEFT_OUT, left_out_of
 
@@ -47,15 +47,23 @@ def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str) -> d
         **({BRONZE_TABLE: spec.root.id.name} if spec.routed else {}),
         **({DECISIONS: batch.decisions[-1].version} if batch.decisions else {}),
         "books": {name: count for name, count in books.as_dict().items() if count and name in ACCOUNT},
-        **({"cause": MADE_ANEW, "because": batch.anew} if batch.anew else {"cause": ADDED if before else LOADED}),
+        **_cause(batch),
         **({LEFT_OUT: left_out_of(before.facts)} if before and left_out_of(before.facts) else {}),
     }
 
 
+def _cause(batch: Batch) -> dict[str, str]:
+    if batch.anew:
+        return {"cause": MADE_ANEW, "because": batch.anew}
+    if batch.read_back:
+        return {"cause": RELEASED}
+    return {"cause": ADDED if batch.published else LOADED}
+
+
 def _bronze_of(batch: Batch) -> tuple[int, int]:
-    """The ledger versions a batch is made of, the first and the last."""
-    first = min((entry.version for entry in batch.entries), default=batch.upto_version)
-    return first, max((entry.version for entry in batch.entries), default=batch.upto_version)
+    """The ledger versions a batch is made of, the first and the last; of released rows alone, the last it holds."""
+    first = min((entry.version for entry in batch.new), default=batch.upto_version)
+    return first, max((entry.version for entry in batch.new), default=batch.upto_version)
 
 
 def next_version(before: Published | None, covered: int) -> dict[str, Any]:

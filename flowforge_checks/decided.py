@@ -4,7 +4,7 @@ Belongs here: folding decisions, in their order, into one ruling a row. Does not
 (`flowforge_resources.quarantine_decisions`), laying them over bronze (`flowforge_assets.transforms.laid_over`).
 
 A fix and a waiver are prepared, and count from the next `release` of the row on; a `discard` counts at once, until a
-later release takes it back.
+later release or `restore` takes it back: restored, the row is judged as it was before, and waits again.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class Ruling:
         elif one.action == "release":
             said |= {"fixes": self.planned_fixes, "waives": self.planned_waives}
             said |= {"released": one.version, "discarded": 0, "until": until}
+        elif one.action == "restore":
+            said |= {"discarded": 0}
         else:
             said |= {"discarded": one.version, "until": until}
         return Ruling(**said)
@@ -90,8 +92,8 @@ def rulings(decisions: Iterable[RowDecision]) -> dict[str, Ruling]:
 
 
 def releases_after(decisions: Iterable[RowDecision], version: int) -> bool:
-    """Whether rows were released later than a version."""
-    return any(one.action == "release" and one.version > version for one in decisions)
+    """Whether rows were released or restored later than a version, so that bronze that was read is judged again."""
+    return any(one.action in ("release", "restore") and one.version > version for one in decisions)
 
 
 def discards_after(decisions: Iterable[RowDecision], version: int) -> bool:

@@ -189,6 +189,13 @@ class Gate:
             f"UPDATE verdict SET {word} = {word} | {bit} WHERE _rid IN ({losers}) AND NOT ({self.told[index].waived})"
         )
 
+    def let_pass(self, rows: str) -> None:
+        """Let the rows of a relation (`_rid`) pass: they were judged before. Rows that left `verdict` are no longer read."""
+        words = sorted({f"_m{index // _BITS_A_WORD}" for index in range(max(1, len(self.told) + len(self._asked)))})
+        nothing = ", ".join(f"{word} = 0" for word in words)
+        self.connection.execute(f"UPDATE verdict SET {nothing} WHERE _rid IN (SELECT _rid FROM {rows})")
+        self.read = int(one_row(self.connection, "SELECT count(*) FROM verdict")[0])
+
     def _words(self) -> list[str]:
         bits = [
             f"CASE WHEN {broken} THEN {1 << (index % _BITS_A_WORD)} ELSE 0 END"

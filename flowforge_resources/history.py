@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # What happened, as a footer says it under `cause`.
 LOADED, ADDED, MADE_ANEW, ROLLED_BACK = "first load", "batch", "made anew", "rollback"
+RELEASED = "release"
 
 
 class Versioned(Protocol):
@@ -127,6 +128,8 @@ def _in_words(facts: Mapping[str, Any]) -> str:
         return f"{said}: {facts['reason']}" if facts.get("reason") else said
     if cause == MADE_ANEW:
         return f"made anew from all of bronze, because {facts['because']}"
+    if cause == RELEASED:
+        return "rows released from quarantine, and what was new in bronze"
     if bronze is None:
         return f"bronze up to {facts.get('bronze_version', '?')}"
     first, last = bronze

@@ -138,7 +138,8 @@ class StagedPartitions:
     """The next version of a partitioned table: what it replaces, what is new, and what is said of it.
 
     `anew`: partitions that are not among the new ones are no longer part of the table. `chosen`: made by choice, of
-    bronze the table holds already, so that another run's publish of other partitions is no conflict.
+    bronze the table holds already, so that another run's publish of other partitions is no conflict. `decided`: it holds
+    decisions about quarantined rows that the earlier one does not, even where no partition changed.
     """
 
     replaces: Manifest | None
@@ -147,6 +148,7 @@ class StagedPartitions:
     columns: tuple[tuple[str, str], ...]
     anew: bool = False
     chosen: bool = False
+    decided: bool = False
 
     @property
     def kept(self) -> Mapping[str, Partition]:

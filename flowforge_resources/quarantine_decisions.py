@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
     from flowforge_resources.layout import TableId
 
-Action = Literal["fix", "release", "waive", "discard"]
+Action = Literal["fix", "release", "waive", "discard", "restore"]
 # Of which one is lost to another person for each attempt; nobody decides so often.
 _ATTEMPTS = 50
 
@@ -106,13 +106,14 @@ def trail_schema() -> dict[str, Any]:
     return {"version": pl.Int64, **texts, **lists, "actor": pl.String, "reason": pl.String, **moments, **place}
 
 
-def read_decisions(lake: Lake, table: TableId, *, upto: int | None = None) -> list[RowDecision]:
-    """All entries in order, or those up to a version: asked for by number, one, then two, four, … until one is missing."""
+def read_decisions(lake: Lake, table: TableId, *, after: int = 0, upto: int | None = None) -> list[RowDecision]:
+    """All entries in order, or those behind or up to a version: asked for by number, one, then two, four, … until one is missing."""
     found: list[RowDecision] = []
     ahead = 1
-    while upto is None or len(found) < upto:
-        ahead = ahead if upto is None else min(ahead, upto - len(found))
-        contents = side_by_side(lake.read, [table.decision(len(found) + number + 1) for number in range(ahead)])
+    while upto is None or after + len(found) < upto:
+        ahead = ahead if upto is None else min(ahead, upto - after - len(found))
+        first = after + len(found) + 1
+        contents = side_by_side(lake.read, [table.decision(first + number) for number in range(ahead)])
         whole = contents.index(None) if None in contents else ahead
         found += [RowDecision.parse(content) for content in contents[:whole] if content is not None]
         if whole < ahead:

@@ -96,7 +96,7 @@ class SilverIOManager(LayerIOManager):
     ) -> None:
         """Swap the manifest in: the one moment at which the batch becomes true, for all partitions at once."""
         before = staged.replaces
-        if staged.files or before is None or obj.state is not None:
+        if staged.files or before is None or obj.state is not None or staged.decided:
             unnamed = _unnamed_states(lake, obj)
             if obj.state is not None:
                 lake.publish_new(obj.state.path, obj.state.key)

@@ -98,6 +98,13 @@ class Driven:
             self.publish(staged)
             return staged.books
 
+    def publish_next(self) -> Books:
+        """One silver step, whatever there is to do."""
+        with self.lake.scratch() as scratch:
+            staged = self.stage(self.batch(), scratch)
+            self.publish(staged)
+            return staged.books
+
     def stage(self, batch: Batch, scratch: Any) -> Staged:
         """A computed batch, which must pass its checks."""
         staged = stage(self.lake, self.spec, batch, scratch=scratch, watch=Stopwatch(), run_id="run")

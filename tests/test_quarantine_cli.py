@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from flowforge_assets.catalog import Declared
 from flowforge_assets.cli import quarantine as commands
+from flowforge_assets.cli import status
 from flowforge_assets.cli.app import app
 from flowforge_assets.cli.query import run_query
 from flowforge_resources.errors import DecisionError
@@ -287,3 +289,23 @@ def test_releases_are_booked_on_the_run_they_came_from(defs: dg.Definitions, lak
     )
     (later,) = ask("books", second, "--workflow", "shop")
     assert (later["quarantined"], later["waiting"]) == (2, 1), "what it held again is of the first run"
+
+
+def test_a_discard_is_undone_and_the_status_says_what_became_of_the_rows(
+    defs: dg.Definitions, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ids()
+    call("discard", rows["2"], rows["3"], "--reason", "a test")
+    run_well(defs, "shop")
+    assert set(ids()) == {"4"}
+    done = ask("restore", rows["2"][:8], "--reason", "it was none", "--by", "bob")
+    assert (done["action"], done["rows"], done["actor"]) == ("restore", 1, "bob")
+    call("fix", rows["4"], "--set", "price=2", "--reason", "a typo", "--release")
+    run_well(defs, "shop")
+    assert set(ids()) == {"2"}
+    assert prices(lake) == {"1": 5, "4": 2}
+    monkeypatch.setattr(status, "declared_workflows", dict)
+    monkeypatch.setattr(status, "find_workflow", lambda *_: Declared("shop", {"items": "*.csv"}, ("prices",)))
+    (said,) = status.last_run("shop").decided
+    assert "of 3 quarantined, 1 released in run" in said
+    assert said.endswith("1 discarded, 1 waiting")

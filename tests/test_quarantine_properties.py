@@ -30,7 +30,7 @@ ROWS = st.lists(
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("land"), ROWS),
-        st.tuples(st.sampled_from(["fix", "waive", "discard", "release"]), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["fix", "waive", "discard", "release", "restore"]), st.integers(0, 9)),
         st.tuples(st.just("run"), st.just(0)),
         st.tuples(st.just("replay"), st.just(0)),
     ),
@@ -78,6 +78,9 @@ class Told:
         assert self.driven.batch().brings_nothing
 
     def decide(self, action: Any, number: int) -> None:
+        if action == "restore":
+            self.restore(number)
+            return
         waits = sorted(rows_of(self.driven.lake, self.driven.spec.id.quarantine), key=lambda row: row["_quarantine_id"])
         ruled = {row["_quarantine_id"]: self.rulings.get(content(row), {}) for row in waits}
         waits = [row for row in waits if not ruled[row["_quarantine_id"]].get("discarded")]
@@ -97,9 +100,17 @@ class Told:
         elif action == "waive":
             mine["planned"] = {**mine["planned"], "waived": True}
         elif action == "discard":
-            mine["discarded"] = True
+            mine["discarded"] = row["_quarantine_id"]
         else:
             mine["counts"], mine["discarded"] = mine["planned"], False
+
+    def restore(self, number: int) -> None:
+        gone = [one for one in self.rulings.values() if one["discarded"]]
+        if gone:
+            mine = gone[number % len(gone)]
+            said: Any = ("restore", [DecidedRow(mine["discarded"])], Decision("ann", "after all", utc_now()))
+            record(self.driven.lake, self.driven.spec.id, lambda _: said)
+            mine["discarded"] = False
 
     def expected(self) -> tuple[dict[str, int], int]:
         """What the table holds, by key; and how many landings wait."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import UnknownNameError
 from flowforge_assets.quarantine.corrections import message_of
-from flowforge_assets.quarantine.waiting import HIDDEN, Selection, Waiting, waiting
+from flowforge_assets.quarantine.deciding import discarded
+from flowforge_assets.quarantine.waiting import HIDDEN, Selection, Waiting, require_ids, waiting
 from flowforge_resources.decisions import decide
 from flowforge_resources.errors import DecisionError, did_you_mean
 from flowforge_resources.layout import utc_now
@@ -68,6 +69,23 @@ def choose(lake: Lake, specs: Sequence[TableSpec], table: str | None, chosen: Se
 def waiting_again(lake: Lake, chosen: Waiting) -> Waiting:
     """The same rows, as they stand now."""
     return waiting(lake, chosen.spec, Selection(ids=tuple(row.id for row in chosen.rows)))
+
+
+def spec_of_discarded(lake: Lake, specs: Sequence[TableSpec], table: str | None, ids: Sequence[str]) -> TableSpec:
+    """The table a person names, or the only one in which a row with the first of these ids was discarded.
+
+    Raises:
+        UnknownNameError: there is no such table.
+        DecisionError: the row is discarded in no table, or in several.
+    """
+    if table is not None:
+        return spec_of(specs, table)
+    require_ids(ids)
+    found = [spec for spec in specs if discarded(lake, spec, ids[:1])]
+    if len(found) != 1:
+        where = "in no table" if not found else f"in {', '.join(str(spec.id) for spec in found)}"
+        raise DecisionError(f"the row '{ids[0]}' is discarded {where}.", "Say which table with --table.")
+    return found[0]
 
 
 def _waits_in(lake: Lake, spec: TableSpec, row: str) -> bool:

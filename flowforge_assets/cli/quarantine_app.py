@@ -259,6 +259,30 @@ def discard(
 
 
 @quarantine_app.command()
+def restore(
+    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids, or their first letters.")],
+    *,
+    reason: ReasonOption,
+    table: TableOption = None,
+    workflow: WorkflowOption = None,
+    by: ByOption = None,
+    run: RunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Undo a discard: the next run judges the rows again, and those it holds wait."""
+    from flowforge_assets.cli import quarantine as shown
+    from flowforge_assets.quarantine import deciding
+    from flowforge_resources.lake import Lake
+
+    lake, specs = Lake(), shown.specs_of(shown.declared(), workflow)
+    spec = shown.spec_of_discarded(lake, specs, table, ids)
+    done = deciding.restore(lake, spec, ids, shown.decision(by, reason))
+    _done(done, as_json=as_json)
+    if run:
+        _run(done)
+
+
+@quarantine_app.command()
 def books(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its first letters.")],
     *,

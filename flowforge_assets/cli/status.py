@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import Declared, declared_workflows, find_workflow
 from flowforge_assets.cli.summary import render_run
+from flowforge_assets.quarantine.books import NoSuchRunError, held_by
 from flowforge_resources.errors import FlowForgeError
 from flowforge_resources.history import ROLLED_BACK, moment_of, what_happened
 from flowforge_resources.io_managers import published_silver
@@ -36,6 +37,7 @@ class LastRun:
     silent: tuple[str, ...]
     url: str
     rollbacks: tuple[str, ...] = ()
+    decided: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -43,6 +45,7 @@ class LastRun:
             **asdict(self.report),
             "assets_without_report": list(self.silent),
             "rollbacks": list(self.rollbacks),
+            "quarantine": list(self.decided),
             "lake": self.url,
         }
 
@@ -52,6 +55,7 @@ class LastRun:
         from rich.text import Text
 
         said = [Text(f"! {one}", style="yellow") for one in self.rollbacks]
+        said += [Text(f"  {one}") for one in self.decided]
         return Group(render_run(self.report, self.silent, self.url), *said)
 
 
@@ -67,7 +71,22 @@ def last_run(workflow: str | None) -> LastRun:
     report = read_last_report(lake, declared.name)
     if report is None:
         raise NoRunError(declared.name, lake.url)
-    return LastRun(report, _silent(declared, report), lake.url, _rollbacks(lake, declared))
+    return LastRun(
+        report, _silent(declared, report), lake.url, _rollbacks(lake, declared), _decided(lake, declared, report)
+    )
+
+
+def _decided(lake: Lake, declared: Declared, report: RunReport) -> tuple[str, ...]:
+    """What became of quarantined rows: of this run, and of each run whose rows it released."""
+    runs = dict.fromkeys([report.run_id, *(run for asset in report.of_layer("silver") for run in asset.released_from)])
+    said = []
+    for run in runs:
+        try:
+            found = held_by(lake, declared.name, run)
+        except NoSuchRunError:  # its reports were let go of
+            continue
+        said += [f"run {run[:8]}, {one}" for one in found if one.released or one.discarded]
+    return tuple(said)
 
 
 def _rollbacks(lake: Lake, declared: Declared) -> tuple[str, ...]:

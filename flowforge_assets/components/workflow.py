@@ -28,6 +28,7 @@ from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.partition_defs import partitions_def
 from flowforge_assets.profiling import build_profile_checks, build_profile_job
 from flowforge_assets.quarantine.jobs import build_quarantine_job
+from flowforge_assets.quarantine.sensor import build_release_sensor
 from flowforge_assets.quarantine.trail import QUARANTINE_DECISIONS, build_trail
 from flowforge_assets.reconcile_sides import Place
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
@@ -155,6 +156,8 @@ class Workflow(Part):
             sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
         known.require_order()
         sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
+        silver = [spec for spec in specs if spec.columns]
+        sensors.append(build_release_sensor(self.workflow, silver, job, interval_s=interval_s, status=status))
         jobs: list[AnyJob] = [job, build_quarantine_job(self.workflow, specs)]
         schedules = []
         if self.schedule is not None:

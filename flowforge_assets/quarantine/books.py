@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_checks.decided import rulings
 from flowforge_checks.quarantine import LANDINGS
-from flowforge_resources.duck import connect, literal, one_row
+from flowforge_resources.duck import connect, literal, one_row, text_list
 from flowforge_resources.errors import FlowForgeError
 from flowforge_resources.layout import TableId
 from flowforge_resources.quarantine_decisions import read_decisions
@@ -84,17 +84,20 @@ def _of_table(lake: Lake, table: TableId, run: str, quarantined: int, reports: S
         for asset in later.of_layer("silver")
         if asset.asset == table.silver_key[-1] and run in asset.released_from
     }
-    ruled = rulings(read_decisions(lake, table)).values()
+    ruled = [*rulings(read_decisions(lake, table)).values()]
     gone = {one.id for one in ruled if one.discarded}
+    # A restored row was out of quarantine, and the run that found it again holds it now; its decisions know who did first.
+    decided = [f"{one.id} {at.source_file} {at.row_number}" for one in ruled for at in one.landings if at.run == run]
     discarded = sum(landing.run == run for one in ruled if one.discarded for landing in one.landings)
-    return HeldBy(str(table), quarantined, released, discarded, _waiting(lake, table, run, gone))
+    return HeldBy(str(table), quarantined, released, discarded, _waiting(lake, table, run, gone, decided))
 
 
-def _waiting(lake: Lake, table: TableId, run: str, gone: set[str]) -> int:
+def _waiting(lake: Lake, table: TableId, run: str, gone: set[str], decided: list[str]) -> int:
     if lake.head(table.quarantine) is None:
         return 0
     with lake.scratch() as scratch, connect(scratch.root) as connection:
         file = literal(str(lake.stage_in(table.quarantine, scratch)))
         out = ", ".join(map(literal, sorted(gone))) or "NULL"
-        rows = f"SELECT unnest({LANDINGS}).run AS run FROM read_parquet({file}) WHERE (_quarantine_id IN ({out})) IS NOT TRUE"
-        return int(one_row(connection, f"SELECT count(*) FROM ({rows}) WHERE run = {literal(run)}")[0])
+        rows = f"SELECT _quarantine_id AS id, unnest({LANDINGS}) AS l FROM read_parquet({file}) WHERE (_quarantine_id IN ({out})) IS NOT TRUE"
+        known = f"list_contains({text_list(decided)}::VARCHAR[], id || ' ' || l.source_file || ' ' || l.row_number)"
+        return int(one_row(connection, f"SELECT count(*) FROM ({rows}) WHERE l.run = {literal(run)} OR {known}")[0])

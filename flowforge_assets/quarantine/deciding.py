@@ -1,6 +1,6 @@
 """Deciding about quarantined rows: what may be decided, recorded so that nobody decides past another.
 
-Belongs here: fix, waive, release, discard. Does not: choosing rows (`waiting`), what a decision means for data.
+Belongs here: fix, waive, release, discard, restore. Does not: choosing rows (`waiting`), what a decision means for data.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.quarantine.waiting import RELEASED, WAITS, Waiting
+from flowforge_assets.quarantine.waiting import RELEASED, WAITS, Waiting, require_ids
 from flowforge_checks.decided import Ruling, rulings
 from flowforge_resources.errors import DecisionError, did_you_mean
-from flowforge_resources.quarantine_decisions import DecidedRow, record
+from flowforge_resources.quarantine_decisions import DecidedRow, read_decisions, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,13 +46,20 @@ class Recorded:
         return said | ({"columns": columns} if columns else {}) | ({"rules": rules} if rules else {})
 
     def __str__(self) -> str:
-        done = {"fix": "fixed", "waive": "waived", "release": "released", "discard": "discarded"}[self.entry.action]
+        done = {
+            "fix": "fixed",
+            "waive": "waived",
+            "release": "released",
+            "discard": "discarded",
+            "restore": "restored",
+        }[self.entry.action]
         count = f"{len(self.entry.rows):,} row{'s' if len(self.entry.rows) > 1 else ''}"
         due = {
             "fix": " Release to let it back in." if len(self.entry.rows) == 1 else " Release to let them back in.",
             "waive": " Release to let it back in." if len(self.entry.rows) == 1 else " Release to let them back in.",
             "release": " The next run of silver judges and merges.",
             "discard": "",
+            "restore": " The next run of silver judges again, and what it holds waits.",
         }[self.entry.action]
         return f"{self.spec.id}: {count} {done} {self.entry.decision}.{due}"
 
@@ -69,7 +76,7 @@ def fix_each(lake: Lake, chosen: Waiting, fixes: Mapping[str, Fixes], decision: 
     if any(not one for one in fixes.values()) or not fixes:
         raise DecisionError("it sets no column.", "Say what is right: `--set column=value`.")
     rows = [row.named(fixes=fixes[row.id]) for row in chosen.rows if row.id in fixes]
-    return _record(lake, chosen, "fix", rows, decision)
+    return _record_of(lake, chosen, "fix", rows, decision)
 
 
 def waive(lake: Lake, chosen: Waiting, rules: Sequence[str], decision: Decision) -> Recorded:
@@ -93,7 +100,7 @@ def waive(lake: Lake, chosen: Waiting, rules: Sequence[str], decision: Decision)
             )
         if wanted:
             entries.append(row.named(waives=wanted))
-    return _record(lake, chosen, "waive", entries, decision)
+    return _record_of(lake, chosen, "waive", entries, decision)
 
 
 def release(lake: Lake, chosen: Waiting, decision: Decision) -> Recorded:
@@ -108,13 +115,41 @@ def release(lake: Lake, chosen: Waiting, decision: Decision) -> Recorded:
             f"{len(done)} of the rows {'is' if len(done) == 1 else 'are'} released already ({done[0].id[:12]}…), and the next run takes them in.",
             "Run the workflow, or leave them out.",
         )
-    return _record(lake, chosen, "release", [row.named() for row in chosen.rows], decision)
+    return _record_of(lake, chosen, "release", [row.named() for row in chosen.rows], decision)
 
 
 def discard(lake: Lake, chosen: Waiting, decision: Decision) -> Recorded:
     """Let the chosen rows stay out. They stay in bronze, and in the trail of decisions."""
     _require_rows(chosen)
-    return _record(lake, chosen, "discard", [row.named() for row in chosen.rows], decision)
+    return _record_of(lake, chosen, "discard", [row.named() for row in chosen.rows], decision)
+
+
+def discarded(lake: Lake, spec: TableSpec, ids: Sequence[str]) -> dict[str, Ruling]:
+    """The rulings on discarded rows of a table whose ids begin so."""
+    ruled = rulings(read_decisions(lake, spec.id))
+    return {row: one for row, one in ruled.items() if one.discarded and row.startswith(tuple(ids))}
+
+
+def restore(lake: Lake, spec: TableSpec, ids: Sequence[str], decision: Decision) -> Recorded:
+    """Undo the discard of rows, given by id or its first letters: the next run judges them again.
+
+    Raises:
+        DecisionError: an id is too short, is no discarded row's, or could be several rows'.
+    """
+    require_ids(ids)
+    found = discarded(lake, spec, ids)
+    for one in ids:
+        meant = [row for row in found if row.startswith(one)]
+        if not meant:
+            raise DecisionError(
+                f"no row of {spec.id} with the id '{one}' is discarded.",
+                f"`SELECT * FROM {spec.id.workflow}_decisions.{spec.id.name}` by `flowforge query` shows every decision.",
+            )
+        if len(meant) > 1 and one not in meant:
+            raise DecisionError(f"'{one}' is the beginning of {len(meant)} ids.", "Give more letters.")
+    rows = [DecidedRow(row, ruling.landings) for row, ruling in found.items()]
+    seen = {row: ruling.decisions for row, ruling in found.items()}
+    return _record(lake, spec, "restore", rows, decision, seen=seen)
 
 
 def prepared(chosen: Waiting) -> Waiting:
@@ -141,8 +176,21 @@ def as_landed(spec: TableSpec, columns: Sequence[str], fixes: Mapping[str, str |
     return found
 
 
-def _record(lake: Lake, chosen: Waiting, action: Action, rows: Sequence[DecidedRow], decision: Decision) -> Recorded:
+def _record_of(lake: Lake, chosen: Waiting, action: Action, rows: Sequence[DecidedRow], decision: Decision) -> Recorded:
     seen = {row.id: row.ruling.decisions for row in chosen.rows}
+    return _record(lake, chosen.spec, action, rows, decision, seen=seen)
+
+
+def _record(
+    lake: Lake,
+    spec: TableSpec,
+    action: Action,
+    rows: Sequence[DecidedRow],
+    decision: Decision,
+    *,
+    seen: Mapping[str, int],
+) -> Recorded:
+    """`seen`: how many decisions on each row the person knew of."""
 
     def decide(known: Sequence[RowDecision]) -> tuple[Action, Sequence[DecidedRow], Decision]:
         ruled = rulings(known)
@@ -155,7 +203,7 @@ def _record(lake: Lake, chosen: Waiting, action: Action, rows: Sequence[DecidedR
                 )
         return action, rows, decision
 
-    return Recorded(chosen.spec, record(lake, chosen.spec.id, decide))
+    return Recorded(spec, record(lake, spec.id, decide))
 
 
 def _require_rows(chosen: Waiting) -> None:

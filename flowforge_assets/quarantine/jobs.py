@@ -24,8 +24,8 @@ from flowforge_resources.retries import clear_failure
 class DecideRows(dg.Config):
     """What is decided, of which rows, by whom and why."""
 
-    action: Literal["fix", "waive", "release", "discard"] = Field(
-        description="`fix` corrects text, `waive` lets rows break rules; both wait for a `release`, which lets the next run judge and merge them. `discard` leaves them out."
+    action: Literal["fix", "waive", "release", "discard", "restore"] = Field(
+        description="`fix` corrects text, `waive` lets rows break rules; both wait for a `release`, which lets the next run judge and merge them. `discard` leaves them out; `restore` undoes that, for `ids`."
     )
     table: str = Field(description="The table, e.g. `orders`.")
     ids: list[str] = Field(default=[], description="Ids of rows, or their first letters.")
@@ -68,7 +68,7 @@ def build_quarantine_job(workflow: str, tables: Sequence[TableSpec]) -> dg.JobDe
     @dg.job(
         name=f"{workflow}_quarantine",
         executor_def=quick_executor,
-        description=f"Decides about quarantined rows of {workflow}: fix, waive, release or discard; fill in the form.",
+        description=f"Decides about quarantined rows of {workflow}: fix, waive, release, discard or restore; fill in the form.",
     )
     def decide_quarantine() -> None:
         decide_rows()
@@ -78,6 +78,10 @@ def build_quarantine_job(workflow: str, tables: Sequence[TableSpec]) -> dg.JobDe
 
 def _decide(lake: Lake, spec: TableSpec, config: DecideRows) -> deciding.Recorded:
     decision = _decision(config)
+    if config.action == "restore":
+        if not config.ids:
+            raise DecisionError("it says not which rows.", "Fill in `ids`: discarded rows are named by them.")
+        return deciding.restore(lake, spec, config.ids, decision)
     chosen = Selection(tuple(config.ids), config.rule, config.file, config.where, everything=config.everything)
     if chosen.says_nothing:
         raise DecisionError("it says not which rows.", "Fill in `ids`, `rule`, `file` or `where`, or set `everything`.")

@@ -137,7 +137,7 @@ def waiting(lake: Lake, spec: TableSpec, chosen: Selection) -> Waiting:
     """
     import duckdb
 
-    _require_ids(chosen.ids)
+    require_ids(chosen.ids)
     held = read_published(lake, spec.id.quarantine)
     if held is None:
         return Waiting(spec)
@@ -189,7 +189,12 @@ def _moment(iso: str) -> datetime:
     return datetime.fromisoformat(iso).replace(tzinfo=UTC)
 
 
-def _require_ids(ids: Sequence[str]) -> None:
+def require_ids(ids: Sequence[str]) -> None:
+    """Every id is long enough to name a row.
+
+    Raises:
+        DecisionError: one is not.
+    """
     for one in ids:
         if len(one) < SHORTEST_ID:
             raise DecisionError(f"'{one}' is too short for an id.", f"Give at least its first {SHORTEST_ID} letters.")

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.gate import Gate
 
-_SIMPLE = {"upsert": upsert, "append": append}
-
 
 def merge(
     connection: duckdb.DuckDBPyConnection,
@@ -36,6 +34,7 @@ def merge(
     state: Path | None = None,
     *,
     empty: Sequence[EmptyExtract] = (),
+    known: str = "",
 ) -> Merge:
     """Decide what becomes of every row of the batch.
 
@@ -46,13 +45,16 @@ def merge(
         current: local files of what is published and may change; none for a table that has no version.
         state: local file of what was remembered beside them; None where nothing was.
         empty: extracts of the batch that brought no row.
+        known: relation of the rows (`_rid`) of the batch that were taken in before; empty where there is none.
     """
     published = files(current)
     if spec.replays_events:
         return replay(connection, spec, gate, published, files([state] if state else []), empty=empty)
     if spec.strategy.kind == "full_refresh":
         return full_refresh(connection, spec, gate, published, empty)
-    return _SIMPLE[spec.strategy.kind](connection, spec, gate, published)
+    if spec.strategy.kind == "append":
+        return append(connection, spec, gate, published)
+    return upsert(connection, spec, gate, published, known)
 
 
 __all__ = ["Merge", "judged", "merge"]

@@ -35,8 +35,10 @@ def newest_first(spec: TableSpec) -> str:
     return ", ".join([*(f"{quote(column)} DESC NULLS LAST" for column in spec.sequence_by), "_rid DESC"])
 
 
-def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, order: str) -> Books:
-    """Add to `loser` all rows of a key but the first in some order."""
+def drop_duplicates(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, order: str, known: str = ""
+) -> Books:
+    """Add to `loser` all rows of a key but the first in some order; of `known` rows (`_rid`), which are booked, all."""
     repeated = _repeated_hashes(connection, books.read - books.quarantined - books.dropped)
     shared = f"SELECT _rid, _position FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN ({repeated})"
     connection.execute(f"CREATE TABLE contested AS {shared}")
@@ -44,7 +46,7 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, book
         held = "SELECT _rid, _position FROM verdict SEMI JOIN loser USING (_rid)"
         pick(connection, f"{held} UNION ALL FROM contested", books.read)
     if not count(connection, "contested"):
-        return books
+        return _without_known(connection, books, known) if known else books
     keys, values = listed(spec.keys), listed(column.name for column in spec.columns)
     with picked_rows(connection):
         connection.execute(
@@ -52,10 +54,23 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, spec: TableSpec, book
             "FROM typed SEMI JOIN contested USING (_position, _rid)"
         )
     connection.execute(
-        f"CREATE TABLE beaten AS SELECT _rid, _ff_said = first_value(_ff_said) OVER best AS exact FROM contest "
+        f"CREATE TABLE beaten AS SELECT _rid, first_value(_rid) OVER best AS winner, _ff_said = first_value(_ff_said) OVER best AS exact FROM contest "
         f"WINDOW best AS (PARTITION BY {keys} ORDER BY {order}) QUALIFY row_number() OVER best > 1"
     )
-    return drop_beaten(connection, books)
+    return _without_known(connection, books, known) if known else drop_beaten(connection, books)
+
+
+def _without_known(connection: duckdb.DuckDBPyConnection, books: Books, known: str) -> Books:
+    """Account for the other rows alone: one that a known row beats is late."""
+    late = 0
+    if count(connection, "contested"):
+        connection.execute("INSERT INTO loser SELECT _rid FROM beaten")
+        connection.execute(f"DELETE FROM beaten WHERE _rid IN (FROM {known})")
+        late = count(connection, f"beaten WHERE winner IN (FROM {known})")
+        connection.execute(f"DELETE FROM beaten WHERE winner IN (FROM {known})")
+        books = drop_beaten(connection, books)
+    connection.execute(f"INSERT INTO loser FROM {known}")
+    return replace(books, late=late, read=books.read - count(connection, known))
 
 
 def drop_beaten(connection: duckdb.DuckDBPyConnection, books: Books) -> Books:

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from flowforge_checks.gate import Gate
 
 
-def upsert(connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, current: str | None) -> Merge:
-    """Decide what becomes of every row of the batch."""
-    books = drop_duplicates(connection, spec, drop_held(connection, gate), newest_first(spec))
-    return _first_load(connection, spec, books) if current is None else _merge(connection, spec, books, current)
+def upsert(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, gate: Gate, current: str | None, known: str = ""
+) -> Merge:
+    """Decide what becomes of every row of the batch. `known`: relation of its rows (`_rid`) that were taken in before."""
+    books = drop_duplicates(connection, spec, drop_held(connection, gate), newest_first(spec), known)
+    return _first_load(connection, spec, books, known) if current is None else _merge(connection, spec, books, current)
 
 
-def _first_load(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books) -> Merge:
+def _first_load(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, known: str) -> Merge:
     losers = books.quarantined + books.dropped + books.deduplicated
-    survivors = "typed ANTI JOIN loser USING (_rid)" if losers else "typed"
+    survivors = "typed ANTI JOIN loser USING (_rid)" if losers or known else "typed"
     books = replace(books, inserted=count(connection, "verdict ANTI JOIN loser USING (_rid)"))
     return Merge(f"SELECT {listed(table_columns(spec))} FROM {survivors}", books, changed=True)
 
@@ -38,7 +40,9 @@ def _merge(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books,
         f"CREATE TABLE fate AS SELECT d._rid, {_fate(spec)} AS fate FROM delta d LEFT JOIN {current} c ON {same(spec.keys, 'd', 'c')}"
     )
     counts = dict(connection.execute("SELECT fate, count(*) FROM fate GROUP BY fate").fetchall())
-    books = replace(books, rows_before=count(connection, current), **counts)
+    books = replace(
+        books, rows_before=count(connection, current), **{**counts, "late": books.late + counts.get("late", 0)}
+    )
     replaced = f"(SELECT {keys} FROM delta SEMI JOIN (FROM fate WHERE fate = 'updated') USING (_rid))"
     arrived = "delta SEMI JOIN (FROM fate WHERE fate IN ('updated', 'inserted')) USING (_rid)"
     select = (
