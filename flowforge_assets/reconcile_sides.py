@@ -2,11 +2,13 @@
 
 Names: `orders` is the silver table or model of that name, `sales.orders` that of another workflow; `landing.orders`,
 `bronze.orders` and `quarantine.orders` are other layers of this workflow's tables. Landing is read again from the files
-themselves, by the reader that made bronze of them; what was cleaned away meanwhile is not there to be read.
+themselves, by the reader that made bronze of them; what was cleaned away meanwhile is not there to be read. A side may
+also be a table or query of a database (`OfDatabase`).
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
+    from flowforge_assets.extraction.source import DatabaseRows
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.reconciliation.sides import Side
+    from flowforge_resources.databases.connection import ConnectionFields
     from flowforge_resources.lake import Lake
     from flowforge_resources.scratch import Scratch
 
@@ -53,33 +57,56 @@ class Place:
 
 
 @dataclass(frozen=True)
+class OfDatabase:
+    """Rows of a source database."""
+
+    connection: ConnectionFields
+    rows: DatabaseRows
+
+
+@dataclass(frozen=True)
 class SideSpec:
-    """One side: the rows of a place, or of a query over places by the names it has for them."""
+    """One side: the rows of a place, of a query over places by the names it has for them, or of a database."""
 
     places: Mapping[str, Place]
     sql: str | None = None
     name: str = ""
+    database: OfDatabase | None = None
 
 
 @dataclass
 class Sides:
-    """Opens sides for one evaluation. `staged`: local files (or patterns) of tables that are built or fetched already."""
+    """Opens sides for one evaluation. `staged`: local files (or patterns) of tables that are built or fetched already.
+
+    `opened` holds the databases that sides read; close it behind the evaluation.
+    """
 
     lake: Lake
     connection: duckdb.DuckDBPyConnection
     scratch: Scratch
     staged: Mapping[TableId | ModelId, Path] = field(default_factory=dict)
+    opened: ExitStack = field(default_factory=ExitStack)
 
     def open(self, side: SideSpec) -> Side:
         """The side, ready to be asked.
 
         Raises:
             MissingTableError: a table of it was never published.
+            DatabaseRefusedError, DatabaseUnreachableError, SecretError, MissingDriverError: in words what is wrong.
         """
+        if side.database is not None:
+            return self._of_database(side.name, side.database)
         for name, place in side.places.items():
             self._show(name, place)
         source = f"({side.sql.rstrip().rstrip(';')}\n)" if side.sql is not None else _placed(side.name)
         return DuckSide(self.connection, source)
+
+    def _of_database(self, name: str, side: OfDatabase) -> Side:
+        from flowforge_checks.reconciliation.database_side import DatabaseSide
+        from flowforge_resources.databases.reading import reading
+
+        reader = self.opened.enter_context(reading(side.connection, consistent=True))
+        return DatabaseSide(name, reader, side.rows.relation(reader), self.connection)
 
     def _show(self, name: str, place: Place) -> None:
         schema, _, _ = name.rpartition(".")

@@ -6,6 +6,7 @@ Dagster wants the type itself, not its name, on a check's `context`: no postpone
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +84,8 @@ def evaluate(
     """
     import duckdb
 
-    with lake.scratch() as scratch, connect(scratch.root) as connection:
-        sides = Sides(lake, connection, scratch, staged or {})
+    with lake.scratch() as scratch, connect(scratch.root) as connection, ExitStack() as opened:
+        sides = Sides(lake, connection, scratch, staged or {}, opened)
         try:
             left, right = sides.open(one.left), sides.open(one.right)
             found = compare_measures(one.spec, left, right) + compare_rows(connection, one.spec, left, right)

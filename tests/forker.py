@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -63,7 +64,7 @@ class Forker:
 
         Args:
             lake: the lake's folder or URL.
-            workflow: `shop`, `retail` or `contested`.
+            workflow: `shop`, `retail`, `contested` or `extracted`.
             kill: `after_s` seconds; or `at` the n-th contact, counted from 0, before it happens.
                 Besides: `env`, more environment variables; `store`, arguments of `client_settings`.
 
@@ -110,16 +111,18 @@ def serve() -> None:
     import polars as pl  # noqa: F401
 
     from scenario import contested, retail, shop
+    from sources import extracted
 
-    folder, other = tempfile.TemporaryDirectory(), tempfile.TemporaryDirectory()
-    definitions = {"retail": retail(), "shop": shop(Path(folder.name)), "contested": contested(Path(other.name))}
+    folders = ExitStack()
+    definitions = {"retail": retail()}
+    for name, made in {"shop": shop, "contested": contested, "extracted": extracted}.items():
+        definitions[name] = made(Path(folders.enter_context(tempfile.TemporaryDirectory())))
     for name, defs in definitions.items():
         defs.resolve_job_def(name)
     for line in sys.stdin:
         request = json.loads(line)
         if request is None:
-            folder.cleanup()
-            other.cleanup()
+            folders.close()
             return
         print(json.dumps(_fork(request, definitions)), flush=True)  # noqa: T201  # the answer
 

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import dagster as dg
 
 USER, PASSWORD, DATABASE = "app", "s3cret-pw", "shop"
 
@@ -61,6 +64,39 @@ attributes:
   user: {USER}
   password: env('SHOP_PASSWORD'){said}
 """
+
+
+EXTRACTED_YAML = f"""
+    type: flowforge_assets.components.Workflow
+    attributes: {{description: Behind a cursor.}}
+    ---
+    type: flowforge_assets.components.Connection
+    attributes:
+      name: shop
+      kind: postgres
+      host: 127.0.0.1
+      port: env('SHOP_PORT')
+      database: {DATABASE}
+      user: {USER}
+      password: env('SHOP_PASSWORD')
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: sold
+      source: {{connection: shop, table: sold, cursor: updated_at, lag: 1h, reconcile: [row_count]}}
+      columns:
+        - {{name: id, type: integer}}
+        - {{name: total, type: "decimal(12,2)"}}
+        - {{name: updated_at, type: timestamp}}
+      keys: [id]
+"""
+
+
+def extracted(folder: Path) -> dg.Definitions:
+    """One table behind a cursor, of a PostgreSQL at `SHOP_PORT`."""
+    from scenario import load
+
+    return load(folder, EXTRACTED_YAML, "extracted")
 
 
 class CuttingProxy:

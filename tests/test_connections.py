@@ -342,6 +342,18 @@ def test_the_command_line_lists_tests_and_looks_into_connections(
         "key": "",
     }
     assert said("preview", "shop", "public.Größen") == [{"id": 1, "select": "12.50"}]
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "defs.yaml").write_text(SIZES_ARE_PERSONAL, encoding="utf-8")
+    monkeypatch.setattr(cli, "declared_personal", lambda *asked: _personal(*asked, tmp_path))
+    for name in ("Größen", "public.Größen"):
+        assert said("preview", "shop", name) == [{"id": 1, "select": "(personal data)"}]
+    assert said("preview", "shop", "Größen", "--show-pii") == [{"id": 1, "select": "12.50"}]
 
 
-_declared = cli.declared_connections
+SIZES_ARE_PERSONAL = """type: flowforge_assets.components.Table
+attributes:
+  name: sizes
+  source: {connection: shop, table: Größen}
+  columns: [{name: id}, {name: size, source: Select, pii: true}]
+"""
+_declared, _personal = cli.declared_connections, cli.declared_personal

@@ -29,6 +29,7 @@ def test_a_scaffolded_workflow_loads_runs_and_mirrors_the_source(
     postgres = kind == "postgres"
     mark = '"' if postgres else "`"
     server.run(
+        "DROP TABLE IF EXISTS sc_parts",
         "DROP TABLE IF EXISTS sc_lines",
         f"DROP TABLE IF EXISTS {mark}Sc Items{mark}",
         "DROP TYPE IF EXISTS mood" if postgres else "SELECT 1",
@@ -37,14 +38,16 @@ def test_a_scaffolded_workflow_loads_runs_and_mirrors_the_source(
         f"price decimal(9,2), CONSTRAINT positive CHECK (price >= 0), mood {'mood' if postgres else chr(101) + 'num(' + repr('ok') + ',' + repr('so so') + ')'}, "
         f"{'active boolean, tags text[]' if postgres else 'active bool, tags text'})",
         f"CREATE TABLE sc_lines (number int, item int NOT NULL REFERENCES {mark}Sc Items{mark} (id), seen date, PRIMARY KEY (number, item))",
+        "CREATE TABLE sc_parts (id int PRIMARY KEY, line int, of_item int, FOREIGN KEY (line, of_item) REFERENCES sc_lines (number, item))",
         f"INSERT INTO {mark}Sc Items{mark} VALUES (1, 'XL', 2.50, 'so so', true, {'ARRAY[' + repr('a') + ']' if postgres else repr('[]')})",
         "INSERT INTO sc_lines VALUES (1, 1, '2026-01-01'), (2, 1, NULL)",
+        "INSERT INTO sc_parts VALUES (1, 2, 1)",
     )
     (tmp_path / "connections").mkdir()
     (tmp_path / "connections" / "defs.yaml").write_text(server.yaml(), encoding="utf-8")
     declared = connections.declared_connections
     monkeypatch.setattr(connections, "declared_connections", lambda: declared(tmp_path))
-    asked = ["scaffold", "shop", "--tables", "Sc Items,sc_lines", "--print"]
+    asked = ["scaffold", "shop", "--tables", "Sc Items,sc_lines,sc_parts", "--print"]
     text = CliRunner().invoke(app, asked, catch_exceptions=False).stdout
     items = list(yaml.safe_load_all(text))[1]["attributes"]
     assert items["name"] == "sc_items"
@@ -62,6 +65,15 @@ def test_a_scaffolded_workflow_loads_runs_and_mirrors_the_source(
         "action": "keep",
         "severity": "warn",
     } in lines["rules"]
+    parts = list(yaml.safe_load_all(text))[3]["attributes"]
+    assert {
+        "rule": "references",
+        "columns": ["line", "of_item"],
+        "table": "sc_lines",
+        "to": ["number", "item"],
+        "action": "keep",
+        "severity": "warn",
+    } in parts["rules"]
     defs = load(tmp_path / "project", f"{text}---\n{server.yaml()}")
     result = run_well(defs, "shop")
     assert all(one.passed for one in checks(result).values()), {

@@ -37,7 +37,7 @@ def document(source: str, rest: str = KEYED, *, kind: str = "sqlite", path: obje
     ("source", "rest", "words"),
     [
         ("connection: shopp, table: t", KEYED, "the connection 'shopp' is not declared. Did you mean 'shop'?"),
-        ("connection: shop", KEYED, "takes either `table` or `query`"),
+        ("connection: shop", KEYED, "come from either `table` or `query`"),
         ("connection: shop, table: t, lag: 10m", KEYED, "`lag` goes with `cursor`"),
         ("connection: shop, table: t, reconcile: [count]", KEYED, "'count' cannot be reconciled"),
         ("connection: shop, table: t, cursor: id, reconcile: [keys]", KEYED, "`detect_deletes` compares keys"),

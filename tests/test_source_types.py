@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,23 @@ def test_every_type_of_mariadb_is_kept(mariadb: Server, consistent: bool) -> Non
         mariadb.run("SET GLOBAL time_zone = '+00:00'")
     assert dict(enumerate(texts)) == {n: text for n, (_, _, text) in enumerate(MARIADB)}
     assert types[:2] == ["decimal(65,30)", "bigint unsigned"]
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+def test_values_above_what_mariadb_takes_in_one_packet_are_whole(mariadb: Server, consistent: bool) -> None:
+    """`TO_BASE64` and the like would make NULL of them, with a warning that nobody sees."""
+    size = 300_000
+    mariadb.run(
+        "DROP TABLE IF EXISTS large",
+        "CREATE TABLE large (b longblob, t longtext, l longtext CHARACTER SET latin1)",
+        f"INSERT INTO large VALUES (repeat(x'00ff', {size}), repeat('é', {size}), repeat('é', {size}))",
+        "SET GLOBAL max_allowed_packet = 262144",
+    )
+    try:
+        _, texts = read_row(connection_to(mariadb), "`large`", consistent=consistent)
+    finally:
+        mariadb.run("SET GLOBAL max_allowed_packet = 16777216")
+    assert texts == [b64encode(b"\x00\xff" * size).decode(), "é" * size, "é" * size]
 
 
 def test_the_types_of_duckdb_and_sqlite_are_kept(tmp_path: Path) -> None:

@@ -11,13 +11,16 @@ from flowforge_assets.catalog import DEFS, UnknownNameError
 from flowforge_resources.errors import DefinitionError, FlowForgeError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from flowforge_resources.databases.catalog import TableName
     from flowforge_resources.databases.connection import ConnectionFields
 
 connections = typer.Typer(
     name="connections", no_args_is_help=True, help="The declared databases: list, test, look into them."
 )
+HIDDEN = "(personal data)"
 NameArgument = Annotated[str, typer.Argument(help="The connection's name.")]
 TableArgument = Annotated[str, typer.Argument(help="The table, e.g. `orders` or `public.orders`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -29,26 +32,55 @@ def declared_connections(defs: Path = DEFS) -> dict[str, ConnectionFields]:
     Raises:
         DefinitionError: one is declared wrongly; no value of it is in the message.
     """
-    import yaml
     from pydantic import ValidationError
 
     from flowforge_resources.databases.connection import ConnectionFields
 
     found: dict[str, ConnectionFields] = {}
-    for file in sorted(defs.glob("*/defs.yaml")):
-        documents = [one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict)]
-        where = f"defs/{file.parent.name}/{file.name}"
-        for document in documents:
-            if str(document.get("type", "")).endswith(".Connection"):
-                try:
-                    one = ConnectionFields(**_port_as_text(document.get("attributes") or {}))
-                except ValidationError as error:
-                    said = error.errors(include_input=False, include_url=False)[0]
-                    raise DefinitionError(where, f"`{said['loc'][0]}`: {said['msg']}.", "Correct it.") from None
-                for _, problem, fix in one.problems():
-                    raise DefinitionError(where, problem, fix)
-                found[one.name] = one
+    for where, attributes in _documents(defs, ".Connection"):
+        try:
+            one = ConnectionFields(**_port_as_text(attributes))
+        except ValidationError as error:
+            said = error.errors(include_input=False, include_url=False)[0]
+            raise DefinitionError(where, f"`{said['loc'][0]}`: {said['msg']}.", "Correct it.") from None
+        for _, problem, fix in one.problems():
+            raise DefinitionError(where, problem, fix)
+        found[one.name] = one
     return found
+
+
+def _documents(defs: Path, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each document of a kind stands, and its attributes as written."""
+    import yaml
+
+    for file in sorted(defs.glob("*/defs.yaml")):
+        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            if isinstance(document, dict) and str(document.get("type", "")).endswith(kind):
+                yield f"defs/{file.parent.name}/{file.name}", document.get("attributes") or {}
+
+
+def declared_personal(connection: str, table: TableName, defs: Path = DEFS) -> frozenset[str]:
+    """Columns of a database's table that some workflow declares `pii`, in small letters.
+
+    A source that is a query counts for every table that its text names.
+    """
+    found: set[str] = set()
+    for _, attributes in _documents(defs, ".Table"):
+        source = attributes.get("source")
+        if isinstance(source, dict) and source.get("connection") == connection and _reads(source, table):
+            personal = [one for one in attributes.get("columns") or () if isinstance(one, dict) and one.get("pii")]
+            found |= {str(one.get(name)).lower() for one in personal for name in ("name", "source") if one.get(name)}
+    return frozenset(found)
+
+
+def _reads(source: dict[str, Any], table: TableName) -> bool:
+    from flowforge_resources.databases.catalog import TableName
+
+    if "query" in source:
+        return table.name.lower() in str(source["query"]).lower()
+    own = TableName.parse(str(source.get("table", "")))
+    same = own.name.lower() == table.name.lower()
+    return same and (None in (own.schema, table.schema) or str(own.schema).lower() == str(table.schema).lower())
 
 
 def _port_as_text(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -139,14 +171,23 @@ def preview(
     table: TableArgument,
     *,
     limit: Annotated[int, typer.Option(help="Rows to show.", min=1)] = 10,
+    show_pii: Annotated[bool, typer.Option("--show-pii", help="Show columns that a table declares personal.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the first rows of a table. They are real: what is personal in them is shown to whoever asks."""
+    """Show the first rows of a table. They are real; what a workflow declares `pii` of them is hidden."""
     from flowforge_resources.databases.catalog import TableName
     from flowforge_resources.databases.catalog import preview as preview_of
 
-    found = preview_of(connection_of(name), TableName.parse(table), limit)
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    wanted = TableName.parse(table)
+    hidden = frozenset[str]() if show_pii else declared_personal(name, wanted)
+    found = preview_of(connection_of(name), wanted, limit)
+    rows = [
+        {
+            column: HIDDEN if column.lower() in hidden and value is not None else value
+            for column, value in zip(found.columns, row, strict=True)
+        }
+        for row in found.rows
+    ]
     _show(rows, as_json=as_json, title=table)
 
 

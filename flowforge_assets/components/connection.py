@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
 from pydantic import Field
@@ -10,6 +10,9 @@ from pydantic import Field
 from flowforge_assets.components.part import AsWritten, Part, all_parts, as_written
 from flowforge_resources.databases.connection import ConnectionFields
 from flowforge_resources.errors import DefinitionError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Connection(ConnectionFields, Part):
@@ -63,7 +66,7 @@ def find_connection(context: dg.ComponentLoadContext, name: str, part: Part) -> 
     return found[name].require_sound()
 
 
-def unknown_connection(name: str, known: dict[str, Connection], part: Part) -> DefinitionError:
+def unknown_connection(name: str, known: Mapping[str, Connection], part: Part) -> DefinitionError:
     """A document names a connection that is not declared."""
     return part.wrong(
         f"the connection '{name}' is not declared.{did_you_mean(name, known)}",

@@ -21,10 +21,11 @@ from flowforge_resources.errors import DefinitionError, ModelColumnsError
 from flowforge_resources.layout import ModelId, TableId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import dagster as dg
 
+    from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
     from flowforge_assets.components.table import Table
     from flowforge_assets.model_spec import ModelSpec
@@ -34,9 +35,15 @@ if TYPE_CHECKING:
 class KnownTables:
     """What is declared. Everything is worked out when it is asked for, and once."""
 
-    def __init__(self, tables: Sequence[Table], models: Sequence[GoldPart]) -> None:
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        models: Sequence[GoldPart],
+        connections: Callable[[], Sequence[Connection]] = lambda: (),
+    ) -> None:
         self._tables = {TableId(part.workflow, part.name): part for part in tables}
         self._models = {ModelId(part.workflow, part.name): part for part in models}
+        self._connections = connections
         self._names: dict[str, dict[str, TableId | ModelId]] = {}
         self._analyses: dict[ModelId, SqlAnalysis] = {}
         self._specs: dict[ModelId, ModelSpec] = {}
@@ -53,6 +60,11 @@ class KnownTables:
     def everything(self) -> list[TableId | ModelId]:
         """Every table and model of every workflow."""
         return [*self._tables, *self._models]
+
+    @property
+    def connections(self) -> Mapping[str, Connection]:
+        """Every declared connection by name."""
+        return {one.name: one for one in self._connections()}
 
     def spec(self, model: ModelId) -> ModelSpec:
         """A model as factories take it."""
@@ -219,11 +231,13 @@ class _Loaded:
 
 def known_tables(tree: dg.ComponentTree) -> KnownTables:
     """Every table and model of a tree."""
+    from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
     from flowforge_assets.components.table import Table
 
     if _Loaded.tree is not tree:
         tables = [part for part in tree.get_all_components(Table) if part.columns]  # the others are bronze only
-        _Loaded.known = KnownTables(tables, tree.get_all_components(GoldPart))
+        models = tree.get_all_components(GoldPart)
+        _Loaded.known = KnownTables(tables, models, lambda: tree.get_all_components(Connection))
         _Loaded.tree = tree
     return _Loaded.known

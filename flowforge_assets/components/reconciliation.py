@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import dagster as dg
 from pydantic import Field
 
+from flowforge_assets.components.connection import unknown_connection
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, Part, all_parts, as_written
+from flowforge_assets.extraction.source import DatabaseRows
 from flowforge_assets.model_sql.reads import read_sql
-from flowforge_assets.reconcile_sides import LAYERS, Place, SideSpec
+from flowforge_assets.reconcile_sides import LAYERS, OfDatabase, Place, SideSpec
 from flowforge_assets.reconciling import Reconciled, build_check
 from flowforge_checks.reconciliation.spec import OF_ROWS, Measure, Pair, Tolerant, measures, pairs, tolerant
 from flowforge_checks.reconciliation.spec import Reconciliation as Spec
@@ -33,6 +35,11 @@ class Reconciliation(Part):
     left: str | None = Field(default=None, description=f"What is right. {_SIDE}", examples=["bronze.orders"])
     left_sql: str | None = Field(
         default=None, description="A query in place of `left`, which names tables the way `left` does."
+    )
+    left_source: Annotated[AsWritten[DatabaseRows] | None, as_written(DatabaseRows | None)] = Field(
+        default=None,
+        description="A table or query of a database in place of `left`, added up there.",
+        examples=[{"connection": "shop", "table": "public.orders"}],
     )
     right: str = Field(description=f"What is compared with it, whose check this is. {_SIDE}", examples=["orders"])
     right_sql: str | None = Field(default=None, description="A query in place of the rows of `right`.")
@@ -87,9 +94,14 @@ class Reconciliation(Part):
                 f"reconciliation '{self.name}' has '{self.right}' on its right, and landing has no checks.",
                 "Swap the sides.",
             )
-        if (self.left is None) == (self.left_sql is None):
-            raise self.wrong(f"reconciliation '{self.name}' needs `left` or `left_sql`, and one of them.", "")
-        left_side = self._side(self.left, self.left_sql, known)
+        if [self.left, self.left_sql, self.left_source].count(None) != 2:  # noqa: PLR2004
+            problem = f"reconciliation '{self.name}' needs `left`, `left_sql` or `left_source`, and one of them."
+            raise self.wrong(problem, "")
+        left_side = (
+            self._of_source(self.left_source, known)
+            if self.left_source
+            else self._side(self.left, self.left_sql, known)
+        )
         right_side = self._side(None if self.right_sql else self.right, self.right_sql, known)
         spec = self._spec([left_side, right_side], known)
         found = Reconciled(spec, left_side, right_side, right, self.description)
@@ -124,6 +136,13 @@ class Reconciliation(Part):
             # A query may give a personal column any name.
             hides_all=any(queried),
         )
+
+    def _of_source(self, rows: DatabaseRows, known: KnownTables) -> SideSpec:
+        connections = known.connections
+        if rows.connection not in connections:
+            raise unknown_connection(rows.connection, connections, self)
+        found = connections[rows.connection].require_sound()
+        return SideSpec({}, name=rows.name, database=OfDatabase(found, rows))
 
     def _side(self, name: str | None, sql: str | None, known: KnownTables) -> SideSpec:
         if sql is None:

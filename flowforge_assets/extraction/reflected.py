@@ -33,12 +33,12 @@ class ReflectedColumn:
 
 @dataclass
 class ReflectedTable:
-    """A table with what its constraints say. `references`: column, other table, other column."""
+    """A table with what its constraints say. `references`: columns, other table, its columns."""
 
     name: TableName
     columns: list[ReflectedColumn]
     keys: tuple[str, ...]
-    references: list[tuple[str, TableName, str]] = field(default_factory=list)
+    references: list[tuple[tuple[str, ...], TableName, tuple[str, ...]]] = field(default_factory=list)
     unique: list[tuple[str, ...]] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
     comment: str | None = None
@@ -79,9 +79,8 @@ def _reflected(looked: Any, name: TableName) -> ReflectedTable:
     keys = tuple(looked.get_pk_constraint(*where).get("constrained_columns") or ())
     made = ReflectedTable(name, [_column(one) for one in looked.get_columns(*where)], keys)
     for one in looked.get_foreign_keys(*where):
-        if len(one["constrained_columns"]) == 1:
-            other = TableName(one.get("referred_schema") or name.schema, one["referred_table"])
-            made.references.append((one["constrained_columns"][0], other, one["referred_columns"][0]))
+        other = TableName(one.get("referred_schema") or name.schema, one["referred_table"])
+        made.references.append((tuple(one["constrained_columns"]), other, tuple(one["referred_columns"])))
     made.unique = [tuple(one["column_names"]) for one in _asked(looked.get_unique_constraints, where)]
     made.unique = [one for one in dict.fromkeys(made.unique) if set(one) != set(keys)]
     made.conditions = [one["sqltext"] for one in _asked(looked.get_check_constraints, where)]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from flowforge_assets.extraction.reflected import ReflectedColumn, ReflectedTable
     from flowforge_resources.databases.connection import ConnectionFields
 
+# Table, columns, other table, its columns.
+Reference = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 _GROWS = ("updated_at", "modified_at", "last_modified", "changed_at", "update_time", "updated", "modified")
 _SQLGLOT = {
     "postgresql": "postgres",
@@ -62,17 +64,17 @@ def _plain(written: str, otherwise: str) -> str:
     return name if name[:1].isalpha() else f"{otherwise}_{name}".rstrip("_")
 
 
-def _without_circles(tables: Sequence[ReflectedTable]) -> set[tuple[str, str, str]]:
+def _without_circles(tables: Sequence[ReflectedTable]) -> set[Reference]:
     """The references that can be rules: to other tables that are there, and none that closes a circle."""
     there = {str(one.name) for one in tables}
     edges: dict[str, set[str]] = {}
-    kept: set[tuple[str, str, str]] = set()
+    kept: set[Reference] = set()
     for one in tables:
-        for column, other, its in one.references:
+        for columns, other, its in one.references:
             here, target = str(one.name), str(other)
             if target in there and target != here and not _reaches(edges, target, here):
                 edges.setdefault(here, set()).add(target)
-                kept.add((here, column, f"{target} {its}"))
+                kept.add((here, columns, target, its))
     return kept
 
 
@@ -92,7 +94,7 @@ def _table(
     dialect: str,
     table: ReflectedTable,
     names: Mapping[str, str],
-    kept: set[tuple[str, str, str]],
+    kept: set[Reference],
 ) -> str:
     ours = _column_names(table.columns)
     lines = ["type: flowforge_assets.components.Table", "attributes:", f"  name: {names[str(table.name)]}"]
@@ -140,7 +142,7 @@ def _column(column: ReflectedColumn, name: str) -> dict[str, Any]:
 
 
 def _rules(
-    table: ReflectedTable, ours: Mapping[str, str], names: Mapping[str, str], kept: set[tuple[str, str, str]]
+    table: ReflectedTable, ours: Mapping[str, str], names: Mapping[str, str], kept: set[Reference]
 ) -> list[dict[str, Any]]:
     needed = [ours[one.name] for one in table.columns if not one.nullable and one.name not in table.keys]
     rules: list[dict[str, Any]] = [{"rule": "not_null", "column": one} for one in needed]
@@ -150,12 +152,19 @@ def _rules(
         elif one.longest and one.type == "text":
             rules.append({"rule": "length", "column": ours[one.name], "max": one.longest})
     rules += [{"rule": "unique", "columns": [ours[name] for name in one]} for one in table.unique]
-    for column, other, its in table.references:
-        if (str(table.name), column, f"{other} {its}") in kept:
-            to = _plain(its, "column")
-            said = {"rule": "references", "column": ours[column], "table": names[str(other)]}
-            rules.append({**said, **({"to": to} if to != ours[column] else {}), "action": "keep", "severity": "warn"})
+    for columns, other, its in table.references:
+        if (str(table.name), columns, str(other), its) in kept:
+            rules.append({**_reference(columns, its, ours, names[str(other)]), "action": "keep", "severity": "warn"})
     return rules
+
+
+def _reference(columns: tuple[str, ...], its: tuple[str, ...], ours: Mapping[str, str], table: str) -> dict[str, Any]:
+    """The rule of a foreign key; of several columns they are found together."""
+    here, there = [ours[one] for one in columns], [_plain(one, "column") for one in its]
+    if len(here) > 1:
+        return {"rule": "references", "columns": here, "table": table, "to": there}
+    said = {"rule": "references", "column": here[0], "table": table}
+    return said | ({"to": there[0]} if there != here else {})
 
 
 def _conditions(dialect: str, table: ReflectedTable, ours: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -54,8 +54,8 @@ class DetectDeletes(BaseModel):
         return self
 
 
-class DatabaseSource(BaseModel):
-    """Where a table's rows come from, instead of landing files."""
+class DatabaseRows(BaseModel):
+    """Rows of a database: a table's, or a query's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -69,6 +69,33 @@ class DatabaseSource(BaseModel):
         description="A SELECT in the database's own SQL instead of a table.",
         examples=["SELECT id, name FROM customers WHERE NOT test"],
     )
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> DatabaseRows:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("Rows of a database come from either `table` or `query`.")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the ledger remembers the rows by: another table, or another query, is another source."""
+        if self.table is not None:
+            return f"{self.connection}/{self.table}"
+        return f"{self.connection}/query-{sha256((self.query or '').encode()).hexdigest()[:12]}"
+
+    def relation(self, reader: Reader) -> str:
+        """The rows as SQL names them."""
+        from flowforge_resources.databases.catalog import TableName
+
+        if self.query is not None:
+            return reader.query(self.query)
+        name = TableName.parse(self.table or "")
+        return reader.table(name.schema, name.name)
+
+
+class DatabaseSource(DatabaseRows):
+    """Where a table's rows come from, instead of landing files."""
+
     cursor: str | None = Field(
         default=None,
         description="Column that grows with every change (a moment or a number): a run takes the rows behind the highest value that bronze holds. Default: every run takes the whole table.",
@@ -100,8 +127,6 @@ class DatabaseSource(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> DatabaseSource:
-        if (self.table is None) == (self.query is None):
-            raise ValueError("`source` takes either `table` or `query`.")
         for name in ("lag", "bounds", "start", "detect_deletes"):
             if getattr(self, name) is not None and self.cursor is None:
                 shown = "from" if name == "start" else name
@@ -116,13 +141,6 @@ class DatabaseSource(BaseModel):
         return self
 
     @property
-    def name(self) -> str:
-        """What the ledger remembers the source by: another table, or another query, is another source."""
-        if self.table is not None:
-            return f"{self.connection}/{self.table}"
-        return f"{self.connection}/query-{sha256((self.query or '').encode()).hexdigest()[:12]}"
-
-    @property
     def sums(self) -> list[str]:
         """Columns whose sums are compared."""
         return [found[1].strip() for one in self.reconcile if (found := _SUM.fullmatch(one))]
@@ -131,12 +149,3 @@ class DatabaseSource(BaseModel):
     def consistent(self) -> bool:
         """Whether several statements of one extraction must see the same rows."""
         return bool(self.reconcile or self.detect_deletes)
-
-    def relation(self, reader: Reader) -> str:
-        """The rows as SQL names them."""
-        from flowforge_resources.databases.catalog import TableName
-
-        if self.query is not None:
-            return reader.query(self.query)
-        name = TableName.parse(self.table or "")
-        return reader.table(name.schema, name.name)

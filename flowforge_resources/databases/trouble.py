@@ -126,7 +126,7 @@ _TROUBLES = (
     ),
     Trouble(
         "ended",
-        r"57P0[1235]|0x2746|terminating connection|server closed the connection|connection (was )?(closed|reset|aborted|lost|not open)|SSL connection has been closed|\(2006|\(2013|\(1317|\(1927|Lost connection|gone away|Connection was killed|Query execution was interrupted|ORA-03113|ORA-03114|ORA-00028|DPY-4011|DPY-1001|communication link failure|08S01|08006|08003|08001|08004|the database system is (starting up|shutting down|in recovery)|Broken pipe|early eof|UnexpectedEof|unexpected end of file|unexpected EOF|no COPY in progress|connection pointer is NULL|bad connection|consuming input failed|IO error|Incomplete|Packet sequence",
+        r"57P0[1235]|0x2746|terminating connection|server closed the connection|connection (was )?(closed|reset|aborted|lost|not open)|SSL connection has been closed|\(2006|\(2013|\(1317|\(1927|Lost connection|gone away|Connection was killed|Query execution was interrupted|ORA-03113|ORA-03114|ORA-00028|DPY-4011|DPY-1001|communication link failure|08S01|08006|08003|08001|08004|the database system is (starting up|shutting down|in recovery|not (yet )?accepting connections)|Broken pipe|early eof|UnexpectedEof|unexpected end of file|unexpected EOF|no COPY in progress|connection pointer is NULL|bad connection|consuming input failed|invalid snapshot identifier|IO error|Incomplete|Packet sequence",
         "{title} at {at} ended the session in the middle: {said}",
         _AGAIN,
         transient=True,
@@ -135,8 +135,9 @@ _TROUBLES = (
 _KINDS = {trouble.kind: trouble for trouble in _TROUBLES}
 # Names a session by letters that may spell anything.
 _RANDOM = re.compile(r"\(CONNECTION_ID=[^)]*\)")
-# What the word for an encrypted session that broke must not hide.
+# What the words for an encrypted session that broke, and for a snapshot that went with its session, must not hide.
 _FIRST = ("ended",)
+_ENDED_FIRST = r'SSL connection has been closed|57P0|invalid snapshot identifier|snapshot ".*" does not exist|could not import the requested snapshot'
 
 
 @contextmanager
@@ -190,7 +191,7 @@ def explain(connection: ConnectionFields, error: BaseException) -> DatabaseRefus
 
 def classify(text: str) -> Trouble | None:
     """What a driver's text (its codes before it) says is wrong."""
-    early = next((_KINDS[kind] for kind in _FIRST if re.search("SSL connection has been closed|57P0", text)), None)
+    early = next((_KINDS[kind] for kind in _FIRST if re.search(_ENDED_FIRST, text, re.IGNORECASE)), None)
     if early is not None and "certificate" not in text:
         return early
     return next((trouble for trouble in _TROUBLES if re.search(trouble.signs, text, re.IGNORECASE)), None)

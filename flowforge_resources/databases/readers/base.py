@@ -81,7 +81,7 @@ class Reader(ABC):
 
     @abstractmethod
     def batches(self, sql: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """The rows of a query whose columns are all text, streamed."""
+        """The rows of a query as text, streamed."""
 
     @abstractmethod
     def close(self) -> None:
@@ -103,7 +103,9 @@ def text_frame(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> pl.DataFr
 
 
 def named(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """A driver's frame under the columns' own names, all of them text."""
+    """A driver's frame under the columns' own names, all of them text; bytes as base64."""
     import polars as pl
+    import polars.selectors as cs
 
-    return frame.rename(dict(zip(frame.columns, names, strict=True))).cast(pl.String)
+    renamed = frame.rename(dict(zip(frame.columns, names, strict=True)))
+    return renamed.with_columns(cs.binary().bin.encode("base64")).cast(pl.String)

@@ -124,7 +124,7 @@ class MysqlReader(Reader):
         url = self._engine.url
         login = f"{percent(url.username or '', safe='')}:{percent(str(url.password or ''), safe='')}"
         # Else it goes on through the server's Unix socket where it finds one, past whatever the address says.
-        return f"mysql://{login}@{url.host}:{url.port}/{percent(url.database or '', safe='')}?prefer_socket=false"
+        return f"mysql://{login}@{url.host}:{url.port}/{percent(url.database or '', safe='')}?prefer_socket=false&max_allowed_packet=1073741824"
 
     def close(self) -> None:
         self._pooled.invalidate()
@@ -148,14 +148,17 @@ def _type(field: Any) -> str:
 
 
 def _text(name: str, field: Any) -> str:
+    """SQL for the text of a column; whole numbers, texts and bytes go as they are.
+
+    No driver rounds them, and a function of the server makes NULL of what is larger than its `max_allowed_packet`.
+    """
     code = field.type_code
-    if code in (*_BLOBS, *_TEXTS):
-        binary = field.charsetnr == _BINARY_CHARSET
-        return f"REPLACE(TO_BASE64({name}), '\\n', '')" if binary else f"CONVERT({name} USING utf8mb4)"
+    if code in (*_BLOBS, *_TEXTS, *_WHOLE):
+        return name
     if code == _BIT:
         return f"LPAD(BIN({name} + 0), {field.length}, '0')"
     if code == _GEOMETRY:
-        return f"REPLACE(TO_BASE64(ST_AsWKB({name})), '\\n', '')"
+        return f"ST_AsWKB({name})"
     if code == _FLOAT:
         return f"CAST({name} + 0e0 AS CHAR)"  # a FLOAT shows six digits of its own
     if code == _TIMESTAMP:
