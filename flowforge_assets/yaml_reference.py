@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Table, Workflow
+from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Sink, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.incremental_spec import Incremental
 from flowforge_assets.lookups import Lookup
 from flowforge_assets.model_spec import ForeignKey, ModelColumn
+from flowforge_assets.sink_targets import ToTable
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Reconciliation, Connection)
+DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Reconciliation, Connection, Sink)
 NESTED: tuple[type[BaseModel], ...] = (
     Column,
     FileOptions,
@@ -45,6 +46,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     Tolerant,
     Notifications,
     Retention,
+    ToTable,
 )
 HEAD = """# YAML reference
 
