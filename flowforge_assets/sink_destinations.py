@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
     from flowforge_resources.sinks.database import Delivered, TableTarget
+    from flowforge_resources.sinks.files import FileTarget
     from flowforge_resources.sinks.outgoing import Outgoing
 
 
@@ -35,3 +36,27 @@ class ToDatabase:
 
         del lake
         return deliver(sink, self.target, fingerprint, outgoing)
+
+
+@dataclass(frozen=True)
+class ToFolder:
+    """Files in a folder."""
+
+    target: FileTarget
+
+    @property
+    def kind(self) -> str:
+        """The format."""
+        return self.target.format.name
+
+    @property
+    def shape(self) -> object:
+        """Which folder, and how it is written; how many versions stay is no other export."""
+        one = self.target
+        return ["files", one.folder, one.name, one.format, one.partition_by]
+
+    def deliver(self, sink: str, fingerprint: str, outgoing: Outgoing, lake: Lake) -> Delivered:
+        """A new version, or none."""
+        from flowforge_resources.sinks.files import deliver_files
+
+        return deliver_files(sink, self.target, fingerprint, outgoing, lake)

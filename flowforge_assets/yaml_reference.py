@@ -14,7 +14,7 @@ from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.incremental_spec import Incremental
 from flowforge_assets.lookups import Lookup
 from flowforge_assets.model_spec import ForeignKey, ModelColumn
-from flowforge_assets.sink_targets import ToTable
+from flowforge_assets.sink_targets import CsvOut, ToFiles, ToTable
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
@@ -47,6 +47,8 @@ NESTED: tuple[type[BaseModel], ...] = (
     Notifications,
     Retention,
     ToTable,
+    ToFiles,
+    CsvOut,
 )
 HEAD = """# YAML reference
 

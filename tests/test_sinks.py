@@ -74,12 +74,9 @@ def test_a_sink_delivers_what_its_table_has_and_says_how_much(target: Target, tm
 def test_a_shut_gate_holds_a_sink(target: Target, tmp_path: Path, lake: Lake) -> None:
     yaml = with_sink(target).replace("action: keep, severity: warn", "action: block")
     defs = load(tmp_path, yaml, **SHOP_SQL)
-    with dg.DagsterInstance.ephemeral() as instance:
-        land(lake, "shop", SHOP_DAY1)
-        run(defs, "shop", instance)
-        later = defs.resolve_job_def("shop").execute_in_process(
-            instance=instance, asset_selection=[dg.AssetKey(["shop", "out"])], raise_on_error=False
-        )
+    land(lake, "shop", SHOP_DAY1)
+    run(defs, "shop")
+    later = run(defs, "shop", asset_selection=[dg.AssetKey(["shop", "out"])])
     assert not checks(later)["out", "upstream_gate"].passed
     assert not target.file.exists()
 
@@ -146,6 +143,13 @@ WRONG = {
         "{connection: shop, table: out, mode: merge}",
         ("mode", "'append', 'upsert' or 'replace'"),
     ),
+    "an export among the lake's tables": ({}, "{files: silver/x, format: csv}", ("outside of `exports/`",)),
+    "a partition that is not delivered": (
+        {},
+        "{files: exports/x, partition_by: [shp]}",
+        ("`partition_by` of sink 'out' names 'shp'", "Did you mean 'shop'?"),
+    ),
+    "an option that is none": ({}, "{files: exports/x, format: csv, csv: {delimeter: ';'}}", ("csv.delimeter",)),
     "no target": ({}, "{table: out}", ("names no kind of target", "`connection`")),
     "deletes without upsert": (
         {},

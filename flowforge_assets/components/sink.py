@@ -16,15 +16,17 @@ from flowforge_assets.gold import asset_path
 from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
 from flowforge_assets.model_sql.query import Query
 from flowforge_assets.sink_asset import build_sink
-from flowforge_assets.sink_destinations import ToDatabase
+from flowforge_assets.sink_destinations import ToDatabase, ToFolder
 from flowforge_assets.sink_spec import SinkSpec, select
-from flowforge_assets.sink_targets import ToTable
+from flowforge_assets.sink_targets import ToFiles, ToTable
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS
 from flowforge_resources.databases.catalog import TableName
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import DefinitionError, did_you_mean
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.sinks.database import TableTarget
+from flowforge_resources.sinks.file_formats import CsvText, FileFormat
+from flowforge_resources.sinks.files import FileTarget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from flowforge_assets.components.known import KnownTables
     from flowforge_assets.sink_spec import Destination
 
-_TARGETS: dict[str, type[BaseModel]] = {"connection": ToTable}
+_TARGETS: dict[str, type[BaseModel]] = {"connection": ToTable, "files": ToFiles}
 
 
 class Sink(AssetPart):
@@ -51,7 +53,7 @@ class Sink(AssetPart):
     )
     where: str | None = Field(default=None, description="SQL condition (DuckDB's) of the rows that are delivered.")
     to: Annotated[AsWritten[dict[str, Any]], as_written(dict[str, Any])] = Field(
-        description="Where to: `{connection: …, table: …}` (see ToTable).",
+        description="Where to: `{connection: …, table: …}` (see ToTable) or `{files: …, format: …}` (see ToFiles).",
         examples=[{"connection": "shop", "table": "reporting.sales", "mode": "upsert", "keys": ["sales_id"]}],
     )
 
@@ -190,7 +192,22 @@ class Sink(AssetPart):
         to = self._target()
         if isinstance(to, ToTable):
             return self._to_table(to, columns, known, context)
+        if isinstance(to, ToFiles):
+            return self._to_files(to, columns)
         raise AssertionError(f"{type(to).__name__} is no target")
+
+    def _to_files(self, to: ToFiles, columns: Mapping[str, str]) -> Destination:
+        for name in to.partition_by:
+            if columns and name not in columns:
+                raise self.wrong(
+                    f"`partition_by` of sink '{self.name}' names '{name}', which is not delivered.{did_you_mean(name, columns)}",
+                    "Name a column as it is delivered.",
+                    *("attributes", "to"),
+                )
+        packed = None if to.compression == "none" and to.format == "csv" else to.compression
+        packed = "uncompressed" if packed == "none" else packed
+        how = FileFormat(to.format, packed, CsvText(**to.csv.model_dump()))
+        return ToFolder(FileTarget(to.files, self.name, how, tuple(to.partition_by), to.keep_last))
 
     def _to_table(
         self, to: ToTable, columns: Mapping[str, str], known: KnownTables, context: dg.ComponentLoadContext
