@@ -204,8 +204,8 @@ class Sink(AssetPart):
                     "Name a column as it is delivered.",
                     *("attributes", "to"),
                 )
-        packed = None if to.compression == "none" and to.format == "csv" else to.compression
-        packed = "uncompressed" if packed == "none" else packed
+        none = None if to.format == "csv" else "uncompressed"
+        packed = none if to.compression == "none" else to.compression
         how = FileFormat(to.format, packed, CsvText(**to.csv.model_dump()))
         return ToFolder(FileTarget(to.files, self.name, how, tuple(to.partition_by), to.keep_last))
 
