@@ -60,6 +60,7 @@ bench: home  ## ratios against a plain script, CSV robustness and speed, discove
 	@$(BIN)/python -m benchmarks.csv_robustness
 	@$(BIN)/python -m benchmarks.csv_speed
 	@$(BIN)/python -m benchmarks.discovery
+	@$(BIN)/python -m benchmarks.extraction
 
 .PHONY: bench-partitions
 bench-partitions: home  ## a daily upsert into 50 million rows in 500 partitions; takes 3 GB of disk

@@ -88,7 +88,7 @@ def _take_new_files(
     watch = Stopwatch()
     with lake.scratch() as scratch:
         with watch.phase("discover"):
-            ledger = _tidy_ledger(lake, spec, context.run.run_id)
+            ledger = tidy_ledger(lake, spec, context.run.run_id)
             landed = look(lake, spec, ledger, utc_now())
             batch = within_limits(spec.landing, landed.new)
         with watch.phase("ingest"):
@@ -99,7 +99,7 @@ def _take_new_files(
         if intake.nothing_but_errors and not _silver_waits(lake, spec, ledger):
             _give_up(context, lake, staged, intake, record=wanted)
         outcomes = (
-            [_lossless(intake.done), _schema(spec, intake.done, ledger.columns)]
+            [lossless(intake.done), schema_outcome(spec, intake.done, ledger.columns)]
             if intake.taken
             else [still_true(LOSSLESS)]
         )
@@ -111,7 +111,7 @@ def _take_new_files(
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
             clean(lake, spec, landed.done)
         gate.settle(outcomes)
-        report(context, key, lake, _report(lake, spec, staged, outcomes, watch, blocked=blocked))
+        report(context, key, lake, bronze_report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
 
@@ -153,7 +153,7 @@ def _give_up(
     raise next(iter(intake.errors.values()))
 
 
-def _tidy_ledger(lake: Lake, spec: TableSpec, run_id: str) -> Ledger:
+def tidy_ledger(lake: Lake, spec: TableSpec, run_id: str) -> Ledger:
     """Read the ledger, keep it short, and remove what killed runs left behind."""
     ledger = keep_short(lake, read_ledger(lake, spec.id))
     fenced = fence_orphans(lake, ledger, run_id)
@@ -189,7 +189,8 @@ def _written(done: Ingested, key: str) -> dict[str, object]:
     return {name: decided.get(name, "") for name in names}
 
 
-def _lossless(done: Ingested) -> Outcome:
+def lossless(done: Ingested) -> Outcome:
+    """Every line or row that came is accounted for, and the rows among them are in bronze."""
     account = [dg.TableRecord(row) for row in accounts_shown(done.accounts, _LINES)]
     lost = done.unexplained
     return Outcome(
@@ -202,7 +203,7 @@ def _lossless(done: Ingested) -> Outcome:
     )
 
 
-def _schema(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
+def schema_outcome(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
     """Columns that came and went, against what bronze has had; of a first batch, against what is declared."""
     declared = set(spec.landed_headers)
     added = {key: [name for name in header if name not in known | declared] for key, header in done.headers.items()}
@@ -228,9 +229,10 @@ def _schema(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
     )
 
 
-def _report(
+def bronze_report(
     lake: Lake, spec: TableSpec, staged: StagedBronze, outcomes: Sequence[Outcome], watch: Stopwatch, *, blocked: bool
 ) -> AssetReport:
+    """What a run of a bronze table reports on the lake."""
     return AssetReport(
         asset=spec.id.bronze_key[-1],
         layer="bronze",

@@ -41,8 +41,8 @@ def _read(file: Path) -> Declared:
         one for one in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(one, dict)
     ]
     declared = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Table")]
-    tables = [one for one in declared if not one.get("source_table")]
-    routed = tuple(str(one["name"]) for one in declared if one.get("source_table"))
+    tables = [one for one in declared if not one.get("source_table") and not one.get("source")]
+    routed = tuple(str(one["name"]) for one in declared if one.get("source_table") or one.get("source"))
     models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith((".Model", ".DateDimension"))]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
     workflows = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Workflow")]
@@ -92,7 +92,7 @@ def require_table(workflow: Declared, table: str) -> str:
     """
     if table in workflow.routed:
         raise UnknownNameError(
-            f"'{table}' has no landing: another table of {workflow.name} routes its rows to it. Nothing was uploaded."
+            f"'{table}' has no landing: its rows come from a database, or another table of {workflow.name} routes them to it. Nothing was uploaded."
         )
     if table not in workflow.tables:
         raise UnknownNameError(

@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 
 from flowforge_assets.executor import quick_executor
+from flowforge_assets.quarantine.limits import give_up
+from flowforge_assets.quarantine.trail import told
 from flowforge_assets.table_spec import TableSpec
 from flowforge_resources.compaction import Compacted, compact
 from flowforge_resources.retries import clear_failure
@@ -47,7 +49,12 @@ def build_maintenance(workflow: str, tables: Sequence[TableSpec]) -> dg.JobDefin
             swept = sweep(context.resources.lake.open(), retentions, run_id=context.run_id)
         for note in swept.notes:
             context.log.warning("%s", note)
-        context.add_output_metadata(swept_metadata(swept))
+        given_up = give_up(context.resources.lake.open(), tables)
+        for done in given_up:
+            context.log.info("%s", done)
+            context.log_event(told(done))
+        gone = sum(len(done.entry.rows) for done in given_up)
+        context.add_output_metadata(swept_metadata(swept) | ({"quarantined rows discarded": gone} if gone else {}))
 
     @dg.job(
         name=f"{workflow}_maintenance",

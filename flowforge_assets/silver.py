@@ -19,6 +19,7 @@ from flowforge_assets.extract_check import ABOUT_EXTRACT, EXTRACT
 from flowforge_assets.partition_checks import unlisted
 from flowforge_assets.partition_defs import backfill_policy, chosen_partitions, partitions_def, record
 from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_other
+from flowforge_assets.quarantine.limits import alert, of_waiting
 from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver_report import metadata, report_of, unchanged
 from flowforge_assets.silver_stage import nothing_new, stage
@@ -37,6 +38,7 @@ from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
 from flowforge_assets.users_code import beside_others
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
+from flowforge_checks.quarantine_limits import WAITING
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import BROKEN_ROWS, in_code
 from flowforge_resources.layout import TableId
@@ -101,6 +103,8 @@ def silver_checks(spec: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         implied.append(check_spec(EXTRACT, key, ABOUT_EXTRACT, blocks=True))
     if judged.needs_sequence(spec):
         implied.append(check_spec(judged.SEQUENCE_PRESENT, key, f"`{spec.sequence_by[0]}` is never empty; {held}."))
+    if spec.quarantine.is_checked:
+        implied.append(check_spec(WAITING, key, spec.quarantine.about))
     ruled = [rule_spec(rule, key) for rule in spec.rules]
     return [
         *implied,
@@ -122,7 +126,9 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
         blocking += [EXTRACT] if spec.strategy.takes_extracts else []
         stood = gate.stood([*blocking, BOOKS], batch.published)
         gate.settle(stood)
-        yield from results(context, key, stood)
+        waits = of_waiting(lake, spec)
+        alert(context, spec, waits)
+        yield from results(context, key, [*waits, *stood])
         return
     with lake.scratch() as scratch:
         run_id, began = context.run.run_id, started_at(context)
@@ -135,7 +141,9 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
             yield dg.MaterializeResult(asset_key=key, value=staged.output, metadata=said)
         gate.settle(staged.outcomes, partitions=batch.chosen, everything=batch.replay and not batch.chosen)
         report(context, key, lake, report_of(lake, spec, staged, watch, staged.books.rows_after))
-        yield from results(context, key, staged.outcomes)
+        waits = of_waiting(lake, spec)
+        alert(context, spec, waits)
+        yield from results(context, key, [*waits, *staged.outcomes])
 
 
 def _batch_of_run(context: dg.AssetExecutionContext, lake: Lake, spec: TableSpec) -> Batch:

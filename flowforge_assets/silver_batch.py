@@ -11,12 +11,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowforge_assets.extract_files import empty_extracts
+from flowforge_assets.transforms.cast import ROW_BITS
+from flowforge_assets.transforms.prepare import Decided
+from flowforge_assets.version_facts import DECISIONS
+from flowforge_checks.decided import discards_after, releases_after, rulings
 from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.left_out import is_in, joined, left_out_of
 from flowforge_resources.partitioned import read_manifest
 from flowforge_resources.published import read_published
+from flowforge_resources.quarantine_decisions import read_decisions
 from flowforge_resources.silver_io_manager import covered_bronze_version
 
 if TYPE_CHECKING:
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
     from flowforge_resources.partitioned import Manifest
     from flowforge_resources.published import Published
+    from flowforge_resources.quarantine_decisions import RowDecision
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,23 @@ class Batch:
     empty: tuple[EmptyExtract, ...] = ()
     chosen: tuple[str, ...] = ()
     manifest: Manifest | None = None
+    decisions: tuple[RowDecision, ...] = ()
+    discards: bool = False
+
+    @property
+    def decided(self) -> Decided | None:
+        """What was decided of quarantined rows, for the rows of this batch."""
+        found = {row: one for row, one in rulings(self.decisions).items() if one.counts}
+        return Decided(found, decided_upto(self.published), self._known_upto) if found else None
+
+    @property
+    def _known_upto(self) -> int:
+        """The number of the first row that no run read before, as `landed` numbers rows."""
+        for place, file in enumerate(self.files):
+            for part in file.parts:
+                if part.version > self.covered:
+                    return (place << ROW_BITS) + (part.span.first if part.span else 0)
+        return len(self.files) << ROW_BITS
 
     @property
     def replay(self) -> bool:
@@ -54,8 +77,8 @@ class Batch:
 
     @property
     def brings_nothing(self) -> bool:
-        """Whether nothing came since the published version."""
-        return not self.entries and not self.empty and not self.chosen
+        """Whether nothing came since the published version, and no row is to be discarded."""
+        return not self.entries and not self.empty and not self.chosen and not self.discards
 
     @cached_property
     def files(self) -> list[BronzeFile]:
@@ -75,8 +98,24 @@ class Batch:
         return None if self.replay else self.published
 
 
+def decided_upto(published: Published | None) -> int:
+    """Version of the decisions about quarantined rows that a version (or a quarantine file) holds; 0 for none."""
+    return int(published.facts.get(DECISIONS, 0)) if published else 0
+
+
 def next_batch(lake: Lake, spec: TableSpec) -> Batch:
-    """The bronze that the published version does not hold yet; all of it where the table has to be made anew."""
+    """What the published version does not hold yet: bronze, and decisions about quarantined rows.
+
+    All of bronze where the table has to be made anew.
+    """
+    batch = _next_bronze(lake, spec)
+    if not batch.decisions:
+        return batch
+    held = read_published(lake, spec.id.quarantine)
+    return replace(batch, discards=held is not None and discards_after(batch.decisions, decided_upto(held)))
+
+
+def _next_bronze(lake: Lake, spec: TableSpec) -> Batch:
     if spec.partition_by is None:
         return _next_batch(lake, spec, read_published(lake, spec.id.current))
     manifest = read_manifest(lake, spec.id)
@@ -90,6 +129,7 @@ def next_batch(lake: Lake, spec: TableSpec) -> Batch:
 def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Batch:
     covered = covered_bronze_version(lake, spec.id, published) if published else 0
     later = read_ledger(lake, spec.root.id, after=covered)
+    decisions = tuple(read_decisions(lake, spec.id))
     anew = ""
     if published is not None and published.facts.get("definition") != spec.fingerprint:
         anew = "the table's definition changed"
@@ -97,6 +137,8 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
         anew = "a file was uploaded again and superseded its earlier version"
     elif published is not None and (key := published.facts.get("state")) and lake.head(key) is None:
         anew = "what was remembered of its keys is gone"
+    elif published is not None and releases_after(decisions, decided_upto(published)):
+        anew = "quarantined rows were released"
     if anew or not covered:
         whole = later if not covered else read_ledger(lake, spec.root.id)
         undone = left_out_of(published.facts) if published else ()
@@ -110,6 +152,7 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
             covered,
             tuple(entry for entry in entries if is_in(entry.version, undone)),
             empty_extracts(whole, spec, after=0, undone=undone, superseded=whole.superseded(undone)),
+            decisions=decisions,
         )
     return Batch(
         tuple(later.data_after(covered)),
@@ -117,6 +160,7 @@ def _next_batch(lake: Lake, spec: TableSpec, published: Published | None) -> Bat
         later.version or covered,
         covered=covered,
         empty=empty_extracts(later, spec, after=covered),
+        decisions=decisions,
     )
 
 
@@ -135,9 +179,10 @@ def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
     upto = manifest.bronze_version if manifest else whole.version
     out = joined((*left_out_of(manifest.facts if manifest else {}), (upto + 1, whole.version)))
     entries = tuple(entry for entry in whole.data_after(0) if not is_in(entry.version, out))
+    published = manifest.published() if manifest else None
     return Batch(
         entries,
-        manifest.published() if manifest else None,
+        published,
         upto,
         f"{len(chosen)} partition(s) were chosen",
         whole.superseded(out),
@@ -145,4 +190,5 @@ def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
         empty=empty_extracts(whole, spec, after=0, undone=out, superseded=whole.superseded(out)),
         chosen=chosen,
         manifest=manifest,
+        decisions=tuple(read_decisions(lake, spec.id, upto=decided_upto(published))),
     )

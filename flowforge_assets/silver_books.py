@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.transforms.picked import picked_rows
 from flowforge_checks.books_by import Accounts, FileAccount, PartitionAccount
+from flowforge_checks.quarantine import DISCARDED
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,7 +42,8 @@ def _by_file(connection: duckdb.DuckDBPyConnection, gate: Gate, prepared: Prepar
     read = connection.execute("SELECT _source_file, count(*) FROM landed GROUP BY ALL ORDER BY ALL").fetchall()
     held: dict[str, int] = {}
     if books.quarantined:
-        verdict = f"SELECT * FROM verdict WHERE {gate.held}"
+        out = f" AND NOT ({gate.breaks_check(DISCARDED)})" if prepared.laid_over.discards else ""
+        verdict = f"SELECT * FROM verdict WHERE ({gate.held}){out}"
         if prepared.landed_of:
             verdict = f"SELECT * REPLACE ({prepared.landed_of} AS _rid) FROM ({verdict})"
         with picked_rows(connection):

@@ -64,5 +64,6 @@ def report_of(lake: Lake, spec: TableSpec, staged: Staged | None, watch: Stopwat
         seconds=round(watch.seconds, 3),
         books=staged.books.as_dict() if staged else {},
         checks=tuple(outcome.report() for outcome in staged.outcomes) if staged else (),
+        released_from=staged.released_from if staged and not staged.blocked else {},
         accounts=tuple(asdict(one) for one in staged.files[:FILES_KEPT]) if staged else (),
     )

@@ -6,7 +6,7 @@ asked of the finished table (`silver_audit`), what is said of it (`silver_report
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -24,9 +24,10 @@ from flowforge_assets.transforms.partition import narrow_to
 from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import prepare
 from flowforge_assets.transforms.rows_that_count import rows_that_count
-from flowforge_assets.version_facts import rows_left_out, version_facts
+from flowforge_assets.version_facts import DECISIONS, rows_left_out, version_facts
+from flowforge_checks.decided import discards
 from flowforge_checks.gate import Gate, relations, statements
-from flowforge_checks.quarantine import held_rows, without_judged
+from flowforge_checks.quarantine import DISCARDED, held_rows, without, without_judged
 from flowforge_checks.results import blocks_publishing, of_count
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.io_managers import silver_table
@@ -36,6 +37,7 @@ from flowforge_resources.published import copy_with_facts, read_footer, read_pub
 from flowforge_resources.silver_io_manager import StagedSilver, StagedState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import duckdb
@@ -63,6 +65,7 @@ class Staged:
     preview: str
     partitions: PartitionedBatch | None = None
     files: tuple[FileAccount, ...] = ()
+    released_from: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def blocked(self) -> bool:
@@ -94,15 +97,23 @@ def stage(
             bronze = [_empty_bronze(connection, spec, scratch)]
         with watch.phase("judge"):
             prepared = prepare(
-                connection, spec, bronze, rows_that_count(batch.files, batch.retracted), reads=reads, scratch=scratch
+                connection,
+                spec,
+                bronze,
+                rows_that_count(batch.files, batch.retracted),
+                reads=reads,
+                scratch=scratch,
+                decided=batch.decided,
             )
             if batch.chosen:
                 narrow_to(connection, spec, batch.chosen)
             types = {column.name: column.expected for column in spec.typed_columns}
             ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
-            told = [*ruled, *prepared.statements, *unlisted(spec)]
+            told = prepared.laid_over.statements([*ruled, *prepared.statements, *unlisted(spec)])
             gate = Gate(connection, told, spec.keys, rows_beside(spec, current))
-            counts = gate.counts([column.name for column in spec.columns if not column.pii])
+            found = gate.counts([column.name for column in spec.columns if not column.pii])
+            discarded = sum(count.rows_broken for count in found if count.check == DISCARDED)
+            counts = [count for count in found if count.check != DISCARDED]
         parts = _partitions(lake, spec, batch, scratch)
         if parts is not None:
             with watch.phase("touched"):
@@ -111,7 +122,7 @@ def stage(
             merged = merge(
                 connection, spec, gate, touched if parts else [current] if current else [], state, empty=batch.empty
             )
-            merged = replace(merged, books=prepared.account(connection, merged.books))
+            merged = replace(merged, books=prepared.account(connection, merged.books, discarded))
         with watch.phase("write"):
             output = _write(
                 connection,
@@ -141,7 +152,8 @@ def stage(
             outcomes = [*row_rules, *asked.of(parts or table), accounts.outcome()]
             shown = parts.sample() if parts else table
             preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
-    return Staged(output, books, tuple(outcomes), preview, parts, tuple(accounts.files or ()))
+        released_from = prepared.laid_over.released_from(connection, gate)
+    return Staged(output, books, tuple(outcomes), preview, parts, tuple(accounts.files or ()), released_from)
 
 
 def _partitions(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> PartitionedBatch | None:
@@ -208,9 +220,8 @@ def _write(
             state = _write_state(connection, spec, merged, facts, scratch)
             connection.execute(copy_with_facts(merged.select, path, facts | ({"state": state.key} if state else {})))
     quarantine_path, held = None, read_published(lake, spec.id.quarantine)
-    if merged.books.quarantined or (batch.replay and held):
-        stays = batch.chosen or batch.left_out or not batch.replay
-        earlier = lake.stage_in(spec.id.quarantine, scratch) if held and stays else None
+    if merged.books.quarantined or batch.discards or (batch.replay and held):
+        earlier = lake.stage_in(spec.id.quarantine, scratch) if held else None
         quarantine_path = _write_quarantine(
             connection, spec, batch, gate=gate, prepared=prepared, held=earlier, scratch=scratch, run_id=run_id
         )
@@ -242,15 +253,30 @@ def _write_quarantine(
 ) -> Path:
     """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""
     path = scratch.path(".parquet")
+    stays = held
     if held is not None and batch.chosen:
-        held = without_judged(connection, held, prepared.row_id, scratch.path(".parquet"))
+        stays = without_judged(connection, held, scratch.path(".parquet"))
     elif held is not None and batch.replay:
-        held = rows_left_out(connection, held, batch.left_out, scratch)
-    rows = held_rows(
-        gate, prepared.row_id, prepared.headers, run_id, held, sources=spec.sources, landed_of=prepared.landed_of
-    )
+        stays = rows_left_out(connection, held, batch.left_out, scratch) if batch.left_out else None
+    if stays is not None and (gone := discards(batch.decisions)):
+        stays = without(connection, stays, gone, scratch.path(".parquet"))
+    laid_over = prepared.laid_over
     with picked_rows(connection):
-        connection.execute(copy_with_facts(rows, path, {"nonce": uuid4().hex, "run_id": run_id}))
+        rows = held_rows(
+            connection,
+            gate,
+            prepared.row_id,
+            prepared.headers,
+            run_id,
+            sources=spec.sources,
+            current=stays,
+            earlier=held,
+            landed_of=prepared.landed_of,
+            raw=laid_over.raw,
+            discarded=laid_over.discards,
+        )
+        upto = {DECISIONS: batch.decisions[-1].version} if batch.decisions else {}
+        connection.execute(copy_with_facts(rows, path, {"nonce": uuid4().hex, "run_id": run_id, **upto}))
     return path
 
 

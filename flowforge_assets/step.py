@@ -106,7 +106,7 @@ def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Seque
 def _repeated(context: dg.AssetExecutionContext, said: AbstractSet[str]) -> Iterator[dg.AssetCheckResult]:
     """The last results of checks about which nothing was said; a gate that never was shut goes on saying nothing."""
     for check in sorted(context.selected_asset_check_keys, key=lambda one: one.name):
-        if check.name not in {*said, UPSTREAM_GATE} and (last := _last_result(context, check)):
+        if check.name not in {*said, UPSTREAM_GATE} and (last := last_result(context, check)):
             yield last
 
 
@@ -129,7 +129,7 @@ def _held(context: dg.AssetExecutionContext, key: dg.AssetKey, keeper: Gatekeepe
             yield last
 
 
-def _last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
+def last_result(context: dg.AssetExecutionContext, check: dg.AssetCheckKey) -> dg.AssetCheckResult | None:
     """What the check said when it last had something to say, as this instance remembers it."""
     storage = context.instance.event_log_storage
     judged = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}

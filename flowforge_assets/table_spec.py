@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from flowforge_assets.column_types.typed_column import TypedColumn
+from flowforge_assets.extraction.source import DatabaseSource  # noqa: TC001  # as Rule below
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
 from flowforge_assets.landing_options import LandingOptions
 from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
 from flowforge_assets.strategy_spec import Strategy
+from flowforge_checks.quarantine_limits import QuarantineLimits
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001
 from flowforge_resources.retention import Retention
@@ -94,6 +96,8 @@ class TableSpec:
     partition_by: PartitionBy | None = None
     strategy: Strategy = field(default_factory=Strategy)
     retention: Retention = field(default_factory=Retention)
+    quarantine: QuarantineLimits = field(default_factory=QuarantineLimits)
+    source: DatabaseSource | None = None
 
     @property
     def transformed(self) -> bool:
@@ -118,6 +122,12 @@ class TableSpec:
     def landed_headers(self) -> tuple[str, ...]:
         """The columns that files are expected to have."""
         return tuple(dict.fromkeys([*(column.header for column in self.landed), *self.landed_columns]))
+
+    @property
+    def key_headers(self) -> list[str]:
+        """The key's columns in bronze."""
+        headers = {column.name: column.header for column in self.landed}
+        return [headers.get(name, name) for name in self.keys]
 
     @property
     def lookups_on_the_way(self) -> list[tuple[Lookup, tuple[Column, ...]]]:

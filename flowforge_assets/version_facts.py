@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flowforge_checks.books import ACCOUNT
-from flowforge_resources.duck import literal
+from flowforge_checks.quarantine import landed_at
 from flowforge_resources.history import ADDED, LOADED, MADE_ANEW
 from flowforge_resources.layout import utc_now
 from flowforge_resources.left_out import LEFT_OUT, left_out_of
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Of a table that another one routes rows to: the table whose bronze the versions count.
 BRONZE_TABLE = "bronze_table"
+# Up to which decision about quarantined rows a version (or a quarantine file) holds what was decided.
+DECISIONS = "decisions"
 
 
 def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str) -> d
         "bronze": _bronze_of(batch),
         "definition": spec.fingerprint,
         **({BRONZE_TABLE: spec.root.id.name} if spec.routed else {}),
+        **({DECISIONS: batch.decisions[-1].version} if batch.decisions else {}),
         "books": {name: count for name, count in books.as_dict().items() if count and name in ACCOUNT},
         **({"cause": MADE_ANEW, "because": batch.anew} if batch.anew else {"cause": ADDED if before else LOADED}),
         **({LEFT_OUT: left_out_of(before.facts)} if before and left_out_of(before.facts) else {}),
@@ -66,11 +69,8 @@ def rows_left_out(
     connection: duckdb.DuckDBPyConnection, held: Path, left_out: Sequence[BronzePart], scratch: Scratch
 ) -> Path:
     """The quarantined rows of bronze that a replay leaves out: they wait on, since the replay does not judge them."""
-    path = scratch.path(".parquet")
-    moments = ", ".join(f"TIMESTAMP {literal(_without_zone(entry.committed_at))}" for entry in left_out)
-    rows = f"FROM read_parquet({literal(str(held))}) WHERE _ingested_at IN ({moments})"
-    connection.execute(f"COPY ({rows}) TO {literal(str(path))} (FORMAT parquet)")
-    return path
+    moments = [_without_zone(entry.committed_at) for entry in left_out]
+    return landed_at(connection, held, moments, scratch.path(".parquet"))
 
 
 def _without_zone(moment: str) -> str:

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Sink, Table, Workflow
 from flowforge_assets.components.part import Freshness
+from flowforge_assets.extraction.source import DatabaseSource, DetectDeletes, Parallel
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.incremental_spec import Incremental
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Reconciliation, Connection, Sink)
 NESTED: tuple[type[BaseModel], ...] = (
     Column,
+    DatabaseSource,
+    Parallel,
+    DetectDeletes,
     FileOptions,
     CsvOptions,
     Freshness,
@@ -94,7 +98,7 @@ def _summary(kind: type[BaseModel]) -> str:
 
 
 def _fields(kind: type[BaseModel], without: tuple[str, ...] = ()) -> str:
-    rows = [_row(name, field) for name, field in kind.model_fields.items() if name not in without]
+    rows = [_row(field.alias or name, field) for name, field in kind.model_fields.items() if name not in without]
     return "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 

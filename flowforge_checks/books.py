@@ -17,7 +17,8 @@ class Books:
     something else. `closed`: deletes that ended a version; `truncates`: rows that said to clear the table. Beside what
     was inserted and deleted by a row of its own, a table grows by `rows_split` (later parts of versions a late row
     split) and shrinks by `rows_removed` (truncated, absent from a full extract, or merged into another version).
-    `exploded`: rows that transforms added; they are explained like those that were read. `dropped`: rows that break a
+    `exploded`: rows that transforms added; `released`: rows that waited in quarantine and were let go. Both are explained
+    like those that were read. `discarded`: rows of which a person said that they stay out. `dropped`: rows that break a
     rule of action `drop`, and none of action `quarantine`.
     """
 
@@ -41,6 +42,8 @@ class Books:
     filtered: int = 0
     routed: int = 0
     dropped: int = 0
+    released: int = 0
+    discarded: int = 0
 
     @property
     def explained(self) -> int:
@@ -51,7 +54,7 @@ class Books:
     def balances(self) -> bool:
         """Whether every row read is explained, and the table grew by exactly what the account says."""
         return (
-            self.read + self.exploded == self.explained
+            self.read + self.released + self.exploded == self.explained
             and self.deduplicated == self.duplicates_exact + self.duplicates_conflicting
             and self.rows_after == self.rows_before + sum(sign * getattr(self, name) for name, sign in GROWTH.items())
         )
@@ -65,7 +68,8 @@ class Books:
         )
         said = "; " if self.balances else "; does not balance: "
         exploded = f" + {self.exploded:,} exploded" if self.exploded else ""
-        return f"{self.read:,} read{exploded} = {account or 0}{said}{self.rows_before:,} rows{grew} = {self.rows_after:,} rows"
+        released = f" + {self.released:,} released" if self.released else ""
+        return f"{self.read:,} read{released}{exploded} = {account or 0}{said}{self.rows_before:,} rows{grew} = {self.rows_after:,} rows"
 
     def as_dict(self) -> dict[str, int]:
         """The account by column, in order."""
@@ -88,6 +92,7 @@ ACCOUNT = (
     "closed",
     "truncates",
     "quarantined",
+    "discarded",
     "filtered",
     "routed",
     "dropped",

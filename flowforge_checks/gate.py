@@ -11,6 +11,7 @@ columns) and leaves a table `verdict` (`_rid`, `_position`, `_h` hash of the key
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from flowforge_checks.rules.base import REMOVES_ROWS
@@ -38,6 +39,7 @@ class Statement:
     """One thing a row can break: a rule, a missing key, or a value that is not of its type. `expected` says what would not.
 
     `broken`: SQL over `typed`, false for every row where only a `rule` knows it. `asked`: SQL, if any, for the rows it is asked of.
+    `waived`: SQL over `verdict` for the rows that a person lets break it, where a `rule` judges them.
     """
 
     check: str
@@ -49,6 +51,14 @@ class Statement:
     expected: str
     asked: str | None = None
     rule: Rule | None = None
+    waived: str = "FALSE"
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when something else is asked of a row: a waiver is of the rule as it was."""
+        return sha256(repr((self.check, self.column, self.message, self.expected, self.asked)).encode()).hexdigest()[
+            :12
+        ]
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,7 @@ def _reason(one: Statement, headers: Mapping[str, str]) -> str:
     value = quote(headers[one.column]) if one.column is not None and one.column in headers else "NULL"
     return (
         f"{{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}, "
-        f"'value': {value}::VARCHAR, 'expected': {literal(one.expected)}}}"
+        f"'value': {value}::VARCHAR, 'expected': {literal(one.expected)}, 'fingerprint': {literal(one.fingerprint)}}}"
     )
 
 
@@ -175,7 +185,9 @@ class Gate:
         passing = f"(SELECT * FROM typed ANTI JOIN (FROM verdict WHERE {self.taken_out}) USING (_rid))"
         losers = rule.losers(replace(beside, batch=passing))
         word, bit = f"_m{index // _BITS_A_WORD}", 1 << (index % _BITS_A_WORD)
-        self.connection.execute(f"UPDATE verdict SET {word} = {word} | {bit} WHERE _rid IN ({losers})")
+        self.connection.execute(
+            f"UPDATE verdict SET {word} = {word} | {bit} WHERE _rid IN ({losers}) AND NOT ({self.told[index].waived})"
+        )
 
     def _words(self) -> list[str]:
         bits = [
@@ -218,7 +230,7 @@ class Gate:
         return self._any(REMOVES_ROWS)
 
     def reasons(self, headers: Mapping[str, str]) -> str:
-        """SQL over `verdict` and `landed`: the list of `{rule, column, message, value, expected}` a row is held for.
+        """SQL over `verdict` and `landed`: the list of `{rule, column, message, value, expected, fingerprint}` a row is held for.
 
         `value` is the text that landed for the column, under the header that `headers` gives; null where a rule is
         about no single column.
@@ -238,7 +250,7 @@ class Gate:
         checks = {one.check: one for one in self.told}
         if not checks:
             return []
-        broken = [f"FILTER ({self._breaks_check(check)})" for check in checks]
+        broken = [f"FILTER ({self.breaks_check(check)})" for check in checks]
         columns = ", ".join(f"count(*) {rows}, min(_rid, {EXAMPLES}) {rows}" for rows in broken)
         found = one_row(self.connection, f"SELECT {columns} FROM verdict WHERE {self._any()}")
         asked = self._rows_asked()
@@ -268,7 +280,7 @@ class Gate:
 
     def broken_by(self, group: str, checks: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
         """Per check the rows that break it, by the SQL expression `group` over `typed`: (group, rows), most first."""
-        flags = ", ".join(f"({self._breaks_check(check)}) AS _c{index}" for index, check in enumerate(checks))
+        flags = ", ".join(f"({self.breaks_check(check)}) AS _c{index}" for index, check in enumerate(checks))
         counts = ", ".join(f"count(*) FILTER (_c{index})" for index, _ in enumerate(checks))
         found = self.connection.execute(
             f"SELECT {group} AS _group, {counts} FROM typed JOIN (SELECT _rid, {flags} FROM verdict WHERE {self._any()}) "
@@ -280,7 +292,8 @@ class Gate:
             for check, rows in each.items()
         }
 
-    def _breaks_check(self, check: str) -> str:
+    def breaks_check(self, check: str) -> str:
+        """SQL over `verdict`: the row breaks a statement of a check."""
         return " OR ".join(self._breaks(index) for index, one in enumerate(self.told) if one.check == check)
 
     def _rows(self, rids: set[int], shown: Sequence[str]) -> dict[int, Mapping[str, Any]]:

@@ -163,6 +163,15 @@ class TableId:
         """Key of the rows that wait for a decision."""
         return f"quarantine/{self.workflow}/{self.name}/current.parquet"
 
+    @property
+    def decisions(self) -> str:
+        """Prefix of what was decided about quarantined rows."""
+        return f"quarantine/{self.workflow}/{self.name}/_decisions/"
+
+    def decision(self, version: int) -> str:
+        """Key of one decision; names sort in order of version."""
+        return f"{self.decisions}{version:012d}.json"
+
 
 @dataclass(frozen=True)
 class ModelId:

@@ -30,6 +30,7 @@ class AssetReport:
     """One asset in one run. `published` is false where the run changed nothing or a check blocked it.
 
     `accounts`: of each landed file, rows `read` and `quarantined`.
+    `released_from`: rows this run let out of quarantine, by the run that had held them.
     """
 
     asset: str
@@ -44,6 +45,7 @@ class AssetReport:
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     accounts: tuple[Mapping[str, Any], ...] = ()
+    released_from: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,13 @@ def read_last_report(lake: Lake, workflow: str) -> RunReport | None:
     """The newest run of a workflow that reported anything, or None."""
     runs = lake.folders(run_reports(workflow))
     return read_report(lake, workflow, runs[-1]) if runs else None
+
+
+def find_reports(lake: Lake, workflow: str, run_id: str) -> list[str]:
+    """The folder of a run, given its id or the first letters of it, and those of all later runs; none where it is unknown."""
+    runs = lake.folders(run_reports(workflow))
+    found = [place for place, run in enumerate(runs) if run.rsplit("_", 1)[-1].startswith(run_id)]
+    return runs[found[-1] :] if found else []
 
 
 def read_report(lake: Lake, workflow: str, folder: str) -> RunReport:

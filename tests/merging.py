@@ -10,7 +10,7 @@ import polars as pl
 
 from flowforge_assets.strategies import judged, merge
 from flowforge_assets.strategies.beside import rows_beside
-from flowforge_assets.transforms.cast import create_views, quarantine_id
+from flowforge_assets.transforms.cast import content_id, create_views
 from flowforge_checks.gate import Gate, statements
 from flowforge_checks.quarantine import held_rows
 from flowforge_resources.duck import connect, literal
@@ -54,12 +54,14 @@ class Merged:
             target, held, state = folder / "silver.parquet", folder / "held.parquet", folder / "state.parquet"
             connection.execute(f"COPY ({merged.select}) TO {literal(str(target))} (FORMAT parquet)")
             rows = held_rows(
+                connection,
                 gate,
-                quarantine_id("w.t", headers),
+                content_id(headers),
                 headers,
                 f"run-{number}",
-                self.quarantine,
                 sources=self.spec.sources,
+                current=self.quarantine,
+                earlier=self.quarantine,
             )
             connection.execute(f"COPY ({rows}) TO {literal(str(held))} (FORMAT parquet)")
             if merged.state is not None:

@@ -42,7 +42,7 @@ MODELS = (
     "agg_sales_by_month",
 )
 # Differ between two runs that did the same.
-OF_THE_RUN = ("_ingested_at", "_held_by_run")
+OF_THE_RUN = ("_ingested_at", "_held_by_run", "_landings")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 # The small workflow `shop`: every layer, a rule that holds rows, a reference, a compound key, a model with a dimension.

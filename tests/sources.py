@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -62,53 +64,70 @@ attributes:
 
 
 class CuttingProxy:
-    """A TCP proxy in front of a server that resets a connection after some bytes of answer.
+    """A TCP proxy in front of a server that resets connections in the middle of an answer.
+
+    It is a process of its own, because a driver may hold Python's lock while it waits for an answer.
 
     Args:
         port: the server's.
-        cut_after: for the n-th connection from 0, the bytes it may answer before it is cut; None lets it live.
+        after: bytes that a connection may answer before it is cut.
+        times: how many connections are cut; the later ones live.
     """
 
-    def __init__(self, port: int, cut_after: Sequence[int | None]) -> None:
-        self._upstream, self._plan = port, list(cut_after)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self.connections = 0
+    def __init__(self, port: int, after: int, times: int = 1) -> None:
+        self._plan = [str(port), str(after), str(times)]
+        self.port = 0
         self.cuts = 0
 
     def __enter__(self) -> Self:
-        Thread(target=self._accept, daemon=True).start()
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, *self._plan], stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.port = int(self._process.stdout.readline())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        self._process.terminate()
+        said, _ = self._process.communicate()
+        self.cuts = said.count("cut")
 
-    def _accept(self) -> None:
+
+class _Proxy:
+    """What the process does."""
+
+    def __init__(self, port: int, after: int, times: int) -> None:
+        self._upstream, self._after, self._left = port, after, times
+        self._lock = Lock()
+
+    def serve(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)  # noqa: T201
         while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            left = self._plan[self.connections] if self.connections < len(self._plan) else None
-            self.connections += 1
+            client, _ = listener.accept()
             server = socket.create_connection(("127.0.0.1", self._upstream))
-            Thread(target=self._pump, args=(client, server, None), daemon=True).start()
-            Thread(target=self._pump, args=(server, client, left), daemon=True).start()
+            Thread(target=self._pump, args=(client, server), daemon=True).start()
+            Thread(target=self._pump, args=(server, client), kwargs={"answers": True}, daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket, left: int | None) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, *, answers: bool = False) -> None:
+        passed = 0
         with suppress(OSError):
             while content := source.recv(16_384):
-                if left is not None and len(content) > left:
-                    target.sendall(content[:left])
-                    self.cuts += 1
+                passed += len(content)
+                if answers and passed > self._after and self._may_cut():
                     _reset(target)
                     break
                 target.sendall(content)
-                left = None if left is None else left - len(content)
         for one in (source, target):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+    def _may_cut(self) -> bool:
+        with self._lock:
+            self._left -= 1
+            if self._left >= 0:
+                print("cut", flush=True)  # noqa: T201
+            return self._left >= 0
 
 
 def _reset(one: socket.socket) -> None:
@@ -129,3 +148,7 @@ def mariadb_source() -> Iterator[Server]:
 
     with mariadb_server(user=USER, password=PASSWORD, database=DATABASE) as port:
         yield Server("mariadb", port)
+
+
+if __name__ == "__main__":
+    _Proxy(*map(int, sys.argv[1:])).serve()

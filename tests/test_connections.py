@@ -221,7 +221,7 @@ def test_a_missing_privilege_and_a_slow_statement_are_said_in_words(
 @pytest.mark.parametrize("server", ["postgres", "mariadb"])
 def test_a_session_that_is_cut_is_said_to_have_ended(server: str, request: pytest.FixtureRequest) -> None:
     there: Server = request.getfixturevalue(server)
-    with CuttingProxy(there.port, [3000]) as proxy:
+    with CuttingProxy(there.port, 3000) as proxy:
         one = to(there, port=str(proxy.port))
         text = "SELECT repeat('x', 100000)"
         with pytest.raises(DatabaseUnreachableError, match="ended the session"), connected(one) as session:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowforge_resources.decisions import Decision
 from flowforge_resources.lake import Lake
+from flowforge_resources.layout import TableId, utc_now
+from flowforge_resources.quarantine_decisions import DecidedRow, record
 from forker import KILLED, Forker, Pool
-from scenario import SHOP_DAY1, SHOP_DAY2, land, land_day, leftovers, state
+from scenario import SHOP_DAY1, SHOP_DAY2, land, land_day, leftovers, rows_of, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +57,18 @@ def wrong(point: str, root: Path, after: dict[str, Any], expected: dict[str, str
     )
 
 
-@pytest.mark.parametrize("day", ["first load", "second day"])
+def decide_on_held_rows(lake: Lake) -> None:
+    """Of the two rows that the first day holds: one is fixed and released, one discarded."""
+    decided = Decision("ann", "asked the shop", utc_now())
+    for table, column, actions in (("items", "price", ("fix", "release")), ("sales", "number", ("discard",))):
+        key = TableId("shop", table)
+        (held,) = rows_of(lake, key.quarantine)
+        for action in actions:
+            row = DecidedRow(held["_quarantine_id"], fixes={column: "7"} if action == "fix" else {})
+            record(lake, key, lambda _, action=action, row=row: (action, [row], decided))
+
+
+@pytest.mark.parametrize("day", ["first load", "second day", "a release"])
 def test_a_run_killed_before_any_contact_with_the_lake_leaves_what_one_clean_run_leaves(
     pool: Pool, tmp_path: Path, day: str
 ) -> None:
@@ -64,9 +78,14 @@ def test_a_run_killed_before_any_contact_with_the_lake_leaves_what_one_clean_run
         if day == "second day":
             assert forker.run(tmp_path / "start", "shop")["status"] == 0
             land(lake, "shop", SHOP_DAY2)
+        if day == "a release":
+            assert forker.run(tmp_path / "start", "shop")["status"] == 0
+            decide_on_held_rows(lake)
         undisturbed = forker.run(same_lake(tmp_path / "start", tmp_path / "undisturbed"), "shop")
     assert undisturbed["status"] == 0, undisturbed["said"]
     expected = state(Lake(str(tmp_path / "undisturbed")))
+    if day == "a release":
+        assert "008,Rake,7.00" in expected["silver/shop/items/current.parquet"]
 
     def killed_at(forker: Forker, at: int) -> str | None:
         point = f"{at} ({undisturbed['contacts'][at]})"

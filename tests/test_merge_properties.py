@@ -127,8 +127,11 @@ def test_the_table_the_books_and_the_quarantine_are_the_references(
         assert len({row["t_key"] for row in table}) == len(table)
         assert all(row["t_key"] > 0 for row in table)
         assert all(list(row) == ["t_key", "k1", "k2", "n", "at", "missing", *AUDIT_COLUMNS] for row in table)
-        held = [(*map(int, row["_source_file"].split("/")), row["_row_number"]) for row in real.table(real.quarantine)]
+        waiting = real.table(real.quarantine)
+        landings = [landing for row in waiting for landing in row["_landings"]]
+        held = [(*map(int, one["source_file"].split("/")), one["row_number"]) for one in landings]
         assert sorted(held) == sorted(reference.held)
+        assert len({row["_quarantine_id"] for row in waiting}) == len(waiting)
 
 
 @QUICK

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from flowforge_assets.cli.connections import connections
+from flowforge_assets.cli.quarantine_app import quarantine_app
 from flowforge_resources.errors import FlowForgeError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Land files, query tables, see how the last run went, where a column comes from, go back to an earlier version. Runs themselves are Dagster's: `dagster job execute`, `dg launch`, the web UI.",
 )
+app.add_typer(quarantine_app)
 app.add_typer(connections)
 WorkflowOption = Annotated[
     str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
@@ -165,6 +167,29 @@ def rollback(
 
     done = roll_table_back(table, workflow, to, reason=reason, dry_run=dry_run)
     typer.echo(json.dumps(done.as_dict(), indent=1) if as_json else str(done))
+
+
+@app.command()
+def scaffold(
+    connection: Annotated[str, typer.Argument(help="The connection's name.")],
+    *,
+    tables: Annotated[
+        str, typer.Option("--tables", help="Tables, with commas between; all that are no views where it is left out.")
+    ] = "",
+    workflow: Annotated[
+        str | None, typer.Option("--workflow", "-w", help="The new workflow. Default: the connection's name.")
+    ] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the YAML, write nothing.")] = False,
+) -> None:
+    """Write a workflow's YAML from a database's tables: types, keys, references, rules from constraints.
+
+    Example: `flowforge scaffold shop --tables public.orders,public.customers`
+    """
+    from flowforge_assets.cli.scaffold import scaffold as text_of
+    from flowforge_assets.cli.scaffold import write_workflow
+
+    text = text_of(connection, [one.strip() for one in tables.split(",") if one.strip()])
+    typer.echo(text if only_print else f"wrote {write_workflow(workflow or connection, text)}")
 
 
 @app.command()

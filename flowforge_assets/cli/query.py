@@ -18,6 +18,7 @@ from flowforge_resources.gold_sets import chosen_keys, read_set
 from flowforge_resources.io_managers import StoredTable, silver_table
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import ModelId, TableId, gold_prefix
+from flowforge_resources.quarantine_decisions import read_decisions, trail_schema
 from flowforge_resources.reconciliation_history import reconciliations, require_results
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.cli.as_of import Opener
 
-BRONZE, QUARANTINE, RECONCILIATION = "_bronze", "_quarantine", "_reconciliation"
+BRONZE, QUARANTINE, DECISIONS, RECONCILIATION = "_bronze", "_quarantine", "_decisions", "_reconciliation"
 
 
 class QueryError(FlowForgeError):
@@ -185,6 +186,7 @@ def tables_of(lake: Lake, named: Iterable[str] = ()) -> dict[str, Opener]:
         for name in lake.folders(f"quarantine/{workflow}/"):
             table = TableId(workflow, name)
             found[f"{workflow}{QUARANTINE}.{name}"] = _published(lake, table.quarantine, str(table), table.silver_key)
+            found[f"{workflow}{DECISIONS}.{name}"] = _decisions(lake, table)
     for workflow in lake.folders("reconciliation/"):
         for name in reconciliations(lake, workflow):
             found[f"{workflow}{RECONCILIATION}.{name}"] = partial(require_results, lake, workflow, name)
@@ -206,6 +208,18 @@ def _single(lake: Lake, workflow: str) -> dict[str, str]:
 
 def _published(lake: Lake, key: str, name: str, asset: tuple[str, str]) -> Opener:
     return StoredTable(lake, key, name, "/".join(asset)).scan
+
+
+def _decisions(lake: Lake, table: TableId) -> Opener:
+    """What was decided of a table's quarantined rows, a record for each row of each decision."""
+
+    def scan() -> pl.LazyFrame:
+        import polars as pl
+
+        records = [record for one in read_decisions(lake, table) for record in one.as_rows()]
+        return pl.LazyFrame(records, schema=trail_schema())
+
+    return scan
 
 
 def _bronze(lake: Lake, table: TableId, until: datetime | None = None) -> Opener:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from flowforge_assets.bronze import bronze_checks
+from flowforge_assets.bronze_source import source_checks
 from flowforge_assets.gold import asset_path, gold_checks
 from flowforge_assets.gold_published import GOLD_PUBLISHED
 from flowforge_assets.silver import silver_checks, silver_reads
@@ -65,7 +66,8 @@ def checks_of(tables: Iterable[TableSpec], models: Iterable[ModelSpec]) -> dict[
     found = {}
     for spec in tables:
         keys = dg.AssetKey(spec.root.id.bronze_key), dg.AssetKey(spec.id.silver_key)
-        found[keys[0].to_user_string()] = _names(bronze_checks(keys[0]))
+        of_bronze = source_checks(spec.root, keys[0]) if spec.root.source else bronze_checks(keys[0])
+        found[keys[0].to_user_string()] = _names(of_bronze)
         found[keys[1].to_user_string()] = _names(silver_checks(spec, keys[1]))
     for model in models:
         key = dg.AssetKey(model.id.key)

@@ -178,6 +178,11 @@ class KnownTables:
                 "Take one of these reads out of its SQL.",
             ) from None
 
+    @property
+    def table_specs(self) -> Mapping[TableId, TableSpec]:
+        """Every table as factories take it."""
+        return self._table_specs
+
     @cached_property
     def _table_specs(self) -> dict[TableId, TableSpec]:
         return {name: part.spec(self._tables_of(name.workflow)) for name, part in self._tables.items()}
@@ -235,7 +240,7 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
     from flowforge_assets.components.table import Table
 
     if _Loaded.tree is not tree:
-        tables, models = tree.get_all_components(Table), tree.get_all_components(GoldPart)
-        _Loaded.known = KnownTables(tables, models, tree.get_all_components(Sink))
+        tables = [part for part in tree.get_all_components(Table) if part.columns]  # the others are bronze only
+        _Loaded.known = KnownTables(tables, tree.get_all_components(GoldPart), tree.get_all_components(Sink))
         _Loaded.tree = tree
     return _Loaded.known

@@ -29,7 +29,8 @@ class RuledPart(TransformedPart):
     """A table whose rows, and which itself, must obey rules."""
 
     columns: Annotated[list[AsWritten[Column]], as_written(list[Column])] = Field(
-        min_length=1, description="The columns of silver, in order."
+        default=[],
+        description="The columns of silver, in order. A table with a `source` may have none: then it is bronze only.",
     )
     rules: Annotated[list[AsWritten[AnyRule]], as_written(list[AnyRule])] = Field(
         default=[], description="What is true of valid rows, or of the table."

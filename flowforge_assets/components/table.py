@@ -9,11 +9,13 @@ import dagster as dg
 from pydantic import Field
 
 from flowforge_assets.bronze import build_bronze
+from flowforge_assets.bronze_source import build_source_bronze
 from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
+from flowforge_assets.components.sourced import SourcedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partition_by import PartitionBy
 from flowforge_assets.silver import build_silver, silver_reads
@@ -23,6 +25,7 @@ from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_assets.transforms.prepare import TRANSFORMS
 from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
+from flowforge_checks.quarantine_limits import WAITING, QuarantineLimits
 from flowforge_checks.results import BOOKS
 from flowforge_resources.layout import TableId
 from flowforge_resources.retention import Retention
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
     from flowforge_assets.components.workflow import Workflow
 
 
-class Table(RuledPart):
-    """A table that arrives as files and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
+class Table(SourcedPart, RuledPart):
+    """A table that arrives as files, or is extracted from a database, and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,
@@ -53,6 +56,11 @@ class Table(RuledPart):
     history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
         default=None,
         description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
+    )
+
+    quarantine: Annotated[AsWritten[QuarantineLimits] | None, as_written(QuarantineLimits | None)] = Field(
+        default=None,
+        description="How many rows may wait in quarantine and how long, e.g. `{max_rows: 1000, max_age: 7 days, keep_for: 90 days}`. Default: without limit.",
     )
 
     def spec(self, tables: Mapping[str, Table], retention: Retention | None = None) -> TableSpec:
@@ -85,6 +93,8 @@ class Table(RuledPart):
             partition_by=self.partition_by,
             strategy=self.strategy_spec(self.columns),
             retention=self.history or retention or Retention(),
+            quarantine=self.quarantine or QuarantineLimits(),
+            source=self.source,
         )
 
     def _with_markers(self, column: Column) -> Column:
@@ -108,6 +118,10 @@ class Table(RuledPart):
         if spec.routed:
             return dg.Definitions(assets=[build_silver(spec, face)])
         bronze_face = AssetFace(owners=face.owners, tags=face.tags, lineage=known.recorded, gates=known.gates)
+        if spec.source:
+            connection = self.require_connection(context)
+            bronze = build_source_bronze(spec, connection, bronze_face if spec.columns else replace(face, lineage=None))
+            return dg.Definitions(assets=[bronze, build_silver(spec, face)] if spec.columns else [bronze])
         return dg.Definitions(assets=[build_bronze(spec, bronze_face), build_silver(spec, face)])
 
     def _require_workflow(self, context: dg.ComponentLoadContext) -> Workflow:
@@ -127,9 +141,13 @@ class Table(RuledPart):
         Raises:
             DefinitionError: an unknown column or table, a name that occurs twice, references in a circle.
         """
+        self.validate_source(self.columns)
+        if not self.columns:
+            return  # bronze only
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
         own = [PARTITION] if self.partition_by else []
+        own += [WAITING] if self.quarantine else []
         rules = self.each_rule(names)
         self._refuse_doubles(
             "rule",

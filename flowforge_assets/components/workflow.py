@@ -28,6 +28,8 @@ from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
 from flowforge_assets.partition_defs import partitions_def
 from flowforge_assets.profiling import build_profile_checks, build_profile_job
+from flowforge_assets.quarantine.jobs import build_quarantine_job
+from flowforge_assets.quarantine.trail import QUARANTINE_DECISIONS, build_trail
 from flowforge_assets.reconcile_sides import Place
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
 from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
@@ -116,9 +118,13 @@ class Workflow(Part):
         specs = [part.spec(by_name, self.history) for part in tables]
         ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
         known = known_tables(context.component_tree)
-        profiled = self._profiled(tables, models, known) if self.profile is not None else None
+        profiled = (
+            self._profiled([part for part in tables if part.columns], models, known)
+            if self.profile is not None
+            else None
+        )
         gated = [
-            *(spec.id.silver_key for spec in specs),
+            *(spec.id.silver_key for spec in specs if spec.columns),
             *((self.workflow, part.name) for part in (*models, *sinks)),
             *([(self.workflow, GOLD_PUBLISHED)] if models else []),
             *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
@@ -137,7 +143,7 @@ class Workflow(Part):
         sensors: list[dg.SensorDefinition] = [
             build_landing_sensor(
                 self.workflow,
-                [spec for spec in specs if spec.routed is None],
+                [spec for spec in specs if spec.routed is None and spec.source is None],
                 job,
                 interval_s=self.sensor_interval_s,
                 max_attempts=self.max_attempts,
@@ -152,7 +158,7 @@ class Workflow(Part):
             sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
         known.require_order()
         sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
-        jobs: list[AnyJob] = [job]
+        jobs: list[AnyJob] = [job, build_quarantine_job(self.workflow, specs)]
         schedules = []
         if self.schedule is not None:
             about = f"Runs the whole workflow {self.workflow}: tables whose inputs did not change are left as they are."
@@ -167,9 +173,13 @@ class Workflow(Part):
             jobs.append(profiling)
             about = f"Profiles every table of {self.workflow}, and says what changed."
             schedules.append(self._scheduled("profile", self.profile, profiling, about))
-        sets = self._sets(tables, models, known)
+        sets = self._sets([part for part in tables if part.columns], models, known)
         return dg.Definitions(
-            assets=sets, asset_checks=[profiled] if profiled else [], jobs=jobs, sensors=sensors, schedules=schedules
+            assets=[*sets, build_trail(self.workflow)],
+            asset_checks=[profiled] if profiled else [],
+            jobs=jobs,
+            sensors=sensors,
+            schedules=schedules,
         )
 
     def _profiled(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> dg.AssetChecksDefinition:
@@ -213,5 +223,5 @@ class Workflow(Part):
         if not tables:
             raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
         for model in models:
-            if model.name in (GOLD_PUBLISHED, WAREHOUSE):
+            if model.name in (GOLD_PUBLISHED, WAREHOUSE, QUARANTINE_DECISIONS):
                 raise model.wrong(f"'{model.name}' is the name of an asset that FlowForge makes.", "Rename the model.")

@@ -39,8 +39,13 @@ def create_views(
     `_broken_<name>` for every column that can fail to cast, and the audit columns.
     """
     headers = create_landed(connection, spec.landed_headers, bronze, counting)
-    create_typed(connection, spec, f"SELECT {_typed(spec)} FROM landed")
+    create_cast(connection, spec)
     return headers
+
+
+def create_cast(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:
+    """Create `typed` over `landed`, with nothing but casts between."""
+    create_typed(connection, spec, f"SELECT {_typed(spec)} FROM landed")
 
 
 def create_typed(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: str) -> None:
@@ -146,7 +151,13 @@ def table_columns(spec: TableSpec) -> list[str]:
     return list(table_types(spec))
 
 
-def quarantine_id(table: str, headers: Sequence[str]) -> str:
-    """SQL over `landed` for the id of a held row: the same row of the same file has the same id in every run."""
-    cells = " || ".join(f"coalesce(length({quote(name)}) || ':' || {quote(name)}, '-')" for name in headers)
-    return f"md5({literal(table)} || '|' || _source_file || '|' || _row_number || '|' || {cells})"
+def content_id(headers: Sequence[str]) -> str:
+    """SQL over `landed` for the id of a row's content: the same text in the same columns has the same id, whenever it lands.
+
+    Columns without text do not count, so that a column that files bring later changes no id.
+    """
+    cells = [
+        f"coalesce({literal(f'{len(name)}:{name}=')} || length({quote(name)}) || ':' || {quote(name)}, '')"
+        for name in sorted(headers)
+    ]
+    return f"md5({' || '.join(cells) or literal('')})"

@@ -1,0 +1,159 @@
+"""A source's tables as SQLAlchemy reflects them: types, keys, references and constraints, in FlowForge's own words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowforge_resources.databases.catalog import TableName, columns, tables
+from flowforge_resources.databases.engine import connected
+from flowforge_resources.errors import SourceError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowforge_resources.databases.connection import ConnectionFields
+
+_MOST_DIGITS = 38
+_INT_64_DIGITS = 20
+
+
+@dataclass(frozen=True)
+class ReflectedColumn:
+    """A column: its name there, a FlowForge type, and what its own type says of its values."""
+
+    name: str
+    type: str
+    nullable: bool
+    longest: int | None = None
+    allowed: tuple[str, ...] = ()
+    comment: str | None = None
+
+
+@dataclass
+class ReflectedTable:
+    """A table with what its constraints say. `references`: column, other table, other column."""
+
+    name: TableName
+    columns: list[ReflectedColumn]
+    keys: tuple[str, ...]
+    references: list[tuple[str, TableName, str]] = field(default_factory=list)
+    unique: list[tuple[str, ...]] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
+    comment: str | None = None
+
+
+def reflect(connection: ConnectionFields, wanted: Sequence[str]) -> tuple[str, list[ReflectedTable]]:
+    """The database's dialect, and its tables: those wanted, or all that are no views.
+
+    Raises:
+        SourceError: one is not there, or there is none.
+    """
+    found = tables(connection)
+    chosen = [_one(connection, name, found) for name in wanted] or [one for one in found if not one.is_view]
+    if not chosen:
+        raise SourceError(f"connection '{connection.name}'", "the user sees no table.", "Grant it `SELECT` on some.")
+    if connection.kind == "duckdb":
+        return "duckdb", [_of_duckdb(connection, one) for one in chosen]
+    import sqlalchemy
+
+    with connected(connection) as session:
+        looked = sqlalchemy.inspect(session)
+        return session.dialect.name, [_reflected(looked, one) for one in chosen]
+
+
+def _one(connection: ConnectionFields, name: str, found: Sequence[TableName]) -> TableName:
+    by_name = {one.name: one for one in found} | {str(one): one for one in found}
+    if name not in by_name:
+        raise SourceError(
+            f"connection '{connection.name}'",
+            f"there is no table {name}.{did_you_mean(name, by_name)}",
+            "Correct `--tables`.",
+        )
+    return by_name[name]
+
+
+def _reflected(looked: Any, name: TableName) -> ReflectedTable:
+    where = (name.name, name.schema)
+    keys = tuple(looked.get_pk_constraint(*where).get("constrained_columns") or ())
+    made = ReflectedTable(name, [_column(one) for one in looked.get_columns(*where)], keys)
+    for one in looked.get_foreign_keys(*where):
+        if len(one["constrained_columns"]) == 1:
+            other = TableName(one.get("referred_schema") or name.schema, one["referred_table"])
+            made.references.append((one["constrained_columns"][0], other, one["referred_columns"][0]))
+    made.unique = [tuple(one["column_names"]) for one in _asked(looked.get_unique_constraints, where)]
+    made.unique = [one for one in dict.fromkeys(made.unique) if set(one) != set(keys)]
+    made.conditions = [one["sqltext"] for one in _asked(looked.get_check_constraints, where)]
+    comment = _asked(looked.get_table_comment, where)
+    made.comment = comment.get("text") if isinstance(comment, dict) else None
+    return made
+
+
+def _asked(ask: Any, where: tuple[str, str | None]) -> Any:
+    """An answer that not every dialect gives."""
+    try:
+        return ask(*where)
+    except NotImplementedError:
+        return []
+
+
+def _column(one: dict[str, Any]) -> ReflectedColumn:
+    import sqlalchemy.types as kinds
+
+    kind = one["type"]
+    allowed = tuple(getattr(kind, "enums", ()) or ())
+    longest = getattr(kind, "length", None) if isinstance(kind, kinds.String) and not allowed else None
+    return ReflectedColumn(
+        one["name"], _word(kind), bool(one.get("nullable", True)), longest, allowed, one.get("comment")
+    )
+
+
+def _word(kind: Any) -> str:
+    """The FlowForge type that holds every value of an SQLAlchemy type exactly; text where none does."""
+    import sqlalchemy.types as kinds
+
+    name = type(kind).__name__.upper()
+    if isinstance(kind, kinds.Integer):
+        return f"decimal({_INT_64_DIGITS},0)" if getattr(kind, "unsigned", False) and "BIGINT" in name else "integer"
+    if isinstance(kind, kinds.Float) or name in ("FLOAT", "DOUBLE", "REAL", "DOUBLE_PRECISION", "BINARY_DOUBLE"):
+        return "float"
+    if isinstance(kind, kinds.Numeric) or "MONEY" in name:
+        digits, scale = getattr(kind, "precision", None), getattr(kind, "scale", None)
+        if "MONEY" in name:
+            return "decimal(19,4)"
+        return f"decimal({digits},{scale or 0})" if digits and digits <= _MOST_DIGITS else "text"
+    simple: list[tuple[Any, str]] = [
+        (kinds.Boolean, "boolean"),
+        (kinds.DateTime, "timestamp"),
+        (kinds.Date, "date"),
+        (kinds.Time, "time"),
+        (kinds.JSON, "json"),
+        (kinds.ARRAY, "json"),
+    ]
+    if name == "TIME":  # MySQL's is a length of time as well
+        return "time" if type(kind).__module__.find("mysql") < 0 else "text"
+    return next((word for base, word in simple if isinstance(kind, base)), "text")
+
+
+_DUCKDB_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_DUCKDB_WORDS = {
+    **dict.fromkeys(("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger"), "integer"),
+    **dict.fromkeys(("float", "double"), "float"),
+    **dict.fromkeys(("timestamp", "timestamp with time zone"), "timestamp"),
+    **{word: word for word in ("boolean", "date", "time", "json")},
+    "ubigint": f"decimal({_INT_64_DIGITS},0)",
+}
+
+
+def _of_duckdb(connection: ConnectionFields, name: TableName) -> ReflectedTable:
+    described = columns(connection, name)
+    found = [
+        ReflectedColumn(
+            one.name,
+            one.type if _DUCKDB_DECIMAL.fullmatch(one.type) else _DUCKDB_WORDS.get(one.type, "text"),
+            one.nullable,
+        )
+        for one in described
+    ]
+    return ReflectedTable(name, found, tuple(one.name for one in described if one.key))

@@ -1,0 +1,112 @@
+"""PostgreSQL: sessions by psycopg, rows by ADBC (a binary COPY as Arrow), all in one exported snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from flowforge_resources.databases.engine import open_engine, postgres_options
+from flowforge_resources.databases.readers.base import Reader, SourceColumn, named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+
+    from flowforge_resources.databases.connection import ConnectionFields
+
+# Whatever the server, the role and the database say: the text of a value depends on nothing but the value.
+_TEXT = "-c datestyle=ISO,YMD -c intervalstyle=iso_8601 -c timezone=UTC -c extra_float_digits=1"
+_SETTINGS = (
+    "SET datestyle = 'ISO, YMD'",
+    "SET intervalstyle = 'iso_8601'",
+    "SET timezone = 'UTC'",
+    "SET extra_float_digits = 1",
+)
+_BATCH_BYTES = 4 << 20
+_TYPES = """
+    SELECT format_type(asked.oid, asked.mod), coalesce(base.typname, kind.typname), coalesce(base.typtype, kind.typtype),
+           coalesce(base.typcategory, kind.typcategory)
+    FROM unnest(%s::oid[], %s::int[]) WITH ORDINALITY AS asked (oid, mod, place)
+    JOIN pg_type AS kind ON kind.oid = asked.oid LEFT JOIN pg_type AS base ON base.oid = kind.typbasetype
+    ORDER BY asked.place
+"""
+
+
+class PostgresReader(Reader):
+    """A repeatable-read transaction whose snapshot every reading connection joins."""
+
+    reads_side_by_side = True
+
+    def __init__(self, connection: ConnectionFields) -> None:
+        super().__init__(connection)
+        self._engine = open_engine(connection)
+        self._pooled = self._engine.raw_connection()
+        try:
+            self._session = cast("Any", self._pooled.driver_connection)
+            self._session.rollback()
+            for setting in _SETTINGS:
+                self._session.execute(setting)
+            self._session.commit()
+            self._session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            self._exported = str(self._session.execute("SELECT pg_export_snapshot()").fetchone()[0])
+        except BaseException:
+            self.close()
+            raise
+        self.snapshot = "one exported snapshot"
+
+    def describe(self, relation: str) -> list[SourceColumn]:
+        cursor = self._session.execute(f"SELECT * FROM {relation} LIMIT 0")
+        found = cursor.description or ()
+        oids, mods = [one.type_code for one in found], [one._fmod for one in found]  # noqa: SLF001  # the only way to a decimal's size
+        types = self._session.execute(_TYPES, (oids, mods)).fetchall()
+        return [
+            SourceColumn(one.name, kind, _text(self.quote(one.name), *rest))
+            for one, (kind, *rest) in zip(found, types, strict=True)
+        ]
+
+    def rows(self, sql: str) -> list[Sequence[Any]]:
+        return list(self._session.execute(sql.encode()).fetchall())
+
+    def finite(self, column: str) -> str:
+        return f"{column} IS NOT NULL AND {column}::text NOT IN ('infinity', '-infinity', 'NaN')"
+
+    def batches(self, sql: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+        import adbc_driver_postgresql.dbapi as adbc
+        import polars as pl
+
+        with adbc.connect(self._uri()) as session, session.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute(f"SET TRANSACTION SNAPSHOT {self.text_literal(self._exported)}")
+            cursor.execute(sql)
+            with cursor.fetch_record_batch() as stream:
+                for batch in stream:
+                    if batch.num_rows:
+                        yield named(pl.DataFrame(batch), names)
+
+    def _uri(self) -> str:
+        url = self._engine.url
+        options = {**postgres_options(self.connection), **{name: str(value) for name, value in url.query.items()}}
+        options["options"] = f"{options.get('options', '')} {_TEXT}".strip()
+        login = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+        said = {**login, "dbname": url.database, **options}
+        return " ".join(f"{name}={_conninfo(str(value))}" for name, value in said.items() if value is not None)
+
+    def close(self) -> None:
+        self._pooled.invalidate()
+        self._engine.dispose()
+
+
+def _conninfo(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _text(name: str, base: str, kind: str, category: str) -> str:
+    if base == "bytea":
+        return f"replace(encode({name}, 'base64'), E'\\n', '')"
+    if base == "money":
+        return f"{name}::numeric::text"
+    if category == "A" or kind == "c":
+        return f"to_json({name})::text"
+    return f"{name}::text"

@@ -1,0 +1,63 @@
+"""Opening the reader of a connection, and what it reads: retried by nobody here, told in words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from flowforge_resources.databases.trouble import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowforge_resources.databases.connection import ConnectionFields
+    from flowforge_resources.databases.readers.base import Reader
+
+
+@contextmanager
+def reading(connection: ConnectionFields, *, consistent: bool = False) -> Iterator[Reader]:
+    """An open view of a database for the length of the block.
+
+    Args:
+        connection: the database.
+        consistent: whether several statements must see the same rows, also where that is slower.
+
+    Raises:
+        DatabaseRefusedError, DatabaseUnreachableError, SecretError, MissingDriverError: in words what is wrong.
+    """
+    with in_words(connection):
+        reader = _open(connection, consistent=consistent)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+def _open(connection: ConnectionFields, *, consistent: bool) -> Reader:
+    kind: str = connection.kind
+    if connection.url is not None and kind == "sqlalchemy":
+        kind = _named_by_url(connection) or kind
+    if kind == "postgres":
+        from flowforge_resources.databases.readers.postgres import PostgresReader
+
+        return PostgresReader(connection)
+    if kind in ("mysql", "mariadb"):
+        from flowforge_resources.databases.readers.mysql import MysqlReader
+
+        return MysqlReader(connection, consistent=consistent)
+    if kind == "duckdb":
+        from flowforge_resources.databases.readers.duckdb import DuckdbReader
+
+        return DuckdbReader(connection)
+    from flowforge_resources.databases.readers.alchemy import AlchemyReader
+
+    return AlchemyReader(connection)
+
+
+def _named_by_url(connection: ConnectionFields) -> str | None:
+    """The kind that a URL names, where it goes through the very driver that we have for it."""
+    from flowforge_resources.databases.engine import engine_url
+    from flowforge_resources.databases.kinds import KINDS
+
+    drivername = engine_url(connection).drivername
+    return next((one.name for one in KINDS.values() if one.drivername and one.drivername == drivername), None)
