@@ -1,1 +1,5 @@
-"""What "good" means: rules, the gate, quarantine, the books. Imports `flowforge_resources` only."""
+"""What "good" means: rules, gate, quarantine, reconciliation, books, contracts."""
+
+from flowforge_checks.contracts import schema_of
+
+__all__ = ["schema_of"]

@@ -229,6 +229,15 @@ class Gate:
         """SQL over `verdict`: the row does not reach the table."""
         return self._any(REMOVES_ROWS)
 
+    def only_by(self, check: str) -> str:
+        """SQL over `verdict`: the row does not reach the table, and would but for this check."""
+        others = [
+            self._breaks(index)
+            for index, one in enumerate(self.told)
+            if one.action in REMOVES_ROWS and one.check != check
+        ]
+        return " AND NOT ".join([f"({self.breaks_check(check)})", *others])
+
     def reasons(self, headers: Mapping[str, str]) -> str:
         """SQL over `verdict` and `landed`: the list of `{rule, column, message, value, expected, fingerprint}` a row is held for.
 

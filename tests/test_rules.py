@@ -355,10 +355,10 @@ def test_a_blocking_rule_with_thresholds_blocks_only_above_the_second(database: 
 def test_a_python_rule_is_asked_in_batches_and_its_words_are_not_quoted(
     database: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flowforge_checks.rules import python
+    from flowforge_checks.rules import in_batches
     from flowforge_resources.errors import RuleFunctionError
 
-    monkeypatch.setattr(python, "BATCH_ROWS", 2048)
+    monkeypatch.setattr(in_batches, "BATCH_ROWS", 2048)
     (tmp_path / "own.py").write_text(
         "import polars as pl\nsizes = []\n"
         "def even(frame):\n    sizes.append(len(frame))\n    return frame['v'] % 2 == 0\n"

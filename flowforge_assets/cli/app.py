@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from flowforge_assets.cli.connections import connections
+from flowforge_assets.cli.contract import contract
 from flowforge_assets.cli.quarantine_app import quarantine_app
+from flowforge_assets.cli.rules import rules
 from flowforge_resources.errors import FlowForgeError
 
 app = typer.Typer(
@@ -24,6 +26,8 @@ app = typer.Typer(
 )
 app.add_typer(quarantine_app)
 app.add_typer(connections)
+app.add_typer(rules)
+app.add_typer(contract)
 WorkflowOption = Annotated[
     str | None, typer.Option("--workflow", "-w", help="The workflow; not needed where there is only one.")
 ]

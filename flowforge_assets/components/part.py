@@ -94,6 +94,10 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
     def _stand_at(self, folder: Path, lines: SourcePositionTree | None) -> None:
         self._folder, self._workflow, self._lines = folder, folder.name, lines
 
+    def at_folder(self, folder: Path) -> None:
+        """Take a document that was not loaded by Dagster as one of a workflow's folder."""
+        self._stand_at(folder, None)
+
     @property
     def workflow(self) -> str:
         """Name of the workflow: the folder's."""

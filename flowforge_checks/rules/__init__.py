@@ -35,6 +35,7 @@ from flowforge_checks.rules.measures import (
     SchemaIs,
     SumBetween,
 )
+from flowforge_checks.rules.pandera_model import Pandera
 from flowforge_checks.rules.python import Python
 from flowforge_checks.rules.query import Sql
 from flowforge_checks.rules.references import References
@@ -68,6 +69,7 @@ AnyRule = Annotated[
     | References
     | Expression
     | Python
+    | Pandera
     | Unique
     | Determines
     | RowCount
@@ -100,6 +102,7 @@ RULE_KINDS: tuple[type[Rule], ...] = (
     References,
     Expression,
     Python,
+    Pandera,
     Unique,
     Determines,
     RowCount,
@@ -143,6 +146,7 @@ __all__ = [
     "NotBlank",
     "NotNull",
     "NullRate",
+    "Pandera",
     "Python",
     "QuantileBetween",
     "Range",

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from flowforge_checks.rules.base import RowRule, listed
+from flowforge_checks.rules.in_batches import note_invalid
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import RuleFunctionError
 from flowforge_resources.python_function import PythonFunction, StepError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
     import duckdb
     import polars as pl
-
-# Rows that a function gets at once: a few megabytes.
-BATCH_ROWS = 65_536
 
 
 class Python(RowRule):
@@ -100,32 +97,12 @@ class Python(RowRule):
 
     def prepare(self, connection: duckdb.DuckDBPyConnection, source: str) -> None:
         """Ask the function about all rows, and note those it says no to."""
-        import polars as pl
+        note_invalid(connection, source, columns=self.columns, where=self.where, into=self._invalid, ask=self._ask)
 
-        asked = f" WHERE coalesce(({self.where}\n)::BOOLEAN, FALSE)" if self.where else ""
-        kind = connection.execute(f"SELECT typeof(_rid) FROM {source} LIMIT 1").fetchall()
-        connection.execute(f"CREATE OR REPLACE TABLE {self._invalid} (_rid {kind[0][0] if kind else 'BIGINT'})")
-        numbered = f"SELECT _rid::VARCHAR AS _rid, {listed(self.columns)} FROM {source}{asked}"
-        with closing(self._batches(connection, numbered)) as batches:
-            invalid = [batch.filter(~self._ask(batch)).select("_rid") for batch in batches]
-        if any(len(one) for one in invalid):
-            connection.register("_said_no", pl.concat(invalid))
-            connection.execute(f"INSERT INTO {self._invalid} SELECT _rid FROM _said_no")
-            connection.unregister("_said_no")
-
-    @staticmethod
-    def _batches(connection: duckdb.DuckDBPyConnection, query: str) -> Generator[pl.DataFrame]:
-        import polars as pl
-
-        with connection.sql(query).to_arrow_reader(BATCH_ROWS) as reader:
-            for batch in reader:
-                yield pl.DataFrame(pl.from_arrow(batch))
-
-    def _ask(self, batch: pl.DataFrame) -> pl.Series:
+    def _ask(self, given: pl.DataFrame) -> pl.Series:
         """The answer for each row of a batch."""
         import polars as pl
 
-        given = batch.drop("_rid")
         try:
             said = self._function.load()(given)
             said = given.select(said.alias("valid")).to_series() if isinstance(said, pl.Expr) else said
