@@ -43,7 +43,6 @@ class SinkSpec:
     columns: Mapping[str, str]
     where: str | None
     destination: Destination
-    pii: frozenset[str] = frozenset()
     analysis: SqlAnalysis = field(default=NOTHING_KNOWN, compare=False)
 
     @property

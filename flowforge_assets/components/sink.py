@@ -94,7 +94,6 @@ class Sink(AssetPart):
         read = self.read(known)
         columns, analysis = self.lineage(known)
         destination = self._destination(columns, known, context)
-        hidden = known.personal(read)
         return SinkSpec(
             id=ModelId(self.workflow, self.name),
             table=self.table,
@@ -102,7 +101,6 @@ class Sink(AssetPart):
             columns=columns,
             where=self.where,
             destination=destination,
-            pii=frozenset(ours for ours, theirs in columns.items() if theirs in hidden),
             analysis=analysis,
         )
 
