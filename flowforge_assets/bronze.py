@@ -11,10 +11,11 @@ import dagster as dg
 from flowforge_assets import column_notes
 from flowforge_assets.clean_source import clean, covered_version
 from flowforge_assets.discovery import look, within_limits
-from flowforge_assets.file_lists import SHOWN, accounts_shown, sentences, some_files
+from flowforge_assets.file_lists import SHOWN, accounts_shown, some_files
 from flowforge_assets.intake import take_in
 from flowforge_assets.landing_check import landing_outcome
 from flowforge_assets.preview import preview_of_text
+from flowforge_assets.schema_changes import changes_of, stop_once
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.steps_at_once import READS_FILES
 from flowforge_checks.results import Outcome, as_markdown, blocks_publishing, still_true
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.gate_keeping import Gatekeeper
     from flowforge_assets.intake import Intake
+    from flowforge_assets.schema_changes import SchemaChanges
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.ingest import Ingested
     from flowforge_resources.lake import Lake
@@ -94,21 +96,20 @@ def _take_new_files(
         with watch.phase("ingest"):
             ingested_at = utc_now()
             intake = take_in(lake, spec, ledger, batch, at=ingested_at, scratch=scratch)
-        staged = _staged(context, spec, ledger, intake, ingested_at)
+        changes = changes_of(spec, ledger, intake.done)
+        staged = _staged(context, spec, ledger, intake, changes, ingested_at=ingested_at)
         wanted = key in context.selected_asset_keys
+        if wanted:
+            stop_once(lake, spec, ledger, changes, run_id=context.run.run_id, at=ingested_at)
         if intake.nothing_but_errors and not _silver_waits(lake, spec, ledger):
             _give_up(context, lake, staged, intake, record=wanted)
-        outcomes = (
-            [lossless(intake.done), schema_outcome(spec, intake.done, ledger.columns)]
-            if intake.taken
-            else [still_true(LOSSLESS)]
-        )
+        outcomes = [lossless(intake.done), changes.outcome(SCHEMA, spec)] if intake.taken else [still_true(LOSSLESS)]
         outcomes = [*gate.waived(outcomes), landing_outcome(LANDING, spec, landed, intake)]
         blocked = blocks_publishing(outcomes)
         if wanted and not blocked:
             waiting = len(landed.new) - len(batch)
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
-            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
+            yield dg.MaterializeResult(asset_key=key, value=staged, metadata={**said, **changes.metadata})
             clean(lake, spec, landed.done)
         gate.settle(outcomes)
         report(context, key, lake, bronze_report(lake, spec, staged, outcomes, watch, blocked=blocked))
@@ -116,7 +117,13 @@ def _take_new_files(
 
 
 def _staged(
-    context: dg.AssetExecutionContext, spec: TableSpec, ledger: Ledger, intake: Intake, ingested_at: datetime
+    context: dg.AssetExecutionContext,
+    spec: TableSpec,
+    ledger: Ledger,
+    intake: Intake,
+    changes: SchemaChanges,
+    *,
+    ingested_at: datetime,
 ) -> StagedBronze:
     return StagedBronze(
         table=spec.id,
@@ -130,6 +137,8 @@ def _staged(
         fenced=ledger.spent,
         supersedes=intake.supersedes,
         columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
+        types=changes.types,
+        brought=changes.brought,
         notes=column_notes.of_bronze(spec),
     )
 
@@ -200,32 +209,6 @@ def lossless(done: Ingested) -> Outcome:
         rows_broken=len(lost),
         description=f"Lines that no row explains in {some_files(lost)}; nothing was ingested." if lost else None,
         metadata={"account": dg.MetadataValue.table(account, _ACCOUNT)},
-    )
-
-
-def schema_outcome(spec: TableSpec, done: Ingested, known: frozenset[str]) -> Outcome:
-    """Columns that came and went, against what bronze has had; of a first batch, against what is declared."""
-    declared = set(spec.landed_headers)
-    added = {key: [name for name in header if name not in known | declared] for key, header in done.headers.items()}
-    removed = {key: sorted(declared - set(header)) for key, header in done.headers.items()}
-    brought = "kept in bronze, not declared for silver."
-    left_out = "its cells are in `_rescued`." if spec.schema_evolution == "rescue" else "left out."
-    said = [
-        *((key, f"brings {', '.join(names)}: {brought}") for key, names in added.items() if names),
-        *((key, f"lacks {', '.join(names)}: null in silver.") for key, names in removed.items() if names),
-        *((key, f"brings {', '.join(names)}: {left_out}") for key, names in done.unknown.items() if names),
-    ]
-    changes = {
-        "columns_added": sorted({name for names in (*added.values(), *done.unknown.values()) for name in names}),
-        "columns_missing": sorted({name for names in removed.values() for name in names}),
-    }
-    return Outcome(
-        SCHEMA,
-        passed=not said,
-        warns=True,
-        rows_broken=len(said),
-        description=" ".join(sentences(said)) or None,
-        metadata={name: dg.MetadataValue.json(names) for name, names in changes.items() if names},
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.bronze import LOSSLESS, SCHEMA, bronze_report, lossless, schema_outcome, tidy_ledger
+from flowforge_assets.bronze import LOSSLESS, SCHEMA, bronze_report, lossless, tidy_ledger
 from flowforge_assets.extraction.extract import extract
 from flowforge_assets.preview import preview_of_text
+from flowforge_assets.schema_changes import changes_of, stop_once
 from flowforge_assets.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, blocks_publishing, still_true
 from flowforge_resources.io_managers import StagedBronze
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.extraction.extract import Extraction
     from flowforge_assets.gate_keeping import Gatekeeper
+    from flowforge_assets.schema_changes import SchemaChanges
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.databases.connection import ConnectionFields
     from flowforge_resources.lake import Lake
@@ -83,19 +85,29 @@ def _take_new_rows(
         with watch.phase("extract"):
             at = utc_now()
             found = extract(lake, spec, connection, ledger, at=at, scratch=scratch)
-        staged = _staged(context, spec, ledger, found, at)
-        outcomes = gate.waived(_outcomes(spec, ledger, found))
+        changes = changes_of(spec, ledger, found.done)
+        staged = _staged(context, spec, ledger, found, changes, at=at)
+        wanted = key in context.selected_asset_keys
+        if wanted:
+            stop_once(lake, spec, ledger, changes, run_id=context.run.run_id, at=at)
+        outcomes = gate.waived(_outcomes(spec, found, changes))
         blocked = blocks_publishing(outcomes)
-        if key in context.selected_asset_keys and not blocked:
+        if wanted and not blocked:
             said = _metadata(spec, staged, found, ledger.rows + staged.rows, watch)
-            yield dg.MaterializeResult(asset_key=key, value=staged, metadata=said)
+            yield dg.MaterializeResult(asset_key=key, value=staged, metadata={**said, **changes.metadata})
         gate.settle(outcomes)
         report(context, key, lake, bronze_report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
 
 
 def _staged(
-    context: dg.AssetExecutionContext, spec: TableSpec, ledger: Ledger, found: Extraction, at: datetime
+    context: dg.AssetExecutionContext,
+    spec: TableSpec,
+    ledger: Ledger,
+    found: Extraction,
+    changes: SchemaChanges,
+    *,
+    at: datetime,
 ) -> StagedBronze:
     rows = sum(found.done.rows.values())
     size = found.done.path.stat().st_size if found.done.path else 0
@@ -111,6 +123,8 @@ def _staged(
         files=() if found.nothing_new else (taken,),
         fenced=frozenset(ledger.fenced),
         columns=tuple(sorted(ledger.columns | set(found.done.columns))),
+        types=changes.types,
+        brought=changes.brought,
         notes={**_types(found), **column_notes.of_bronze(spec)},
     )
 
@@ -119,7 +133,7 @@ def _types(found: Extraction) -> dict[str, str]:
     return {name: f"{kind} in the source." for name, kind in found.types.items()}
 
 
-def _outcomes(spec: TableSpec, ledger: Ledger, found: Extraction) -> list[Outcome]:
+def _outcomes(spec: TableSpec, found: Extraction, changes: SchemaChanges) -> list[Outcome]:
     done = found.done
     outcomes = [
         Outcome(
@@ -130,9 +144,7 @@ def _outcomes(spec: TableSpec, ledger: Ledger, found: Extraction) -> list[Outcom
             description=" ".join(found.remarks) or None,
         )
     ]
-    outcomes += (
-        [still_true(LOSSLESS)] if found.nothing_new else [lossless(done), schema_outcome(spec, done, ledger.columns)]
-    )
+    outcomes += [still_true(LOSSLESS)] if found.nothing_new else [lossless(done), changes.outcome(SCHEMA, spec)]
     if found.compared:
         differs = [one for one in found.compared if not one.same]
         said = "; ".join(f"{one.what} is {one.source} in the source and {one.bronze} in bronze" for one in differs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowforge_checks.holding import workflow_of
+from flowforge_checks.holding import NEVER_WAIVED, workflow_of
 from flowforge_resources.decisions import decide
 from flowforge_resources.errors import DecisionError, did_you_mean
 from flowforge_resources.gates import Waiver, revoke, waive
@@ -81,9 +81,15 @@ def waive_check(
     """Let a check's failure not count until a moment.
 
     Raises:
-        DecisionError: something named is not there, there is no reason, or the end is none or over.
+        DecisionError: something named is not there, there is no reason, the end is none or over, or the check says
+            that rows were lost.
     """
     asset, check, edge = declared.place(asked)
+    if check in NEVER_WAIVED:
+        raise DecisionError(
+            f"the check '{check}' of {asset} cannot be waived: where it fails, rows were lost or doubled.",
+            "Run the table again; if it fails again, its account in the UI names the file and the rows that differ.",
+        )
     waiver = Waiver(asset, check, decide(actor=by, reason=reason, now=now, until=until), edge)
     waive(lake, workflow_of(asset), waiver)
     return waiver

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from flowforge_assets.partition_defs import chosen_partitions
-from flowforge_checks.holding import UPSTREAM_GATE, GateReader, workflow_of
+from flowforge_checks.holding import NEVER_WAIVED, UPSTREAM_GATE, GateReader, workflow_of
 from flowforge_checks.results import Outcome, as_table, blocks_publishing, still_true
 from flowforge_resources.gates import FailedCheck, Held, change_gates, settle
 from flowforge_resources.layout import utc_now
@@ -110,7 +110,7 @@ class Gatekeeper:
 
     def _waive(self, outcome: Outcome) -> Outcome:
         waiver = self._gates.waiver(self.asset, outcome.check, of=None, now=self._now)
-        if waiver is None or waiver.edge is not None:
+        if waiver is None or waiver.edge is not None or outcome.check in NEVER_WAIVED:
             return outcome
         self._waived.add(outcome.check)
         decision = waiver.decision

@@ -75,8 +75,12 @@ def take_in(
     fetched = [_Fetched(one, file) for one, file in zip(batch, files, strict=True) if file is not None]
     old = _old_content(spec, ledger, fetched)
     fresh = [one for one in fetched if one.candidate.object.key not in old]
-    known = ledger.columns
-    done, errors = _ingest_readable(lake, fresh, lambda files: ingest(files, spec, at, scratch.path(".parquet"), known))
+    known, types = ledger.columns, ledger.types
+
+    def read(files: Sequence[LandedFile]) -> Ingested:
+        return ingest(files, spec, at, scratch.path(".parquet"), known, types=types)
+
+    done, errors = _ingest_readable(lake, fresh, read)
     _require_unmoved(lake, fresh)
     taken = [one.candidate.object for one in fresh if one.file.key not in errors]
     failed = [_failed(one.candidate, errors[one.file.key], spec) for one in fresh if one.file.key in errors]

@@ -129,7 +129,9 @@ class Sides:
         judged = ledger.judge(as_frame(self.lake.objects(table.landing)))
         keys = sorted(judged.filter(judged["outcome"] == TAKEN)["key"])
         files = [LandedFile(key, root / key if root else self.lake.stage_in(key, self.scratch)) for key in keys]
-        done = ingest(files, place.spec.root, utc_now(), self.scratch.path(".parquet"), ledger.columns)
+        done = ingest(
+            files, place.spec.root, utc_now(), self.scratch.path(".parquet"), ledger.columns, types=ledger.types
+        )
         if done.path is None:
             return self._frame(name, _nothing(), place)
         return f"read_parquet({literal(str(done.path))})"

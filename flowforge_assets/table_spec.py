@@ -86,6 +86,7 @@ class TableSpec:
     surrogate_key: str
     rules: tuple[Rule, ...] = field(default=())
     schema_evolution: Evolution = "add_new_columns"
+    stop_on_new_columns: bool = False
     landing: LandingOptions = field(default_factory=LandingOptions)
     transforms: tuple[Transform, ...] = field(default=())
     landed_columns: tuple[str, ...] = ()

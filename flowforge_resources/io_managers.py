@@ -60,6 +60,8 @@ class StagedBronze:
     fenced: frozenset[str] = frozenset()
     columns: tuple[str, ...] = ()
     supersedes: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    brought: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self, bronze_file: str | None) -> LedgerEntry:
@@ -74,6 +76,8 @@ class StagedBronze:
             left=self.left,
             columns=self.columns if bronze_file else (),
             supersedes=self.supersedes,
+            types=self.types if bronze_file else {},
+            brought=self.brought if bronze_file else (),
         )
 
 

@@ -34,7 +34,7 @@ from flowforge_resources.ledger_checkpoint import (
 from flowforge_resources.side_by_side import AT_ONCE, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 ENTRIES_BETWEEN_CHECKPOINTS = 64
 FILES_BETWEEN_CHECKPOINTS = 25_000
 IDENTICAL, SKIPPED, FAILED = "identical", "skipped", "failed"
+_LISTS = ("fenced", "columns", "supersedes", "brought")
 _OF_A_PART = ("version", "committed_at", "run_id", "bronze_file", "rows")
 
 
@@ -98,6 +99,8 @@ class LedgerEntry:
 
     `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data.
     `supersedes`: landing keys whose earlier content no longer counts from this entry on.
+    `types`: of every column that ever had one in its source, the type that later files are compared with.
+    `brought`: the columns of this entry's own files.
     `replaces`: of a compaction, the earlier entries whose rows its bronze file holds from now on, in order.
     """
 
@@ -112,6 +115,8 @@ class LedgerEntry:
     columns: tuple[str, ...] = ()
     supersedes: tuple[str, ...] = ()
     replaces: tuple[Replaced, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    brought: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> LedgerEntry:
@@ -119,7 +124,7 @@ class LedgerEntry:
         raw = json.loads(content)
         files = tuple(TakenFile(**_of_today(file)) for file in raw.pop("files"))
         left = tuple(LeftFile(**_of_today(file)) for file in raw.pop("left", ()))
-        lists = {name: tuple(raw.get(name, ())) for name in ("fenced", "columns", "supersedes")}
+        lists = {name: tuple(raw.get(name, ())) for name in _LISTS}
         replaces = tuple(Replaced(**one) for one in raw.get("replaces", ()))
         return cls(**{**raw, "files": files, "left": left, **lists, "replaces": replaces})
 
@@ -129,7 +134,7 @@ class LedgerEntry:
 
     def own_facts(self) -> dict[str, Any]:
         """What it says besides its number, its moment and its files."""
-        lists = {name: list(getattr(self, name)) for name in ("fenced", "columns", "supersedes")}
+        lists = {name: list(getattr(self, name)) for name in _LISTS}
         replaces = [asdict(one) for one in self.replaces]
         return {
             "run_id": self.run_id,
@@ -137,6 +142,7 @@ class LedgerEntry:
             "rows": self.rows,
             **lists,
             "replaces": replaces,
+            "types": [{"column": column, "type": kind} for column, kind in self.types.items()],
         }
 
 
@@ -164,11 +170,25 @@ class Ledger:
     @property
     def columns(self) -> frozenset[str]:
         """Every column bronze has had; empty for a table that never took a row."""
-        later = next((entry.columns for entry in reversed(self.entries) if entry.columns), None)
-        if later is not None or self.checkpoint is None:
-            return frozenset(later or ())
-        said = self.checkpoint.entries["columns"]
-        return frozenset(next((columns for columns in reversed(said.to_list()) if columns), ()))
+        return frozenset(self._newest("columns"))
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of every column that ever had one in its source."""
+        later = next((entry.types for entry in reversed(self.entries) if entry.types), None)
+        return dict(later) if later else {one["column"]: one["type"] for one in self._newest("types", later=False)}
+
+    @property
+    def brought(self) -> frozenset[str]:
+        """The columns of the files of the newest entry that took any."""
+        return frozenset(self._newest("brought"))
+
+    def _newest(self, name: str, *, later: bool = True) -> Sequence[Any]:
+        """The newest list of this name that is not empty: of the entries behind the checkpoint, or of those in it."""
+        found = next((said for entry in reversed(self.entries) if (said := getattr(entry, name))), ()) if later else ()
+        if found or self.checkpoint is None:
+            return tuple(found)
+        return next((said for said in reversed(self.checkpoint.entries[name].to_list()) if said), ())
 
     def superseded(self, left_out: Ranges = ()) -> frozenset[tuple[int, str]]:
         """The content that no longer counts: number of the entry that took it, and its landing key.

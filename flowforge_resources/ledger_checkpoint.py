@@ -32,8 +32,9 @@ ENTRY_KEY = ""
 TAKEN = "taken"
 # A checkpoint or entry written before 2026-12 has the second name, and bare SHA-256 under it.
 HASH, OLD_HASH = "content_hash", "sha256"
-# A checkpoint written before 2026-12 lacks it: there was no compaction.
 REPLACES = "replaces"
+# A checkpoint written before 2026-12 lacks them: there was no compaction, and nobody looked at types.
+_LATER = (REPLACES, "types", "brought")
 # Readers that hold an older one may still be at work while the newest is written.
 KEPT = 3
 ROWS_IN_A_GROUP = 32_768
@@ -48,7 +49,12 @@ def records_schema() -> dict[str, Any]:
     kinds |= dict.fromkeys(text, pl.String)
     kinds |= dict.fromkeys(("size_bytes", "rows", "attempts"), pl.Int64)
     kinds |= dict.fromkeys(("fenced", "columns", "supersedes"), pl.List(pl.String))
-    return {**kinds, REPLACES: pl.List(pl.Struct({"version": pl.Int64, "rows": pl.Int64}))}
+    return {
+        **kinds,
+        REPLACES: pl.List(pl.Struct({"version": pl.Int64, "rows": pl.Int64})),
+        "types": pl.List(pl.Struct({"column": pl.String, "type": pl.String})),
+        "brought": pl.List(pl.String),
+    }
 
 
 def as_records(entries: Sequence[LedgerEntry]) -> pl.DataFrame:
@@ -78,9 +84,9 @@ class Checkpoint:
         import polars as pl
 
         rows = scan(self.lake, self.key).rename({OLD_HASH: HASH}, strict=False)
-        if REPLACES in rows.collect_schema():
-            return rows
-        return rows.with_columns(pl.lit(None, records_schema()[REPLACES]).alias(REPLACES))
+        there, schema = rows.collect_schema(), records_schema()
+        missing = [pl.lit(None, schema[name]).alias(name) for name in _LATER if name not in there]
+        return rows.with_columns(missing).select(*schema, *(name for name in there if name not in schema))
 
     @property
     def is_whole(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from flowforge_checks.gate import Gate, statements
 from flowforge_checks.rules import RULE_KINDS, AnyRule, Judged, Rule
 from flowforge_checks.table_judge import judge
 from flowforge_resources.duck import connect, literal, quote
@@ -49,7 +50,12 @@ def broken(connection: duckdb.DuckDBPyConnection, rule: Rule, table: str, **read
 # A rule about `v`, the type of `v`, and its values: valid ones, then those that break it. Null is valid wherever it stands left.
 OF_VALUES: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
     ({"rule": "not_null"}, "INTEGER", [0, 1], [None]),
-    ({"rule": "not_blank"}, "VARCHAR", ["x", " x "], [None, "", "  ", "\t\n", "\u00a0", "\u2003 "]),
+    (
+        {"rule": "not_blank"},
+        "VARCHAR",
+        ["x", " x ", "!", "~", "é", " é", "\u20ac"],
+        [None, "", "  ", "\t\n", "\u00a0", "\u2003 "],
+    ),
     ({"rule": "not_blank", "markers": ["N/A", "empty"]}, "VARCHAR", ["na"], [None, "n/a", " Empty ", ""]),
     ({"rule": "range", "min": 1, "max": 3}, "INTEGER", [1, 3, None], [0, 4]),
     ({"rule": "range", "min": 1, "exclusive_min": True}, "INTEGER", [2, None], [1]),
@@ -160,6 +166,34 @@ def test_a_rule_about_a_value_tells_valid_from_broken_ones(
     rule = rule_of(column="v", **written)
     found = broken(database, rule, values([*valid, *invalid], kind))
     assert found == list(range(len(valid), len(valid) + len(invalid)))
+
+
+@pytest.mark.parametrize("pattern", [".*@.*", "ab.*", ".*b c", "ab c", ".*a.c.*", ".*", "a|b.*"])
+def test_an_expression_that_asks_for_a_text_says_the_same_without_being_run(
+    database: duckdb.DuckDBPyConnection, pattern: str
+) -> None:
+    rows = ["a@b", "@", "ab c", "ab", "xab c", "ab cx", "a\n@", "@\n", "abc", "", "a'c", None]
+    table = values(rows, "VARCHAR")
+    for negate in (False, True):
+        full = f"regexp_full_match(v, {literal(pattern)}) = {negate}"
+        slow = database.execute(f"SELECT _rid FROM {table} WHERE {full} ORDER BY 1").fetchall()
+        rule = rule_of(rule="matches", column="v", pattern=pattern, negate=negate)
+        assert broken(database, rule, table) == [row[0] for row in slow]
+
+
+def test_the_gate_counts_each_of_many_statements_and_shows_the_first_rows_that_break_it(tmp_path: Path) -> None:
+    rules = [rule_of(rule="expression", name=f"not_by_{n}", sql=f"v % {n} <> 0") for n in range(2, 100)]
+    with connect(tmp_path) as connection:
+        connection.execute(
+            "CREATE VIEW typed AS SELECT i AS _rid, i AS _position, 'f' AS _source_file, i AS _row_number, "
+            "i AS v, i::VARCHAR AS _raw_v FROM range(1, 1000) AS r(i)"
+        )
+        found = Gate(connection, statements((), {}, rules, {}), ()).counts(["v"])
+    assert [one.check for one in found] == [rule.name for rule in rules]
+    for n, one in enumerate(found, start=2):
+        multiples = list(range(n, 1000, n))
+        assert (one.rows_checked, one.rows_broken) == (999, len(multiples))
+        assert [example["row"] for example in one.examples] == multiples[:5]
 
 
 @pytest.mark.parametrize("name", list(OF_FORMATS))

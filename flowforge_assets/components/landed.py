@@ -49,8 +49,26 @@ class LandedPart(AssetPart):
 
     schema_evolution: Evolution = Field(
         default="add_new_columns",
-        description="What becomes of a column the table never had: `add_new_columns` (and `…_with_type_widening`, the same, because bronze holds text) adds it to bronze; `rescue` puts its cells into `_rescued`; `fail_on_new_columns` takes no such file; `none` leaves it out.",
+        description="What becomes of a column the table never had: `add_new_columns` (and `…_with_type_widening`) adds it to bronze; `rescue` puts its cells into `_rescued`, and those that do not fit the type the column had in earlier files; `fail_on_new_columns` takes no such file; `none` leaves it out.",
     )
+    stop_on_new_columns: bool = Field(
+        default=False,
+        description="As Auto Loader does: the run that meets a new column (or, of `…_with_type_widening`, a wider type) takes nothing, records the new schema and fails; the next run goes on with it. Only with `add_new_columns` and `add_new_columns_with_type_widening`.",
+    )
+
+    def validate_schema_evolution(self) -> None:
+        """Check that a table which stops for new columns is one that takes them.
+
+        Raises:
+            DefinitionError: its `schema_evolution` never adds a column.
+        """
+        if self.stop_on_new_columns and not self.schema_evolution.startswith("add_new_columns"):
+            raise self.wrong(
+                f"table '{getattr(self, 'name', '')}' has `stop_on_new_columns` and `schema_evolution: {self.schema_evolution}`, which never adds a column.",
+                "Choose `add_new_columns` or `add_new_columns_with_type_widening`, or leave `stop_on_new_columns` out.",
+                "attributes",
+                "stop_on_new_columns",
+            )
 
     def landing_options(self) -> LandingOptions:
         """As factories and transforms take them."""

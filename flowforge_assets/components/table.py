@@ -84,6 +84,7 @@ class Table(SourcedPart, RuledPart):
             rules=self.each_rule([column.name for column in self.columns]),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
+            stop_on_new_columns=self.stop_on_new_columns,
             transforms=tuple(self.transforms),
             landed_columns=tuple(self.landed_columns),
             lookups=self.looked_up(tables),
@@ -142,6 +143,7 @@ class Table(SourcedPart, RuledPart):
             DefinitionError: an unknown column or table, a name that occurs twice, references in a circle.
         """
         self.validate_source(self.columns)
+        self.validate_schema_evolution()
         if not self.columns:
             return  # bronze only
         names = [column.name for column in self.columns]

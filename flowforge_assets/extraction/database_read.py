@@ -64,7 +64,7 @@ class DatabaseRead:
 
     def as_dict(self) -> Decided:
         """Return what was found."""
-        types = [f"{one.name}: {one.type}" for one in self.source_columns]
+        types = [one.type for one in self.source_columns]
         return {"format": "database", "columns": list(self.columns), "types": types}
 
     def _numbered(self) -> Iterator[pl.DataFrame]:

@@ -146,7 +146,8 @@ def _read(
     read = DatabaseRead(connection, asked.columns, batches, summed=summed, max_rows_per_s=asked.source.max_rows_per_s)
     key = f"{asked.source.name}/{asked.at:%Y%m%d_%H%M%S_%f}"
     try:
-        columns = columns_of(key, read, asked.spec, asked.ledger.columns - {DELETED})
+        known = asked.ledger.columns - {DELETED}
+        columns = columns_of(key, read, asked.spec, known, asked.ledger.types)
     except BadFileError as error:
         raise SourceError(asked.table, f"{asked.source.name}: {error.problem}", _of_a_source(error.fix)) from None
     _require_keys(asked, columns)
@@ -273,6 +274,7 @@ def _write(asked: Asked, found: Extraction, sources: Sequence[BronzeSource]) -> 
         key = one.file.key
         done.rows[key], done.accounts[key] = rows.get(key, 0), one.read.account
         done.headers[key] = list(one.columns.names.values())
+        done.types[key] = one.columns.types
         done.unknown[key] = (*one.columns.rescued, *one.columns.ignored)
         done.decided[key] = one.read.as_dict()
     done.columns = list(dict.fromkeys(name for header in done.headers.values() for name in header))

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.cell_range import parse_range, range_name
 from flowforge_assets.formats.csv_detect import NO_PINS
 from flowforge_assets.formats.excel_errors import error_cells
 from flowforge_assets.formats.table_rows import HEAD_LINES, TAIL_LINES, Line, TableRead, find_table, padded
+from flowforge_assets.type_ladder import common_type
 from flowforge_resources.errors import BadFileError, did_you_mean
 
 if TYPE_CHECKING:
@@ -29,6 +31,17 @@ if TYPE_CHECKING:
 
 Value = int | float | str | bool | dt.time | dt.date | dt.datetime | dt.timedelta
 EXACT = 2**53
+# What a sheet's types are told by.
+TYPED_ROWS = 200
+_WORDS: dict[type, str] = {
+    bool: "boolean",
+    int: "bigint",
+    str: "text",
+    dt.date: "date",
+    dt.datetime: "timestamp",
+    dt.time: "time",
+    dt.timedelta: "interval",
+}
 MAX_SHOWN = 20
 
 
@@ -63,7 +76,8 @@ def read_excel(
         "merged_cells": len(merged),
         "merged_ranges": merged[:MAX_SHOWN],
     }
-    return TableRead(find_table(lines.sampled(), pins), lines.lines, decided)
+    table = find_table(lines.sampled(), pins)
+    return TableRead(table, lines.lines, {**decided, "types": lines.types(len(table.leading))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +117,38 @@ class _Sheet:
                 cells = self._cells(row, values)
                 yield Line(row + 1, cells, "\t".join(cell or "" for cell in cells).strip("\t"))
 
-    def _cells(self, row: int, values: list[Value]) -> list[str | None]:
-        """Return the cells of the window; the reader leaves out empty columns at the left, and knows no errors."""
+    def types(self, leading: int) -> list[str]:
+        """Return the type that the first rows of the table show, by column; '' for one that is empty there."""
+        first = self.window.top + leading
+        found = [""] * (self.window.right + 1 - self.window.left)
+        for row in islice(self.sheet.iter_rows(), first, min(first + TYPED_ROWS, self.window.bottom + 1)):
+            for column, value in enumerate(self._values(row)):
+                if word := _word(value):
+                    found[column] = common_type(found[column] or word, word)
+        return found
+
+    def _values(self, values: list[Value]) -> list[Value]:
+        """Return the values of the window's columns; the reader leaves out empty columns at the left."""
         left, right = self.window.left, self.window.right
         first = self.sheet.start[1] if self.sheet.start else 0
-        cells = [*[None] * max(first - left, 0), *map(text, values[max(left - first, 0) : max(right + 1 - first, 0)])]
-        cells = padded(cells[: right + 1 - left], right + 1 - left)
+        return [*[""] * max(first - left, 0), *values[max(left - first, 0) : max(right + 1 - first, 0)]][
+            : right + 1 - left
+        ]
+
+    def _cells(self, row: int, values: list[Value]) -> list[str | None]:
+        """Return the texts of the window; the reader knows no errors."""
+        left, right = self.window.left, self.window.right
+        cells = padded(list(map(text, self._values(values))), right + 1 - left)
         if self.errors:
             cells = [cell or self.errors.get((row, column)) for column, cell in enumerate(cells, left)]
         return cells
+
+
+def _word(value: Value) -> str:
+    """Return what SQL calls a cell's type; '' for an empty one."""
+    if isinstance(value, float):
+        return "bigint" if value.is_integer() and abs(value) <= EXACT else "double"
+    return _WORDS[type(value)] if value != "" else ""
 
 
 def text(value: Value) -> str | None:

@@ -46,6 +46,15 @@ class FileRead(Protocol):
         """Return what was decided about the file, for a run's metadata; no text of it but column names."""
 
 
+def types_of(read: FileRead) -> dict[str, str]:
+    """Return what SQL calls the type of each column that has one in the file; none of text."""
+    decided = read.as_dict()
+    words, columns = decided.get("types"), decided.get("columns")
+    if not isinstance(words, list) or not isinstance(columns, list):
+        return {}
+    return {name: word for name, word in zip(columns, words, strict=True) if word}
+
+
 class Note(NamedTuple):
     """A piece of the file that is in no cell: where it stood (1-based line), verbatim, and why."""
 

@@ -14,6 +14,7 @@ from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
 from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
 from flowforge_assets.formats.json_cells import NotJsonError, cells_at, rows_of_elements, scan
+from flowforge_assets.formats.json_types import types_of_objects
 from flowforge_assets.formats.json_wrapper import wrapper_key
 from flowforge_assets.formats.ndjson import BLANK, text_encoding
 from flowforge_assets.formats.text_parts import PartsRead, PartWriter
@@ -53,7 +54,7 @@ def read_json(
     account = writer.account
     account.lines, account.redecoded = reader.text.lines, source.redecoded
     account.continuation = account.lines - account.rows - account.rescued
-    return writer.finished({"format": "json", "encoding": found, "json_path": where})
+    return writer.finished({"format": "json", "encoding": found, "json_path": where}, reader.types)
 
 
 @dataclass(slots=True)
@@ -150,6 +151,7 @@ class _Document:
     file: str
     seen: list[str] = field(default_factory=list)
     tried: int = 0
+    types: dict[str, str] = field(default_factory=dict)
 
     def read(self, path: tuple[str, ...] | None) -> str:
         """Read all; return where the rows were found."""
@@ -171,6 +173,7 @@ class _Document:
         self.text.skip("[")
         if self.text.skip("]"):
             return
+        self._look_at_types()
         while True:
             if not self._bulk():
                 self._element("an element that is no object")
@@ -178,6 +181,10 @@ class _Document:
                 return
             if not self.text.skip(","):
                 raise NotJsonError("a comma or ] is missing", self.text.at, open_ended=False)
+
+    def _look_at_types(self) -> None:
+        self.text.peek()
+        self.types = types_of_objects(self.text.text, self.text.at)
 
     def _bulk(self) -> bool:
         """Take all elements that lie whole in the buffer, if they are plain; tried once a block."""
@@ -264,6 +271,7 @@ class _Document:
         if wrapper:
             self._within((wrapper,), "")
             return wrapper
+        self._look_at_types()
         while self.text.peek():
             self._element("a value that is no object")
             self.text.skip(",")

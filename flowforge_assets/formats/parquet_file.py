@@ -11,7 +11,7 @@ import pyarrow as pa
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.file_read import Decided, own_names
-from flowforge_assets.formats.parquet_text import as_text
+from flowforge_assets.formats.parquet_text import as_text, sql_word
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ParquetRead:
 
     def as_dict(self) -> Decided:
         """Return what was found."""
-        types = [f"{name}: {dtype}" for name, dtype in self.schema.items()]
+        types = [sql_word(dtype) for dtype in self.schema.dtypes()]
         return {"format": "parquet", "row_groups": self.row_groups, "columns": list(self.columns), "types": types}
 
 

@@ -16,7 +16,39 @@ if TYPE_CHECKING:
     from polars.datatypes import DataType
 
 _NAIVE, _ZONED = "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%:z"
+_WORDS: dict[type[DataType], str] = {
+    pl.Int8: "tinyint",
+    pl.Int16: "smallint",
+    pl.Int32: "integer",
+    pl.Int64: "bigint",
+    pl.Int128: "hugeint",
+    pl.UInt8: "utinyint",
+    pl.UInt16: "usmallint",
+    pl.UInt32: "uinteger",
+    pl.UInt64: "ubigint",
+    pl.Float32: "real",
+    pl.Float64: "double",
+    pl.Boolean: "boolean",
+    pl.String: "text",
+    pl.Categorical: "text",
+    pl.Enum: "text",
+    pl.Null: "",
+    pl.Date: "date",
+    pl.Datetime: "timestamp",
+    pl.Time: "time",
+    pl.Duration: "interval",
+    pl.Binary: "binary",
+}
 _NESTED = (pl.List, pl.Array, pl.Struct, pl.Map)
+
+
+def sql_word(dtype: DataType) -> str:
+    """Return what SQL calls a type."""
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal({dtype.precision or 38},{dtype.scale})"
+    if isinstance(dtype, _NESTED):
+        return "json"
+    return _WORDS.get(type(dtype), str(dtype).lower())
 
 
 def as_text(name: str, dtype: DataType) -> pl.Expr:

@@ -17,7 +17,7 @@ from flowforge_assets.formats.csv_fast import another
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_read import CsvRead, read_any
 from flowforge_assets.formats.file_kind import binary_kind, text_kind
-from flowforge_assets.formats.file_read import lazy_frame
+from flowforge_assets.formats.file_read import lazy_frame, types_of
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -167,4 +167,6 @@ class PartsOfOne:
     def as_dict(self) -> Decided:
         """Return what was decided about the first member, and how many there are."""
         first = self.reads[0].as_dict()
-        return {**first, "columns": list(self.columns), "compression": self.compression, "members": len(self.reads)}
+        told = {**first, "columns": list(self.columns), "compression": self.compression, "members": len(self.reads)}
+        types = {name: word for read in reversed(self.reads) for name, word in types_of(read).items()}
+        return {**told, "types": [types.get(name, "") for name in self.columns]} if types else told

@@ -19,7 +19,7 @@ from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Decided, Note, arrow_schema, lazy_frame, notes_json, own_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -37,6 +37,7 @@ class PartsRead:
     account: CsvAccount
     parts: tuple[Path, ...]
     decided: Decided
+    types: tuple[str, ...]
 
     def frame(self) -> pl.LazyFrame:
         """Return the rows lazily."""
@@ -48,7 +49,7 @@ class PartsRead:
 
     def as_dict(self) -> Decided:
         """Return what was decided."""
-        return {**self.decided, "columns": list(self.columns)}
+        return {**self.decided, "columns": list(self.columns), "types": list(self.types)}
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         schema = arrow_schema(self.columns)
@@ -107,11 +108,12 @@ class PartWriter:
         """Take a line, or a part of one, that is no row."""
         self._append({}, None, len(note.raw), [note])
 
-    def finished(self, decided: Decided) -> PartsRead:
-        """Write what is left and return the whole."""
+    def finished(self, decided: Decided, types: Mapping[str, str]) -> PartsRead:
+        """Write what is left and return the whole; `types` by key, as far as they are known."""
         self._flush()
         self._close()
-        return PartsRead(own_names(tuple(self._keys)), self.account, tuple(self._parts), decided)
+        found = tuple(types.get(key, "") for key in self._keys)
+        return PartsRead(own_names(tuple(self._keys)), self.account, tuple(self._parts), decided, found)
 
     def _append(self, cells: Row, number: int | None, size_bytes: int, notes: Sequence[Note]) -> None:
         if notes:

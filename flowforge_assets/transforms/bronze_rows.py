@@ -58,7 +58,7 @@ class BronzeSource:
     @property
     def rescues(self) -> bool:
         """Whether any row may have something in `_rescued`."""
-        return self.clean is None or bool(self.columns.rescued)
+        return self.clean is None or self.columns.rescues
 
 
 @dataclass(frozen=True)

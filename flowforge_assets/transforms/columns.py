@@ -2,14 +2,15 @@
 
 Names: a header that differs from a declared one in case or blanks only, or is one of its aliases, is that column; a
 file without a header, as wide as the table, has the table's columns in order; order never matters.
-New columns: by the table's `schema_evolution`, whose words and meaning are Databricks Auto Loader's.
+New columns, and values that do not fit the type the column had: by the table's `schema_evolution`, whose words and meaning are Databricks Auto Loader's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flowforge_assets.type_ladder import holds_all_of, kind_of
 from flowforge_resources.errors import BadFileError, did_you_mean
 
 if TYPE_CHECKING:
@@ -21,25 +22,56 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
 
 NOT_IN_THE_SCHEMA = "the table has no such column"
+_INTEGERS = {8: "Int8", 16: "Int16", 32: "Int32", 64: "Int64", 128: "Int128"}
+_MOMENTS = {"date": r"^\d{4,}-\d\d-\d\d$", "timestamp": r"^\d{4,}-\d\d-\d\d([T ]\d\d:\d\d.*)?$"}
 
 
 @dataclass(frozen=True)
 class FileColumns:
-    """The columns of one file. `names`: header to bronze name, of those that become columns."""
+    """The columns of one file.
+
+    `names`: header to bronze name, of those that become columns. `types`: bronze name to the type in the file, of typed
+    ones. `fitting`: header to the type that its values must have; those that do not go into `_rescued`.
+    """
 
     names: Mapping[str, str]
     rescued: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    fitting: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rescues(self) -> bool:
+        """Whether cells of its rows may go into `_rescued`."""
+        return bool(self.rescued or self.fitting)
 
     def shape(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Bring a file's rows (its headers, `_rescued`) into bronze's columns."""
-        if self.rescued:
-            frame = frame.with_columns(_with_cells(self.rescued))
+        if self.rescues:
+            frame = frame.with_columns(*self._fitting(), _with_cells(self._cells()))
         gone = (*self.rescued, *self.ignored)
         return frame.drop(gone).rename({written: name for written, name in self.names.items() if written != name})
 
+    def _fitting(self) -> list[pl.Expr]:
+        import polars as pl
 
-def columns_of(file: str, read: FileRead, spec: TableSpec, known: frozenset[str]) -> FileColumns:
+        return [pl.when(_fits(name, kind)).then(pl.col(name)).alias(name) for name, kind in self.fitting.items()]
+
+    def _cells(self) -> dict[str, tuple[pl.Expr, str]]:
+        """By header: where a cell goes into `_rescued`, and why."""
+        import polars as pl
+
+        unknown = {name: (pl.col(name).is_not_null(), NOT_IN_THE_SCHEMA) for name in self.rescued}
+        misfits = {
+            name: (~_fits(name, kind), f"not of the type {kind}, which the column had so far")
+            for name, kind in self.fitting.items()
+        }
+        return {**unknown, **misfits}
+
+
+def columns_of(
+    file: str, read: FileRead, spec: TableSpec, known: frozenset[str], types: Mapping[str, str]
+) -> FileColumns:
     """Decide what each column of a file is.
 
     Args:
@@ -47,16 +79,20 @@ def columns_of(file: str, read: FileRead, spec: TableSpec, known: frozenset[str]
         read: the file.
         spec: the table.
         known: columns that bronze has had so far; empty for a table that never took a file.
+        types: the types that columns had so far, of those that came typed.
 
     Raises:
         BadFileError: a column of the key is missing, or `fail_on_new_columns` and there is a new one.
     """
+    from flowforge_assets.formats.file_read import types_of
+
     names = _named(read, spec)
     _require_keys(file, read, spec, names)
     allowed = known | set(spec.landed_headers)
     new = {written: name for written, name in names.items() if known and name not in allowed}
+    typed = {names[written]: word for written, word in types_of(read).items()}
     if not new or spec.schema_evolution.startswith("add_new_columns"):
-        return FileColumns(names)
+        return FileColumns(names, types=typed, fitting=_misfits(spec, names, typed, types))
     if spec.schema_evolution == "fail_on_new_columns":
         raise BadFileError(
             file,
@@ -65,7 +101,42 @@ def columns_of(file: str, read: FileRead, spec: TableSpec, known: frozenset[str]
         )
     kept = {written: name for written, name in names.items() if written not in new}
     rescues = spec.schema_evolution == "rescue"
-    return FileColumns(kept, rescued=tuple(new) if rescues else (), ignored=() if rescues else tuple(new))
+    return FileColumns(
+        kept,
+        rescued=tuple(new) if rescues else (),
+        ignored=() if rescues else tuple(new),
+        types={name: word for name, word in typed.items() if name in kept.values()},
+        fitting=_misfits(spec, kept, typed, types),
+    )
+
+
+def _misfits(
+    spec: TableSpec, names: Mapping[str, str], found: Mapping[str, str], types: Mapping[str, str]
+) -> dict[str, str]:
+    """The headers whose values may not have the type the column had so far, with that type; where they are rescued."""
+    if spec.schema_evolution != "rescue":
+        return {}
+    pairs = ((written, types.get(name), found.get(name)) for written, name in names.items())
+    return {written: had for written, had, has in pairs if had and has and not holds_all_of(had, has)}
+
+
+def _fits(name: str, kind: str) -> pl.Expr:
+    """Whether a text is a value of a type; null is, and so is any text of a type that has no form of its own."""
+    import polars as pl
+
+    text, said = pl.col(name), kind_of(kind)
+    if said.family == "integer":
+        signed = next((dtype for bits, dtype in _INTEGERS.items() if bits >= said.size), "Int128")
+        fits = text.cast(getattr(pl, signed), strict=False).is_not_null()
+    elif said.family in {"float", "decimal"}:
+        fits = text.cast(pl.Float64, strict=False).is_not_null()
+    elif said.family == "boolean":
+        fits = text.str.to_lowercase().is_in(["true", "false"])
+    elif said.family in _MOMENTS:
+        fits = text.str.contains(_MOMENTS[said.family])
+    else:
+        fits = pl.lit(value=True)
+    return text.is_null() | fits
 
 
 def _named(read: FileRead, spec: TableSpec) -> dict[str, str]:
@@ -109,17 +180,17 @@ def _read_with(read: FileRead) -> str:
     return f" It was read with {delimiter!r} between cells; declare `delimiter` if that is wrong." if delimiter else ""
 
 
-def _with_cells(columns: Sequence[str]) -> pl.Expr:
-    """`_rescued` with the cells of some columns added to its JSON list."""
+def _with_cells(columns: Mapping[str, tuple[pl.Expr, str]]) -> pl.Expr:
+    """`_rescued` with cells added to its JSON list: by header, where they go there, and why."""
     import polars as pl
 
     cells = [
-        pl.when(pl.col(name).is_not_null()).then(
+        pl.when(where).then(
             pl.struct(
-                pl.lit(name).alias("column"), pl.col(name).alias("raw"), pl.lit(NOT_IN_THE_SCHEMA).alias("why")
+                pl.lit(name).alias("column"), pl.col(name).alias("raw"), pl.lit(why).alias("why")
             ).struct.json_encode()
         )
-        for name in columns
+        for name, (where, why) in columns.items()
     ]
     added = pl.concat_str(cells, separator=",", ignore_nulls=True)
     earlier = pl.col("_rescued").str.strip_suffix("]") + pl.lit(",")

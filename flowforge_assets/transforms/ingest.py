@@ -44,6 +44,7 @@ class Ingested:
     headers: dict[str, list[str]] = field(default_factory=dict)
     decided: dict[str, Mapping[str, object]] = field(default_factory=dict)
     unknown: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    types: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def empty_files(self) -> list[str]:
@@ -68,11 +69,14 @@ def ingest(
     ingested_at: datetime,
     target: Path,
     known: frozenset[str] = frozenset(),
+    *,
+    types: Mapping[str, str] | None = None,
 ) -> Ingested:
     """Write the rows of all files, in the given order, to one ZSTD Parquet file.
 
     How each file is written is found from its content, except what the table's `file` pins; clean files are read by
-    Polars alone, others by the careful reader. Files may differ in columns, their order and dialect; `known` are the columns bronze has had so far.
+    Polars alone, others by the careful reader. Files may differ in columns, their order and dialect; `known` are the columns bronze has had so far,
+    `types` those types of theirs that typed files (Parquet, JSON, Excel) had.
 
     Columns: the union of the files' headers as VARCHAR (the text that stood there; null where a row has no such cell),
     then `_rescued` (VARCHAR, JSON, what did not fit), `_row_number` (BIGINT, 1 is the first record; null for a line
@@ -83,7 +87,7 @@ def ingest(
     """
     from flowforge_assets.transforms.bronze_parquet import write_bronze
 
-    sources = _open(files, spec, known, target.parent)
+    sources = _open(files, spec, known, types or {}, target.parent)
     rows = write_bronze(sources, ingested_at, target) if sources else {}
     done = Ingested(target if sources and target.exists() else None)
     hashes = {source.file.key: source.content_hash for source in sources}
@@ -92,6 +96,7 @@ def ingest(
     for source in sources:
         key = source.file.key
         done.headers[key] = list(source.columns.names.values())
+        done.types[key] = source.columns.types
         done.unknown[key] = (*source.columns.rescued, *source.columns.ignored)
         done.decided[key] = source.read.as_dict()
         done.accounts[key] = _account(source, done.rows[key])
@@ -99,7 +104,9 @@ def ingest(
     return done
 
 
-def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str], scratch: Path) -> list[BronzeSource]:
+def _open(
+    files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str], types: Mapping[str, str], scratch: Path
+) -> list[BronzeSource]:
     """Decide how each file is read; one without any byte, column or rescued text is left out."""
     from flowforge_assets.formats.read_file import read_another, read_file
     from flowforge_assets.transforms.bronze_rows import BronzeSource
@@ -112,7 +119,8 @@ def _open(files: Sequence[LandedFile], spec: TableSpec, known: frozenset[str], s
         read = next((alike for one in kinds.values() if (alike := read_another(file.path, one))), None)
         read = read or read_file(file.path, spec.file, scratch / f"unpacked-{number}", name=file.key)
         if read.columns or read.account.rescued:
-            found.append(BronzeSource(file, read, columns_of(file.key, read, spec, known)))
+            found.append(BronzeSource(file, read, columns_of(file.key, read, spec, known, types)))
+            types = {**found[-1].columns.types, **types}
             others = ((columns, one) for columns, one in kinds.items() if columns != read.columns)
             kinds = {read.columns: read, **dict(islice(others, _KINDS_KEPT - 1))}
     return found

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TEXT = "VARCHAR"
+# An expression that only asks whether the value begins with, ends with or has a text: `.*@.*`.
+_WITH_TEXT = re.compile(r"(\.\*)?([\w@ ,:;/%&=<>\"'#~!-]+)(\.\*)?", re.ASCII)
 
 
 def require_text(rule: ColumnRule, types: Mapping[str, str]) -> None:
@@ -74,7 +76,8 @@ class NotBlank(ColumnRule):
 
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
-        said = f"regexp_matches({self.value}, '[^\\s\\p{{Z}}]')"
+        # A first character that prints says enough, at a tenth of what the expression costs.
+        said = f"CASE WHEN {self.value} >= '!' AND {self.value} < chr(127) THEN TRUE ELSE regexp_matches({self.value}, '[^\\s\\p{{Z}}]') END"
         if self.markers:
             listed = ", ".join(literal(str(one).strip().lower()) for one in self.markers)
             said += f" AND lower(trim({self.value})) NOT IN ({listed})"
@@ -287,6 +290,15 @@ class ForbiddenValues(_ListedValues):
         return f"NOT {self._listed}"
 
 
+def _has_text(value: str, found: re.Match[str]) -> str:
+    """SQL of the same as `_WITH_TEXT` found, at a tenth of the cost. A dot stands for any character but a line's end."""
+    before, text, after = found[1], literal(found[2]), found[3]
+    if not before and not after:
+        return f"{value} = {text}"
+    asks = ("contains" if after else "ends_with") if before else "starts_with"
+    return f"{asks}({value}, {text}) AND NOT contains({value}, chr(10))"
+
+
 class Matches(ColumnRule):
     """The whole text matches a regular expression (RE2 syntax)."""
 
@@ -320,5 +332,8 @@ class Matches(ColumnRule):
 
     def valid(self, reads: Mapping[str, str]) -> str:
         del reads
+        no = "NOT " if self.negate else ""
+        if self.case_sensitive and (found := _WITH_TEXT.fullmatch(self.pattern)):
+            return f"{no}({_has_text(self.value, found)})"
         options = "" if self.case_sensitive else ", 'i'"
-        return f"{'NOT ' if self.negate else ''}regexp_full_match({self.value}, {literal(self.pattern)}{options})"
+        return f"{no}regexp_full_match({self.value}, {literal(self.pattern)}{options})"
