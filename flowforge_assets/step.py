@@ -222,13 +222,13 @@ def layer_asset(
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):
-            for event in _behind_gates(context, key, face, compute, layer=layer, checks=[one.name for one in gated]):
-                yield _with_lineage(context, face, event)
+            for event in behind_gates(context, key, face, compute, layer=layer, checks=[one.name for one in gated]):
+                yield with_lineage(context, face, event)
 
     return step
 
 
-def _behind_gates(
+def behind_gates(
     context: dg.AssetExecutionContext,
     key: dg.AssetKey,
     face: AssetFace,
@@ -246,7 +246,7 @@ def _behind_gates(
     yield from compute(context, keeper)
 
 
-def _with_lineage(context: dg.AssetExecutionContext, face: AssetFace, event: Event) -> Event:
+def with_lineage(context: dg.AssetExecutionContext, face: AssetFace, event: Event) -> Event:
     """A materialization with where its columns come from."""
     if face.lineage is None or not isinstance(event, dg.MaterializeResult) or event.asset_key is None:
         return event
@@ -285,6 +285,6 @@ def set_asset(
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
         with clear_failure(context.retry_number):
-            yield from _behind_gates(context, key, face, lambda context, _: compute(context), layer="set")
+            yield from behind_gates(context, key, face, lambda context, _: compute(context), layer="set")
 
     return step

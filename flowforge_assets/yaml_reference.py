@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 from pydantic.fields import FieldInfo
 
-from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Table, Workflow
+from flowforge_assets.components import Connection, DateDimension, Model, Reconciliation, Sink, Table, Workflow
 from flowforge_assets.components.part import Freshness
 from flowforge_assets.extraction.http_source import HttpSource, Pagination
 from flowforge_assets.extraction.source import DatabaseSource, DetectDeletes, Parallel
@@ -16,6 +16,7 @@ from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.incremental_spec import Incremental
 from flowforge_assets.lookups import Lookup
 from flowforge_assets.model_spec import ForeignKey, ModelColumn
+from flowforge_assets.sink_targets import CsvOut, ToFiles, ToTable
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Reconciliation, Connection)
+DOCUMENTS: tuple[type[BaseModel], ...] = (Workflow, Table, Model, DateDimension, Reconciliation, Connection, Sink)
 NESTED: tuple[type[BaseModel], ...] = (
     Column,
     DatabaseSource,
@@ -56,6 +57,9 @@ NESTED: tuple[type[BaseModel], ...] = (
     Notifications,
     Retention,
     WebhookOptions,
+    ToTable,
+    ToFiles,
+    CsvOut,
 )
 HEAD = """# YAML reference
 

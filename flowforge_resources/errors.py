@@ -18,6 +18,8 @@ FlowForgeError
 │   ├── MissingDriverError    a database is declared whose driver is not installed
 │   ├── DatabaseRefusedError  a database answered, and refused: password, database, privilege, table, TLS
 │   ├── SourceError           what a database holds, or an API answers, is not what the table's source declares
+│   ├── SinkError             a target cannot take what is to be delivered
+│   │   └── SinkCountsError   it took another number of rows than was given
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   ├── DamagedCopyError      a copy of bronze differs from what it was made from
 │   └── BooksError            rows in and rows out do not add up
@@ -247,6 +249,18 @@ class SourceError(PermanentError):
     def __init__(self, table: str, problem: str, fix: str) -> None:
         self.table, self.problem, self.fix = table, problem, fix
         super().__init__(f"{table}: {problem} Nothing was extracted and no table changed. {fix}")
+
+
+class SinkError(PermanentError):
+    """A target cannot take what is to be delivered, or refused it; no value of a row is in the message."""
+
+    def __init__(self, sink: str, problem: str, fix: str) -> None:
+        self.sink, self.problem, self.fix = sink, problem, fix
+        super().__init__(f"sink {sink}: {problem} Nothing was delivered, and the target is as it was. {fix}".rstrip())
+
+
+class SinkCountsError(SinkError):
+    """A target holds another number of rows than was written to it."""
 
 
 class DatabaseUnreachableError(TransientError):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowforge_assets.components.part import AssetPart, Gated
     from flowforge_assets.model_spec import ModelSpec
     from flowforge_assets.table_spec import TableSpec
+    from flowforge_resources.layout import ModelId, TableId
 
 Key = tuple[str, str]
 NONE = "none"
@@ -33,7 +34,9 @@ _WORDS = (BLOCKING, UPSTREAM_GATE)
 
 
 def edges_of(
-    tables: Iterable[tuple[AssetPart, TableSpec]], models: Iterable[tuple[AssetPart, ModelSpec]]
+    tables: Iterable[tuple[AssetPart, TableSpec]],
+    models: Iterable[tuple[AssetPart, ModelSpec]],
+    sinks: Iterable[tuple[AssetPart, TableId | ModelId]] = (),
 ) -> dict[str, tuple[Edge, ...]]:
     """The edges that lead to every asset, as declared."""
     found: dict[str, tuple[Edge, ...]] = {}
@@ -44,6 +47,8 @@ def edges_of(
     for part, model in models:
         gold[part.workflow].append(model.id.key)
         found[_name(model.id.key)] = _edges(part, model_reads(model))
+    for part, read in sinks:
+        found[_name((part.workflow, part.name))] = _edges(part, [asset_path(read)])
     for workflow in {*silver, *gold}:
         together, all_tables = (workflow, GOLD_PUBLISHED), [*silver[workflow], *gold[workflow]]
         found[_name(together)] = tuple(Edge(_name(key)) for key in gold[workflow])

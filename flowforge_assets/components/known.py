@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from flowforge_assets.components.gates import checks_of, edges_of
 from flowforge_assets.lineage.graph import Lineage, lineage_of
 from flowforge_assets.lineage.recorded import RecordedLineage
+from flowforge_assets.lineage.sinks import sink_lineage, with_sinks
 from flowforge_assets.lookups import require_columns, with_lookups
 from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
 from flowforge_assets.model_sql.query import Query
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.sink import Sink
     from flowforge_assets.components.table import Table
     from flowforge_assets.model_spec import ModelSpec
     from flowforge_assets.table_spec import TableSpec
@@ -40,7 +42,9 @@ class KnownTables:
         tables: Sequence[Table],
         models: Sequence[GoldPart],
         connections: Callable[[], Sequence[Connection]] = lambda: (),
+        sinks: Sequence[Sink] = (),
     ) -> None:
+        self._sinks = sinks
         self._tables = {TableId(part.workflow, part.name): part for part in tables}
         self._models = {ModelId(part.workflow, part.name): part for part in models}
         self._connections = connections
@@ -155,6 +159,13 @@ class KnownTables:
         model = self.spec(read)
         return tuple(name for name in model.keys if name not in model.pii)
 
+    def identifying(self, read: TableId | ModelId) -> tuple[str, ...]:
+        """The columns that identify a row of a table; of one that keeps history, a version of a row."""
+        if isinstance(read, ModelId):
+            return self.spec(read).keys
+        table = self._table_specs[read]
+        return (table.strategy.version_key,) if table.strategy.keeps_history else table.keys
+
     def require_order(self) -> None:
         """Every model can be built after what it reads.
 
@@ -204,6 +215,7 @@ class KnownTables:
             lambda: edges_of(
                 [(part, self._table_specs[name]) for name, part in self._tables.items()],
                 [(part, self.spec(name)) for name, part in self._models.items()],
+                [(part, part.read(self)) for part in self._sinks],
             )
         )
 
@@ -219,7 +231,12 @@ class KnownTables:
         models = [(self.spec(model), self.analysis(model)) for model in self._models]
         about: dict[TableId | ModelId, str] = {name: part.description or "" for name, part in self._tables.items()}
         about |= {name: part.description or "" for name, part in self._models.items()}
-        return lineage_of(list(self._table_specs.values()), models, about)
+        found = lineage_of(list(self._table_specs.values()), models, about)
+        sinks = [
+            sink_lineage(part.workflow, part.name, part.read(self), part.lineage(self)[1], part.description)
+            for part in self._sinks
+        ]
+        return with_sinks(found, sinks)
 
 
 class _Loaded:
@@ -233,11 +250,13 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
     """Every table and model of a tree."""
     from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.sink import Sink
     from flowforge_assets.components.table import Table
 
     if _Loaded.tree is not tree:
         tables = [part for part in tree.get_all_components(Table) if part.columns]  # the others are bronze only
         models = tree.get_all_components(GoldPart)
-        _Loaded.known = KnownTables(tables, models, lambda: tree.get_all_components(Connection))
+        sinks = tree.get_all_components(Sink)
+        _Loaded.known = KnownTables(tables, models, lambda: tree.get_all_components(Connection), sinks)
         _Loaded.tree = tree
     return _Loaded.known

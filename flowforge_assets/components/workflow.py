@@ -19,6 +19,7 @@ from flowforge_assets.components.part import (
     rendered,
     require_unique,
 )
+from flowforge_assets.components.sink import Sink
 from flowforge_assets.components.table import Table
 from flowforge_assets.executor import STEPS_AT_ONCE
 from flowforge_assets.gate_sensor import build_gate_sensor
@@ -108,6 +109,8 @@ class Workflow(Part):
         """The job, the sensors and the schedules."""
         tables = [part for part in all_parts(context, Table) if part.workflow == self.workflow]
         models = [part for part in all_parts(context, GoldPart) if part.workflow == self.workflow]
+        sinks = [part for part in all_parts(context, Sink) if part.workflow == self.workflow]
+        require_unique([*tables, *models, *sinks])
         self._validate(
             tables, models, [part for part in all_parts(context, Workflow) if part.workflow == self.workflow]
         )
@@ -123,7 +126,7 @@ class Workflow(Part):
         )
         gated = [
             *(spec.id.silver_key for spec in specs if spec.columns),
-            *((self.workflow, model.name) for model in models),
+            *((self.workflow, part.name) for part in (*models, *sinks)),
             *([(self.workflow, GOLD_PUBLISHED)] if models else []),
             *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
         ]
@@ -150,7 +153,7 @@ class Workflow(Part):
                 status=status,
             )
         ]
-        automated = any(part.automation == "eager" for part in (*tables, *models))
+        automated = any(part.automation == "eager" for part in (*tables, *models, *sinks))
         interval_s = self.sensor_interval_s
         if automated:
             sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
@@ -222,7 +225,6 @@ class Workflow(Part):
             raise self.wrong("the folder has two Workflow documents.", "Keep one.")
         if not tables:
             raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
-        require_unique([*tables, *models])
         for model in models:
             if model.name in (GOLD_PUBLISHED, WAREHOUSE, QUARANTINE_DECISIONS):
                 raise model.wrong(f"'{model.name}' is the name of an asset that FlowForge makes.", "Rename the model.")

@@ -52,7 +52,7 @@ class TableNode:
     """
 
     name: str
-    layer: Literal["landing", "bronze", "silver", "gold"]
+    layer: Literal["landing", "bronze", "silver", "gold", "sink"]
     columns: dict[str, str] | None
     keys: frozenset[str] = frozenset()
     pii: frozenset[str] = frozenset()

@@ -1,0 +1,62 @@
+"""Where sinks deliver to, as `SinkSpec` takes it: each destination opens what it writes to when it is asked to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.sinks.database import Delivered, TableTarget
+    from flowforge_resources.sinks.files import FileTarget
+    from flowforge_resources.sinks.outgoing import Outgoing
+
+
+@dataclass(frozen=True)
+class ToDatabase:
+    """A table of a database."""
+
+    target: TableTarget
+
+    @property
+    def kind(self) -> str:
+        """The kind of database; what only a URL names is `sql`."""
+        kind = self.target.connection.kind
+        return "sql" if kind == "sqlalchemy" else kind
+
+    @property
+    def shape(self) -> object:
+        """Which table, and how rows enter it."""
+        one = self.target
+        return ["table", one.connection.name, str(one.table), one.mode, one.keys, one.deletes]
+
+    def deliver(self, sink: str, fingerprint: str, outgoing: Outgoing, lake: Lake) -> Delivered:
+        """All rows or none."""
+        from flowforge_resources.sinks.database import deliver
+
+        del lake
+        return deliver(sink, self.target, fingerprint, outgoing)
+
+
+@dataclass(frozen=True)
+class ToFolder:
+    """Files in a folder."""
+
+    target: FileTarget
+
+    @property
+    def kind(self) -> str:
+        """The format."""
+        return self.target.format.name
+
+    @property
+    def shape(self) -> object:
+        """Which folder, and how it is written; how many versions stay is no other export."""
+        one = self.target
+        return ["files", one.folder, one.name, one.format, one.partition_by]
+
+    def deliver(self, sink: str, fingerprint: str, outgoing: Outgoing, lake: Lake) -> Delivered:
+        """A new version, or none."""
+        from flowforge_resources.sinks.files import deliver_files
+
+        return deliver_files(sink, self.target, fingerprint, outgoing, lake)
