@@ -150,6 +150,21 @@ class Gatekeeper:
         if after or self._own:
             settle(self._lake, workflow_of(self.asset), self.asset, seen=self._own, now_failed=after.values())
 
+    def settle_published(self, outcomes: Sequence[Outcome], published: Published) -> None:
+        """Shut the table's gate by what its published version breaks; open it by what that one passes.
+
+        A batch that failed and was not published is another matter: it goes on shutting the gate.
+        """
+        run = str(published.facts.get("run_id"))
+        counts = self._graph.named(self.asset) | self._waived
+        failed = [one for one in outcomes if not one.passed and (one.blocks or one.check in counts)]
+        now_failed = [replace(self._failed(one, (), published=True, everything=True), run_id=run) for one in failed]
+        passed = {one.check for one in outcomes if one.passed}
+        stays = [one for one in self._own if not (one.published and one.run_id == run and one.check in passed)]
+        after = {one.check: one for one in (*stays, *now_failed)}
+        if after or self._own:
+            settle(self._lake, workflow_of(self.asset), self.asset, seen=self._own, now_failed=after.values())
+
     @property
     def _own(self) -> tuple[FailedCheck, ...]:
         return self._gates.failed(self.asset)

@@ -20,6 +20,7 @@ from flowforge_assets.partition_checks import unlisted
 from flowforge_assets.partition_defs import backfill_policy, chosen_partitions, partitions_def, record
 from flowforge_assets.partitioned_runs import let_partitioned_tables_read_each_other
 from flowforge_assets.quarantine.limits import alert, of_waiting
+from flowforge_assets.silver_alone import judge_published
 from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver_report import metadata, report_of, unchanged
 from flowforge_assets.silver_stage import nothing_new, stage
@@ -117,6 +118,11 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
     lake: Lake = context.resources.lake.open()
     watch = Stopwatch()
     batch = _batch_of_run(context, lake, spec)
+    if key not in context.selected_asset_keys and batch.published is not None:
+        outcomes = gate.waived(judge_published(lake, spec, batch, batch.published, started_at(context)))
+        gate.settle_published(outcomes, batch.published)
+        yield from results(context, key, outcomes)
+        return
     if batch.brings_nothing and batch.published is not None:
         report(context, key, lake, report_of(lake, spec, None, watch, batch.published.rows))
         if key in context.selected_asset_keys:

@@ -30,6 +30,7 @@ from flowforge_checks.decided import discards
 from flowforge_checks.gate import Gate, relations, statements
 from flowforge_checks.quarantine import DISCARDED, held_rows, without, without_judged
 from flowforge_checks.results import blocks_publishing, of_count
+from flowforge_checks.trend import continued, with_trend
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.io_managers import silver_table
 from flowforge_resources.layout import TableId, utc_now
@@ -38,7 +39,7 @@ from flowforge_resources.published import copy_with_facts, read_footer, read_pub
 from flowforge_resources.silver_io_manager import StagedSilver, StagedState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
     from flowforge_assets.transforms.prepare import Prepared
     from flowforge_checks.books import Books
     from flowforge_checks.books_by import FileAccount
+    from flowforge_checks.gate import CheckCount
     from flowforge_checks.results import Outcome
+    from flowforge_checks.trend import Trend
     from flowforge_resources.lake import Lake
     from flowforge_resources.published import Published
     from flowforge_resources.scratch import Scratch
@@ -94,7 +97,7 @@ def stage(
             bronze = [batch.read_back.fetch(lake, spec, scratch), *bronze]
         current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
         state = _remembered(lake, batch, scratch)
-        reads = _referenced(lake, spec, scratch)
+        reads = referenced(lake, spec, scratch)
     with connect(scratch.root) as connection:
         if not bronze:
             bronze = [_empty_bronze(connection, spec, scratch)]
@@ -116,9 +119,8 @@ def stage(
             gate = Gate(connection, told, spec.keys, rows_beside(spec, current))
             if batch.read_back:
                 note_known(connection, gate, prepared.laid_over)
-            found = gate.counts([column.name for column in spec.columns if not column.pii])
-            discarded = sum(count.rows_broken for count in found if count.check == DISCARDED)
-            counts = [count for count in found if count.check != DISCARDED]
+            counts, discarded = _counts(gate, spec)
+            trend = _trend(batch, counts, began or utc_now())
         parts = _partitions(lake, spec, batch, scratch)
         if parts is not None:
             with watch.phase("touched"):
@@ -145,6 +147,7 @@ def stage(
                 prepared=prepared,
                 scratch=scratch,
                 run_id=run_id,
+                trend=trend,
                 parts=parts,
             )
         with watch.phase("audit"):
@@ -154,7 +157,7 @@ def stage(
             books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
             accounts = accounts_of(connection, spec, batch, gate, prepared, books=books, parts=parts)
             refuse_collisions(connection, spec, table, books.rows_after)
-            row_rules = [of_count(count) for count in counts]
+            row_rules = [with_trend(of_count(count), trend) for count in counts]
             if parts is not None:
                 row_rules = by_partition(spec, gate, row_rules)
             if spec.strategy.takes_extracts:
@@ -165,6 +168,18 @@ def stage(
             preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
         released_from = prepared.laid_over.released_from(connection, gate)
     return Staged(output, books, tuple(outcomes), preview, parts, tuple(accounts.files or ()), released_from)
+
+
+def _counts(gate: Gate, spec: TableSpec) -> tuple[list[CheckCount], int]:
+    """What each check found, and how many rows were discarded by a decision, which no check speaks of."""
+    found = gate.counts([column.name for column in spec.columns if not column.pii])
+    discarded = sum(count.rows_broken for count in found if count.check == DISCARDED)
+    return [count for count in found if count.check != DISCARDED], discarded
+
+
+def _trend(batch: Batch, counts: Sequence[CheckCount], began: datetime) -> Trend:
+    before = batch.published.facts if batch.published else {}
+    return continued(before, counts, began.isoformat(timespec="seconds"))
 
 
 def _partitions(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> PartitionedBatch | None:
@@ -197,7 +212,7 @@ def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratc
     return path
 
 
-def _referenced(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
+def referenced(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
     """Local files of the silver tables that rules and lookups look into."""
     found = {}
     for name in spec.tables_read:
@@ -218,9 +233,10 @@ def _write(
     prepared: Prepared,
     scratch: Scratch,
     run_id: str,
+    trend: Trend,
     parts: PartitionedBatch | None = None,
 ) -> StagedSilver:
-    facts, state = version_facts(spec, batch, merged.books, run_id), None
+    facts, state = version_facts(spec, batch, merged.books, run_id, trend), None
     if parts is not None:
         if batch.chosen:
             facts |= _state_of(batch.published)

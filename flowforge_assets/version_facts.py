@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from flowforge_checks.books import ACCOUNT
 from flowforge_checks.quarantine import landed_at
+from flowforge_checks.trend import TREND
 from flowforge_resources.history import ADDED, LOADED, MADE_ANEW, RELEASED
 from flowforge_resources.layout import utc_now
 from flowforge_resources.left_out import LEFT_OUT, left_out_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from flowforge_assets.silver_batch import Batch
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.books import Books
+    from flowforge_checks.trend import Trend
     from flowforge_resources.bronze_parts import BronzePart
     from flowforge_resources.published import Published
     from flowforge_resources.scratch import Scratch
@@ -34,7 +36,7 @@ BRONZE_TABLE = "bronze_table"
 DECISIONS = "decisions"
 
 
-def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str) -> dict[str, Any]:
+def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str, trend: Trend) -> dict[str, Any]:
     """The footer of the version a batch makes."""
     before = batch.published
     return {
@@ -47,6 +49,7 @@ def version_facts(spec: TableSpec, batch: Batch, books: Books, run_id: str) -> d
         **({BRONZE_TABLE: spec.root.id.name} if spec.routed else {}),
         **({DECISIONS: batch.decisions[-1].version} if batch.decisions else {}),
         "books": {name: count for name, count in books.as_dict().items() if count and name in ACCOUNT},
+        **({TREND: trend} if trend else {}),
         **_cause(batch),
         **({LEFT_OUT: left_out_of(before.facts)} if before and left_out_of(before.facts) else {}),
     }

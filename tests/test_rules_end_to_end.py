@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scenario import checks, land, load, metadata, rows_of, run, run_well
+from scenario import checks, land, load, metadata, project, rows_of, run, run_well
 from test_yaml import refusal
 
 if TYPE_CHECKING:
@@ -219,3 +219,28 @@ def test_a_rule_that_cannot_work_is_refused_before_anything_runs(tmp_path: Path,
     said_of_it = refusal(tmp_path, yaml)
     assert said in said_of_it, said_of_it
     assert "defs/shop/defs.yaml:10" in said_of_it
+
+
+def test_a_rule_shows_what_it_found_in_the_batches_before(lake: Lake, tmp_path: Path) -> None:
+    documents = """
+        type: flowforge_assets.components.Workflow
+        attributes: {description: A shop.}
+        ---
+        type: flowforge_assets.components.Table
+        attributes:
+          name: items
+          columns: [{name: item_id}, {name: price, type: integer}]
+          keys: [item_id]
+          rules: [{rule: range, column: price, min: 0}]
+    """
+    with project(tmp_path, {"shop": documents}) as defs:
+        land(lake, "shop", {"items/1.csv": "item_id,price\na,1\nb,-1\n"})
+        assert "trend" not in checks(run_well(defs, "shop"))["silver_items", "range_price"].metadata
+        land(lake, "shop", {"items/2.csv": "item_id,price\nc,1\n"})
+        found = checks(run_well(defs, "shop"))["silver_items", "range_price"]
+
+    trend = [record.data for record in found.metadata["trend"].value.records]
+    assert [(one["rows_checked"], one["rows_broken"], one["percent"]) for one in trend] == [
+        (1, 0, "0.00"),
+        (2, 1, "50.00"),
+    ]
