@@ -82,6 +82,12 @@ def test_a_password_written_out_is_refused_with_its_line_and_never_printed(tmp_p
     assert "hunter2" not in said
 
 
+def test_a_password_of_digits_is_not_printed_either(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "  kind: postgres\n  host: db\n  password: 98765")
+    assert "written out" in said
+    assert "98765" not in said
+
+
 def test_a_template_that_would_put_the_password_into_definitions_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

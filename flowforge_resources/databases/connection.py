@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowforge_resources.databases import references
 from flowforge_resources.databases.kinds import KINDS, Kind, KindName
+from flowforge_resources.databases.references import HiddenText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ class ConnectionFields(BaseModel):
         description="The database; the path of the file for SQLite and DuckDB; the service name for Oracle.",
     )
     user: str | None = Field(default=None, description="Who logs in.")
-    password: str | None = Field(
+    password: HiddenText | None = Field(
         default=None,
         description="Where the password is, never the password itself: `env('X')`, `file('/run/secrets/x')`, `aws_secret('name', 'key')` or `ssm('name')`. Looked up when the connection is opened.",
         examples=["env('SHOP_PASSWORD')"],
