@@ -1,4 +1,4 @@
-"""The `to` of a sink: a table of a database, files, or an HTTP endpoint, as YAML has it."""
+"""The `to` of a sink: a table of a database, or files, as YAML has it."""
 
 from __future__ import annotations
 

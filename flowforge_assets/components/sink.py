@@ -38,7 +38,7 @@ _TARGETS: dict[str, type[BaseModel]] = {"connection": ToTable, "files": ToFiles}
 
 
 class Sink(AssetPart):
-    """A silver table or gold model, delivered to a table of a database, to files, or to an HTTP endpoint."""
+    """A silver table or gold model, delivered to a table of a database or to files."""
 
     table: str = Field(
         description="What is delivered: a table or model by name, `workflow.table` of another workflow.",
