@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
     from flowforge_resources.sinks.database import Delivered, TableTarget
+    from flowforge_resources.sinks.endpoint import EndpointTarget
     from flowforge_resources.sinks.files import FileTarget
     from flowforge_resources.sinks.outgoing import Outgoing
 
@@ -60,3 +61,27 @@ class ToFolder:
         from flowforge_resources.sinks.files import deliver_files
 
         return deliver_files(sink, self.target, fingerprint, outgoing, lake)
+
+
+@dataclass(frozen=True)
+class ToHttp:
+    """An HTTP endpoint."""
+
+    target: EndpointTarget
+
+    @property
+    def kind(self) -> str:
+        """The word that the UI shows."""
+        return "http"
+
+    @property
+    def shape(self) -> object:
+        """Which endpoint, and what it is sent; how patient we are is no other delivery."""
+        one = self.target
+        return ["endpoint", one.url, one.method, one.batch_rows]
+
+    def deliver(self, sink: str, fingerprint: str, outgoing: Outgoing, lake: Lake) -> Delivered:
+        """Batch after batch; a later run goes on where one broke off."""
+        from flowforge_resources.sinks.endpoint import deliver_batches
+
+        return deliver_batches(sink, self.target, fingerprint, outgoing, lake)

@@ -16,7 +16,7 @@ from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.incremental_spec import Incremental
 from flowforge_assets.lookups import Lookup
 from flowforge_assets.model_spec import ForeignKey, ModelColumn
-from flowforge_assets.sink_targets import CsvOut, ToFiles, ToTable
+from flowforge_assets.sink_targets import CsvOut, ToEndpoint, ToFiles, ToTable
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
@@ -60,6 +60,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     ToTable,
     ToFiles,
     CsvOut,
+    ToEndpoint,
 )
 HEAD = """# YAML reference
 

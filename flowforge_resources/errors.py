@@ -20,12 +20,14 @@ FlowForgeError
 │   ├── SourceError           what a database holds, or an API answers, is not what the table's source declares
 │   ├── SinkError             a target cannot take what is to be delivered
 │   │   └── SinkCountsError   it took another number of rows than was given
+│   ├── EndpointRefusedError  an HTTP endpoint refused a batch of rows
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   ├── DamagedCopyError      a copy of bronze differs from what it was made from
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
     ├── QueueError            a notification queue does not answer, or refuses
+    ├── EndpointUnreachableError  an HTTP endpoint does not answer, or is too busy for too long
     ├── DatabaseUnreachableError  a database does not answer, or ended the session
     ├── SourceUnreachableError  an API does not answer, is too busy for too long, or changed while it was read
     ├── ScratchSpaceError     the local disk is full
@@ -261,6 +263,22 @@ class SinkError(PermanentError):
 
 class SinkCountsError(SinkError):
     """A target holds another number of rows than was written to it."""
+
+
+class EndpointRefusedError(PermanentError):
+    """An HTTP endpoint refused a batch of rows; no value of a row is in the message."""
+
+    def __init__(self, sink: str, problem: str, progress: str, fix: str) -> None:
+        self.sink, self.problem, self.fix = sink, problem, fix
+        super().__init__(f"sink {sink}: {problem} {progress} {fix}".rstrip())
+
+
+class EndpointUnreachableError(TransientError):
+    """An HTTP endpoint does not answer, or is too busy for too long."""
+
+    def __init__(self, sink: str, problem: str, progress: str, fix: str) -> None:
+        self.sink, self.problem, self.fix = sink, problem, fix
+        super().__init__(f"sink {sink}: {problem} {progress} {fix}".rstrip())
 
 
 class DatabaseUnreachableError(TransientError):

@@ -16,17 +16,20 @@ from flowforge_assets.gold import asset_path
 from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
 from flowforge_assets.model_sql.query import Query
 from flowforge_assets.sink_asset import build_sink
-from flowforge_assets.sink_destinations import ToDatabase, ToFolder
+from flowforge_assets.sink_destinations import ToDatabase, ToFolder, ToHttp
 from flowforge_assets.sink_spec import SinkSpec, select
-from flowforge_assets.sink_targets import ToFiles, ToTable
+from flowforge_assets.sink_targets import ToEndpoint, ToFiles, ToTable
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS
 from flowforge_resources.databases.catalog import TableName
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import DefinitionError, did_you_mean
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.sinks.database import TableTarget
+from flowforge_resources.sinks.endpoint import EndpointTarget
 from flowforge_resources.sinks.file_formats import CsvText, FileFormat
 from flowforge_resources.sinks.files import FileTarget
+from flowforge_resources.web.client import Patience
+from flowforge_resources.web.waiting import rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,11 +37,11 @@ if TYPE_CHECKING:
     from flowforge_assets.components.known import KnownTables
     from flowforge_assets.sink_spec import Destination
 
-_TARGETS: dict[str, type[BaseModel]] = {"connection": ToTable, "files": ToFiles}
+_TARGETS: dict[str, type[BaseModel]] = {"connection": ToTable, "files": ToFiles, "url": ToEndpoint}
 
 
 class Sink(AssetPart):
-    """A silver table or gold model, delivered to a table of a database or to files."""
+    """A silver table or gold model, delivered to a table of a database, to files, or to an HTTP endpoint."""
 
     table: str = Field(
         description="What is delivered: a table or model by name, `workflow.table` of another workflow.",
@@ -53,7 +56,7 @@ class Sink(AssetPart):
     )
     where: str | None = Field(default=None, description="SQL condition (DuckDB's) of the rows that are delivered.")
     to: Annotated[AsWritten[dict[str, Any]], as_written(dict[str, Any])] = Field(
-        description="Where to: `{connection: …, table: …}` (see ToTable) or `{files: …, format: …}` (see ToFiles).",
+        description="Where to: `{connection: …, table: …}` (see ToTable), `{files: …, format: …}` (see ToFiles) or `{url: …}` (see ToEndpoint).",
         examples=[{"connection": "shop", "table": "reporting.sales", "mode": "upsert", "keys": ["sales_id"]}],
     )
 
@@ -192,6 +195,8 @@ class Sink(AssetPart):
             return self._to_table(to, columns, known, context)
         if isinstance(to, ToFiles):
             return self._to_files(to, columns)
+        if isinstance(to, ToEndpoint):
+            return self._to_endpoint(to)
         raise AssertionError(f"{type(to).__name__} is no target")
 
     def _to_files(self, to: ToFiles, columns: Mapping[str, str]) -> Destination:
@@ -206,6 +211,10 @@ class Sink(AssetPart):
         packed = none if to.compression == "none" else to.compression
         how = FileFormat(to.format, packed, CsvText(**to.csv.model_dump()))
         return ToFolder(FileTarget(to.files, self.name, how, tuple(to.partition_by), to.keep_last))
+
+    def _to_endpoint(self, to: ToEndpoint) -> Destination:
+        patience = Patience(to.timeout_s, to.deadline_s, to.retries, rate(to.rate_limit) if to.rate_limit else None)
+        return ToHttp(EndpointTarget(to.url, to.method, to.batch_rows, to.accepted, to.auth, to.headers, patience))
 
     def _to_table(
         self, to: ToTable, columns: Mapping[str, str], known: KnownTables, context: dg.ComponentLoadContext

@@ -98,6 +98,14 @@ class HttpClient:
         """
         return self._patiently(lambda: self._page(url, params or {}))
 
+    def post(self, content: bytes, headers: Mapping[str, str], *, method: str = "POST") -> Answer:
+        """Send a body to the declared URL; tried again like a page, and never sent on to where that URL redirects.
+
+        Raises:
+            SourceError, SourceUnreachableError, SecretError: as `get`.
+        """
+        return self._patiently(lambda: self._sent(method, content, headers))
+
     def is_trusted(self, url: str) -> bool:
         """Whether a URL is of the host that was declared."""
         import httpx2
@@ -138,6 +146,17 @@ class HttpClient:
                 return answer
             target = self._redirected(target, answer)
         raise self._refused(f"{_shown(target)} redirects more than {_MOST_REDIRECTS} times.", "Correct `url`.")
+
+    def _sent(self, method: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        import httpx2
+
+        credentials = self._identity.credentials()
+        target = httpx2.URL(self.url).copy_merge_params(credentials.params)
+        said = {"Accept": "application/json", **self.headers, **headers, **credentials.headers}
+        answer = self._answered(self._client.build_request(method, target, headers=said, content=content))
+        if isinstance(answer, str):
+            raise self._refused(f"{_shown(target)} redirects, and rows are not sent on.", "Correct `url`.")
+        return answer
 
     def _redirected(self, at: httpx2.URL, location: str) -> httpx2.URL:
         to = at.join(location)
