@@ -180,10 +180,10 @@ def test_a_reader_that_stumbles_over_one_file_stumbles_over_that_file_alone(
 
     real = intake.ingest
 
-    def stumbling(landed: Any, *args: Any) -> Any:
+    def stumbling(landed: Any, *args: Any, **options: Any) -> Any:
         if any(one.key.endswith("b.csv") for one in landed):
             raise ZeroDivisionError("secret value of a cell")
-        return real(landed, *args)
+        return real(landed, *args, **options)
 
     monkeypatch.setattr(intake, "ingest", stumbling)
     land(lake, "shop", files("a.csv", "b.csv", "c.csv"))
@@ -284,8 +284,8 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     monkeypatch.setattr(retries, "_FIRST_WAIT_S", 0.01)
     real, later = intake.ingest, [files("a.csv", label="after")]
 
-    def meanwhile(*args: Any) -> Any:
-        done = real(*args)
+    def meanwhile(*args: Any, **options: Any) -> Any:
+        done = real(*args, **options)
         if later:
             land(lake, "shop", later.pop())
         return done
@@ -306,9 +306,9 @@ def test_a_file_that_is_gone_before_it_is_read_harms_nobody(
     lake: Lake = request.getfixturevalue("lake" if kind == "local" else "s3_lake")
     real = bronze.within_limits
 
-    def meanwhile(*args: Any) -> Any:
+    def meanwhile(*args: Any, **options: Any) -> Any:
         lake.delete(f"{TABLE.landing}a.csv")
-        return real(*args)
+        return real(*args, **options)
 
     monkeypatch.setattr(bronze, "within_limits", meanwhile)
     land(lake, "shop", files("a.csv", "b.csv"))

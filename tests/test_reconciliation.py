@@ -270,7 +270,7 @@ WRONG = {
     "a side nobody makes": ("name: a\nleft: sale\nright: fact_sales", "names 'sale', which no document makes. Did you mean 'sales'?"),
     "a layer there is not": ("name: a\nleft: bronze.fact_sales\nright: fact_sales", "names 'bronze.fact_sales'"),
     "landing on the right": ("name: a\nleft: sales\nright: landing.sales", "landing has no checks"),
-    "two left sides": ("name: a\nleft: sales\nleft_sql: SELECT 1\nright: sales", "needs `left` or `left_sql`"),
+    "two left sides": ("name: a\nleft: sales\nleft_sql: SELECT 1\nright: sales", "needs `left`, `left_sql` or `left_source`"),
     "rows without a key": ("name: a\nleft: sales\nright: fact_sales\nmeasures: [diff]", "find rows by `keys`; declare them"),
     "a sum of nothing": ("name: a\nleft: sales\nright: fact_sales\nmeasures: [sum]", "Name a `column`, or say `left` and `right`"),
     "a column that one side lacks": (

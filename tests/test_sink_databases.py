@@ -277,7 +277,7 @@ def test_a_connection_that_is_cut_leaves_the_target_as_it_was_and_the_next_run_d
 ) -> None:
     """The proxy cuts behind some bytes of answers: while logging in, looking, loading, or changing."""
     server.deliver(DAY1, "v1", "upsert", keys=["id"])
-    with CuttingProxy(server.server.port, [bytes_left]) as proxy:
+    with CuttingProxy(server.server.port, bytes_left) as proxy:
         try:
             server.at(proxy.port).deliver(DAY2, "v2", "upsert", keys=["id"], deletes=True)
         except DatabaseUnreachableError:

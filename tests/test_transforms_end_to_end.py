@@ -281,7 +281,9 @@ def test_a_routed_table_has_no_landing_and_depends_on_the_bronze_it_reads(tmp_pa
     (folder,) = tmp_path.glob("project_*/defs")
     declared = declared_workflows(folder)["shop"]
     assert (sorted(declared.tables), declared.routed) == (["items", "orders"], ("returns", "large_orders"))
-    with pytest.raises(UnknownNameError, match="'returns' has no landing: another table"):
+    with pytest.raises(
+        UnknownNameError, match="'returns' has no landing: its rows come from a database, or another table"
+    ):
         require_table(declared, "returns")
 
 

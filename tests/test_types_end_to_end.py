@@ -116,6 +116,8 @@ def test_a_value_that_does_not_cast_says_its_column_its_text_and_what_was_expect
 
     assert len(silver(lake)) == 5
     reasons = held(lake)
+    fingerprint = reasons["2.001"]["type", "amount"].pop("fingerprint")
+    assert len(fingerprint) == 12
     assert reasons["2.001"] == {
         ("type", "amount"): {
             "rule": "type",
