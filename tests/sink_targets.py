@@ -16,7 +16,7 @@ import duckdb
 from flowforge_resources.databases.catalog import TableName
 from flowforge_resources.databases.connection import ConnectionFields
 from flowforge_resources.duck import connect
-from flowforge_resources.sinks.database import TableTarget, deliver
+from flowforge_resources.sinks.database import TableTarget, deliver, staging_prefix
 from flowforge_resources.sinks.outgoing import Outgoing
 from sources import DATABASE, USER
 
@@ -77,6 +77,10 @@ class Target:
         with duckdb.connect(str(self.file)) as session:
             return [session.execute(one).fetchall() for one in said][-1]
 
+    @property
+    def sink(self) -> str:
+        return f"shop/{self.table}"
+
     def quoted(self, name: str) -> str:
         return f"`{name}`" if self.kind == "mariadb" else f'"{name}"'
 
@@ -89,7 +93,7 @@ class Target:
             "postgres": "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
         }
         found = [row[0] for row in self.run(ask[self.kind])]
-        return sorted(name for name in found if name == self.table or name.startswith("ff_stage"))
+        return sorted(name for name in found if name == self.table or name.startswith(staging_prefix(self.sink)))
 
     def at(self, port: int) -> Target:
         """The same, reached by another port."""
@@ -101,7 +105,7 @@ class Target:
         """Deliver the rows of a DuckDB query as a version."""
         where = TableTarget(self.connection, TableName.parse(self.table), mode, tuple(keys), **options)
         with outgoing(self.folder, rows, version) as out:
-            return deliver(f"shop/{self.table}", where, "f", out)
+            return deliver(self.sink, where, "f", out)
 
 
 @contextmanager

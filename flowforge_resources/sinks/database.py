@@ -58,6 +58,11 @@ class Delivered:
     deleted: int = 0
 
 
+def staging_prefix(sink: str) -> str:
+    """How the names of all staging tables of a sink begin, so that its next delivery finds what a killed one left."""
+    return f"ff_stage_{sha256(sink.encode()).hexdigest()[:8]}_"
+
+
 def deliver(sink: str, target: TableTarget, fingerprint: str, outgoing: Outgoing) -> Delivered:
     """Bring one version of a table to its target.
 
@@ -82,7 +87,7 @@ class _Delivery:
         self._sink, self._target, self._session, self._out = sink, target, session, outgoing
         self._now = Delivery(outgoing.version, fingerprint, outgoing.rows)
         self._dialect, self._table = session.dialect, target.table
-        self._prefix = f"ff_stage_{sha256(sink.encode()).hexdigest()[:8]}_"
+        self._prefix = staging_prefix(sink)
         own = f"{self._prefix}{uuid4().hex[:6]}"
         self._staging, self._old = replace(self._table, name=own), replace(self._table, name=f"{own}_old")
         self._books = Bookkeeping(session, self._table, sink)
