@@ -86,9 +86,9 @@ def _step(paths: Sequence[Path], target: Path) -> Callable[[], object]:
 
     import flowforge_assets.formats.csv_robust
     import flowforge_assets.transforms.bronze_parquet  # noqa: F401 -- its imports are not the job's cost
-    from flowforge_assets.bronze import build_bronze
+    from flowforge_assets.bronze.landed import build_bronze
     from flowforge_assets.formats.file_options import FileOptions
-    from flowforge_assets.step import AssetFace
+    from flowforge_assets.running.step import AssetFace
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.default_resources import default_resources
     from flowforge_resources.layout import TableId

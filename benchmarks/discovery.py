@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-from flowforge_assets.discovery import look
-from flowforge_assets.landing_tick import Cursor, go_round, sort_out_tables
+from flowforge_assets.bronze.discovery import look
+from flowforge_assets.bronze.landing_tick import Cursor, go_round, sort_out_tables
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_resources.lake import Lake, StoredObject
 from flowforge_resources.layout import TableId, utc_now

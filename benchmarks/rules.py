@@ -102,9 +102,9 @@ def make_bronze(lake: Lake, rows: int) -> None:
 
 def measure(lake: Lake, table: TableSpec) -> tuple[float, float, dict[str, float]]:
     """Wall and CPU seconds of one step, and its wall seconds by phase; nothing is published."""
-    from flowforge_assets.silver_batch import next_batch
-    from flowforge_assets.silver_stage import stage
-    from flowforge_assets.step import Stopwatch
+    from flowforge_assets.running.step import Stopwatch
+    from flowforge_assets.silver.batch import next_batch
+    from flowforge_assets.silver.stage import stage
 
     watch, began, used = Stopwatch(), time.perf_counter(), os.times()
     with lake.scratch() as scratch:

@@ -13,7 +13,7 @@ from flowforge_resources.published import word_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowforge_assets.model_spec import ModelSpec
+    from flowforge_assets.gold.model_spec import ModelSpec
     from flowforge_assets.table_spec import TableSpec
 
 _AUDIT = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from flowforge_assets.executor import STEPS_AT_ONCE, quick_executor
+from flowforge_assets.running.executor import STEPS_AT_ONCE, quick_executor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def build_job(
 
     `partitionings`: how many different ways its tables are partitioned. `without`: checks that are no part of it.
     """
-    from flowforge_assets.partitioned_runs import MixedPartitionsJob
+    from flowforge_assets.partitions.runs import MixedPartitionsJob
 
     asked = executor == "multiprocess" or max_concurrent != STEPS_AT_ONCE
     at_once = {"execution": {"config": {executor: {"max_concurrent": max_concurrent}}}}

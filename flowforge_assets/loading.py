@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import PydanticDeprecatedSince20
 
-from flowforge_assets.executor import quick_executor
-from flowforge_assets.gate_decisions import DeclaredGates
-from flowforge_assets.gate_jobs import build_gate_jobs
+from flowforge_assets.gates.decisions import DeclaredGates
+from flowforge_assets.gates.jobs import build_gate_jobs
+from flowforge_assets.running.executor import quick_executor
 from flowforge_resources.default_resources import default_resources
 
 if TYPE_CHECKING:

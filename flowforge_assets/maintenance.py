@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from flowforge_assets.executor import quick_executor
 from flowforge_assets.quarantine.limits import give_up
 from flowforge_assets.quarantine.trail import told
+from flowforge_assets.running.executor import quick_executor
 from flowforge_assets.table_spec import TableSpec
 from flowforge_resources.compaction import Compacted, compact
 from flowforge_resources.retries import clear_failure

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from flowforge_assets.reconcile_sides import Place, Sides, SideSpec
+from flowforge_assets.reconciliation.sides import Place, Sides, SideSpec
 from flowforge_checks.profile.columns import Profile
 from flowforge_checks.profile.drift import Drift, DriftLimits, drift_between
 from flowforge_checks.profile.kept import keep_profile, last_profile

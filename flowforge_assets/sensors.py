@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from flowforge_assets.discovery import FIRST_PAUSE
-from flowforge_assets.landing_tick import Cursor, Found, Heard, acknowledge, go_round, listen, sort_out_tables
+from flowforge_assets.bronze.discovery import FIRST_PAUSE
+from flowforge_assets.bronze.landing_tick import Cursor, Found, Heard, acknowledge, go_round, listen, sort_out_tables
 from flowforge_resources.errors import QueueError
 from flowforge_resources.frames import as_frame
 from flowforge_resources.layout import landing_prefix, utc_now

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from flowforge_assets.bronze.landing_options import LandingOptions
 from flowforge_assets.column_types.typed_column import TypedColumn
 from flowforge_assets.extraction.any_source import AnySource  # noqa: TC001  # as Rule below
 from flowforge_assets.formats.file_options import FileOptions  # noqa: TC001
-from flowforge_assets.landing_options import LandingOptions
-from flowforge_assets.partition_by import PartitionBy  # noqa: TC001  # as Rule below
-from flowforge_assets.strategy_spec import Strategy
+from flowforge_assets.partitions.partition_by import PartitionBy  # noqa: TC001  # as Rule below
+from flowforge_assets.strategies.spec import Strategy
 from flowforge_checks.quarantine_limits import QuarantineLimits
 from flowforge_checks.rules import Rule  # noqa: TC001  # a dataclass field type, resolved at runtime by dataclasses
 from flowforge_resources.layout import TableId  # noqa: TC001

@@ -13,10 +13,10 @@ from flowforge_assets.extraction.http_source import HttpSource, Pagination
 from flowforge_assets.extraction.source import DatabaseSource, DetectDeletes, Parallel
 from flowforge_assets.formats.csv_options import CsvOptions
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.incremental_spec import Incremental
-from flowforge_assets.lookups import Lookup
-from flowforge_assets.model_spec import ForeignKey, ModelColumn
-from flowforge_assets.sink_targets import CsvOut, ToEndpoint, ToFiles, ToTable
+from flowforge_assets.gold.incremental_spec import Incremental
+from flowforge_assets.gold.lookups import Lookup
+from flowforge_assets.gold.model_spec import ForeignKey, ModelColumn
+from flowforge_assets.sinks.targets import CsvOut, ToEndpoint, ToFiles, ToTable
 from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS

@@ -1,6 +1,6 @@
 """The books by file and by partition: what each landed file brought and quarantine holds of it, how each partition grew.
 
-Belongs here: the accounts and whether they add up to the table's. Does not: counting (`flowforge_assets.silver_books`).
+Belongs here: the accounts and whether they add up to the table's. Does not: counting (`flowforge_assets.silver.books`).
 """
 
 from __future__ import annotations

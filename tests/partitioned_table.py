@@ -12,10 +12,10 @@ import dagster as dg
 import polars as pl
 
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.silver_batch import Batch, chosen_batch, next_batch
-from flowforge_assets.silver_stage import Staged, stage
-from flowforge_assets.step import Stopwatch
+from flowforge_assets.partitions.partition_by import PartitionBy
+from flowforge_assets.running.step import Stopwatch
+from flowforge_assets.silver.batch import Batch, chosen_batch, next_batch
+from flowforge_assets.silver.stage import Staged, stage
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.rules import Range
 from flowforge_resources.io_managers import LakeResource, silver_table

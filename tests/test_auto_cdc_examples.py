@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.strategy_spec import Strategy
+from flowforge_assets.strategies.spec import Strategy
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_resources.layout import TableId
 from merging import Merged

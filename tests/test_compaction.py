@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from flowforge_assets.cli import compact as compact_module
 from flowforge_assets.cli.query import run_query
-from flowforge_assets.rollback import plan_rollback, roll_back
+from flowforge_assets.silver.rollback import plan_rollback, roll_back
 from flowforge_assets.transforms.cast import create_landed
 from flowforge_assets.transforms.rows_that_count import rows_that_count
 from flowforge_resources import compaction

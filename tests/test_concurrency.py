@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
 
-from flowforge_assets.version_facts import next_version
+from flowforge_assets.silver.version_facts import next_version
 from flowforge_resources import retries
 from flowforge_resources.duck import connect, literal
 from flowforge_resources.history import versions

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from flowforge_assets import discovery, landing_tick, sensors
-from flowforge_assets.landing_tick import Cursor, go_round
+from flowforge_assets import sensors
+from flowforge_assets.bronze import discovery, landing_tick
+from flowforge_assets.bronze.landing_tick import Cursor, go_round
 from flowforge_resources.io_managers import LakeResource
 from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.ledger import read_ledger
@@ -176,7 +177,7 @@ def test_many_bad_files_in_one_batch_are_all_named_and_all_others_taken(lake: La
 def test_a_reader_that_stumbles_over_one_file_stumbles_over_that_file_alone(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from flowforge_assets import intake
+    from flowforge_assets.bronze import intake
 
     real = intake.ingest
 
@@ -278,7 +279,7 @@ def test_where_the_system_cannot_tell_a_young_local_file_waits(
 def test_a_file_that_changes_while_it_is_read_is_read_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from flowforge_assets import intake
+    from flowforge_assets.bronze import intake
     from flowforge_resources import retries
 
     monkeypatch.setattr(retries, "_FIRST_WAIT_S", 0.01)
@@ -301,7 +302,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 def test_a_file_that_is_gone_before_it_is_read_harms_nobody(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from flowforge_assets import bronze
+    from flowforge_assets.bronze import landed as bronze
 
     lake: Lake = request.getfixturevalue("lake" if kind == "local" else "s3_lake")
     real = bronze.within_limits

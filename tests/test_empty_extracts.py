@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowforge_assets.extract_files import _empty
+from flowforge_assets.bronze.extract_files import _empty
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import LandedRecord
 from scenario import checks, land, load, rows_of, run, run_well

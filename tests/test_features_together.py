@@ -12,7 +12,7 @@ import pytest
 
 from flowforge_assets.cli.query import run_query
 from flowforge_assets.cli.summary import SELDOM, render_books
-from flowforge_assets.rollback import plan_rollback, roll_back
+from flowforge_assets.silver.rollback import plan_rollback, roll_back
 from flowforge_checks.books import ACCOUNT, Books
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import TableId, run_reports

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-import flowforge_assets.gate_keeping
-import flowforge_assets.gate_sensor
-from flowforge_assets.gate_decisions import Asked, DeclaredGates, revoke_waiver, waive_check
-from flowforge_assets.rollback import plan_rollback, roll_back
+import flowforge_assets.gates.keeping
+import flowforge_assets.gates.sensor
+from flowforge_assets.gates.decisions import Asked, DeclaredGates, revoke_waiver, waive_check
+from flowforge_assets.silver.rollback import plan_rollback, roll_back
 from flowforge_resources.errors import DefinitionError
 from flowforge_resources.gates import NO_GATES, trail
 from flowforge_resources.lake import Lake
@@ -143,7 +143,7 @@ def _later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     def clock() -> datetime:
         return utc_now() + by
 
-    for module in (flowforge_assets.gate_keeping, flowforge_assets.gate_sensor):
+    for module in (flowforge_assets.gates.keeping, flowforge_assets.gates.sensor):
         monkeypatch.setattr(module, "utc_now", clock)
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.components.known import known_tables
-from flowforge_assets.date_dimension import COLUMNS, MONTH_NAMES, WEEKDAY_NAMES, Calendar
+from flowforge_assets.gold.date_dimension import COLUMNS, MONTH_NAMES, WEEKDAY_NAMES, Calendar
+from flowforge_assets.gold.lookups import Lookup, with_lookups
 from flowforge_assets.lineage.edges import ColumnRef
-from flowforge_assets.lookups import Lookup, with_lookups
 from scenario import checks, failures, land, load, metadata, project, rows_of, run, run_well
 from test_yaml import refusal
 

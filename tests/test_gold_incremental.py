@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowforge_assets import gold_incremental
-from flowforge_assets.gold_incremental import EQUALS_FULL, FULL_TAG
-from flowforge_assets.incremental_spec import Incremental
-from flowforge_assets.input_prints import changed_keys, columns_used, prints_by_partition
+from flowforge_assets.gold import incremental as gold_incremental
+from flowforge_assets.gold.incremental import EQUALS_FULL, FULL_TAG
+from flowforge_assets.gold.incremental_spec import Incremental
+from flowforge_assets.gold.input_prints import changed_keys, columns_used, prints_by_partition
 from flowforge_assets.model_sql.partitionwise import require_partitionwise
 from flowforge_resources.errors import DefinitionError
 from flowforge_resources.io_managers import gold_table

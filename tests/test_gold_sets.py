@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from flowforge_assets import gold_published
 from flowforge_assets.cli.query import QueryError, run_query
+from flowforge_assets.gold import published as gold_published
 from flowforge_resources import gold_sets
 from flowforge_resources.gold_sets import GoldSet, chosen_keys, read_pointer, read_set, swap_pointer
 from flowforge_resources.lake import Lake

@@ -9,7 +9,7 @@ import pytest
 
 from flowforge_assets.cli.as_of import AsOfError
 from flowforge_assets.cli.query import run_query
-from flowforge_assets.rollback import RollbackError, newly_left_out, plan_rollback, record, roll_back
+from flowforge_assets.silver.rollback import RollbackError, newly_left_out, plan_rollback, record, roll_back
 from flowforge_resources import retention as retention_module
 from flowforge_resources.history import find_version, version_at, versions
 from flowforge_resources.layout import TableId

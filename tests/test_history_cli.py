@@ -13,7 +13,7 @@ from flowforge_assets.cli import history as commands
 from flowforge_assets.cli import status
 from flowforge_assets.cli.app import app
 from flowforge_assets.cli.history import NoHistoryError
-from flowforge_assets.rollback import RollbackError, plan_rollback, roll_back
+from flowforge_assets.silver.rollback import RollbackError, plan_rollback, roll_back
 from scenario import objects
 from test_history import DAY2, DAY3, ITEMS, labels, shop, three_days
 

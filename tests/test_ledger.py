@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowforge_assets import bronze
+from flowforge_assets.bronze import landed as bronze
 from flowforge_resources import io_managers, retries
 from flowforge_resources.fences import delete_fenced, fence_orphans, orphans
 from flowforge_resources.io_managers import BronzeIOManager, GoldIOManager

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.rollback import plan_rollback, roll_back
-from flowforge_assets.strategy_spec import Strategy
+from flowforge_assets.partitions.partition_by import PartitionBy
+from flowforge_assets.silver.rollback import plan_rollback, roll_back
+from flowforge_assets.strategies.spec import Strategy
 from flowforge_resources.io_managers import silver_table
 from flowforge_resources.lake import Lake
 from flowforge_resources.retention import Retention

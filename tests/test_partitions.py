@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.partition_defs import partitions_def
+from flowforge_assets.partitions.definitions import partitions_def
+from flowforge_assets.partitions.partition_by import PartitionBy
 from flowforge_resources.duck import connect
 from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.io_managers import silver_table

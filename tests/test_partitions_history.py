@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flowforge_assets.cli.as_of import silver_as_of
-from flowforge_assets.rollback import plan_rollback, roll_back
+from flowforge_assets.silver.rollback import plan_rollback, roll_back
 from flowforge_resources.history import versions
 from flowforge_resources.layout import utc_now
 from flowforge_resources.partition_history import kept_manifests, let_go_of_versions

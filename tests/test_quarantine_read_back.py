@@ -12,8 +12,8 @@ import pytest
 from flowforge_assets.quarantine import deciding
 from flowforge_assets.quarantine.deciding import restore
 from flowforge_assets.quarantine.waiting import Selection, waiting
-from flowforge_assets.silver_batch import decided_upto
-from flowforge_assets.strategy_spec import Strategy
+from flowforge_assets.silver.batch import decided_upto
+from flowforge_assets.strategies.spec import Strategy
 from flowforge_checks.rules import Range, Unique
 from flowforge_resources.compaction import Sizes, compact
 from flowforge_resources.decisions import Decision

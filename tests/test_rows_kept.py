@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowforge_assets.gold.rows_kept import ROWS_KEPT, Driving, KeptRows, rows_kept_outcome
 from flowforge_assets.model_sql.query import Query
 from flowforge_assets.model_sql.row_keeping import RowKeeping, row_keeping
-from flowforge_assets.rows_kept import ROWS_KEPT, Driving, KeptRows, rows_kept_outcome
 from scenario import SHOP_SQL, SHOP_YAML, checks, land, load, metadata, rows_of, run, run_well
 
 if TYPE_CHECKING:

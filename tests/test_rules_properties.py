@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.strategy_spec import Strategy
+from flowforge_assets.strategies.spec import Strategy
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_checks.rules import Determines, Matches, NotNull, Range, Unique
 from flowforge_resources.layout import TableId

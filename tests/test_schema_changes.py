@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowforge_assets.bronze.type_ladder import common_type, holds_all_of
 from flowforge_assets.formats.json_types import types_of_objects
-from flowforge_assets.type_ladder import common_type, holds_all_of
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import LedgerEntry, commit, keep_short, read_ledger
 from flowforge_resources.ledger_checkpoint import newest_checkpoint

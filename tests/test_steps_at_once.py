@@ -16,9 +16,9 @@ from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 from dagster._core.system_config.objects import ResolvedRunConfig
 
-from flowforge_assets import step_threads
-from flowforge_assets.executor import quick_executor
-from flowforge_assets.steps_at_once import QUERIES, READS_FILES, SHARES_PROCESS, StepsAtOnceExecutor
+from flowforge_assets.running import step_threads
+from flowforge_assets.running.executor import quick_executor
+from flowforge_assets.running.steps_at_once import QUERIES, READS_FILES, SHARES_PROCESS, StepsAtOnceExecutor
 from flowforge_resources.duck import connect
 from flowforge_resources.errors import SettingError
 from scenario import SHOP_SQL, SHOP_YAML, land, launched, load, shop, state

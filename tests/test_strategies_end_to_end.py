@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from flowforge_assets.rollback import plan_rollback, roll_back
+from flowforge_assets.silver.rollback import plan_rollback, roll_back
 from flowforge_resources.layout import TableId
 from flowforge_resources.silver_io_manager import SilverIOManager
 from scenario import checks, land, load, metadata, objects, rows_of, run, run_well, state

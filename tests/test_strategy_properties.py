@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import reference
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.strategy_spec import Strategy
+from flowforge_assets.strategies.spec import Strategy
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_resources.layout import TableId
 from flowforge_resources.scratch import Scratch

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from flowforge_assets.catalog import UnknownNameError, declared_workflows, require_table
-from flowforge_assets.rollback import newly_left_out, plan_rollback, roll_back
+from flowforge_assets.silver.rollback import newly_left_out, plan_rollback, roll_back
 from flowforge_checks.books import Books
 from flowforge_resources.layout import TableId
 from scenario import checks, failures, land, load, metadata, objects, rows_of, run, run_well, state

@@ -10,8 +10,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from flowforge_assets import warehouse
-from flowforge_assets.gate_decisions import Asked, DeclaredGates, waive_check
+from flowforge_assets.gates.decisions import Asked, DeclaredGates, waive_check
+from flowforge_assets.gold import warehouse
 from flowforge_resources.gold_sets import read_set
 from flowforge_resources.layout import utc_now
 from flowforge_resources.published import read_published

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.backtest.told import BackTest, Moment, Tried
 from flowforge_assets.backtest.wanted import BacktestError
-from flowforge_assets.partition_checks import unlisted
+from flowforge_assets.partitions.checks import unlisted
 from flowforge_assets.preview import shown_columns
-from flowforge_assets.silver_batch import Batch
+from flowforge_assets.silver.batch import Batch
 from flowforge_assets.strategies import judged
 from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.prepare import prepare

@@ -372,7 +372,7 @@ def waive(
     Example: `flowforge gate waive retail/silver_orders unique_order_id --reason "known, ticket 7" --until 2026-12-01`
     """
     from flowforge_assets.cli.gate import waive as waive_it
-    from flowforge_assets.gate_decisions import said
+    from flowforge_assets.gates.decisions import said
 
     typer.echo(f"From now on {said(waive_it(table, check, edge=edge, reason=reason, until=until, by=by))}")
 
@@ -381,7 +381,7 @@ def waive(
 def revoke(table: CheckedTable, check: Check, *, reason: Reason, edge: EdgeOption = None, by: ByOption = None) -> None:
     """Take a waiver back: the check counts again from now on. What was published meanwhile stays."""
     from flowforge_assets.cli.gate import take_back
-    from flowforge_assets.gate_decisions import said
+    from flowforge_assets.gates.decisions import said
 
     typer.echo(f"Taken back: {said(take_back(table, check, edge=edge, reason=reason, by=by))}")
 

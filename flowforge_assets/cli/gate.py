@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import declared_workflows, find_workflow
-from flowforge_assets.gate_decisions import Asked, DeclaredGates, revoke_waiver, waive_check
+from flowforge_assets.gates.decisions import Asked, DeclaredGates, revoke_waiver, waive_check
 from flowforge_resources.gates import read_gates, trail
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import utc_now
@@ -119,7 +119,7 @@ def waive(table: str, check: str, *, edge: str | None, reason: str, until: str, 
     """Waive a check.
 
     Raises:
-        DecisionError: see `gate_decisions`.
+        DecisionError: see `gates.decisions`.
     """
     return waive_check(Lake(), _declared(), Asked(table, check, edge), by=by, reason=reason, until=until, now=utc_now())
 
@@ -128,7 +128,7 @@ def take_back(table: str, check: str, *, edge: str | None, reason: str, by: str 
     """Take a waiver back.
 
     Raises:
-        DecisionError: see `gate_decisions`.
+        DecisionError: see `gates.decisions`.
     """
     return revoke_waiver(Lake(), _declared(), Asked(table, check, edge), by=by, reason=reason, now=utc_now())
 

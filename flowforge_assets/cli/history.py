@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import declared_workflows, find_table, find_workflow
-from flowforge_assets.rollback import Rollback, newly_left_out, plan_rollback, record, roll_back
+from flowforge_assets.silver.rollback import Rollback, newly_left_out, plan_rollback, record, roll_back
 from flowforge_checks.books import ACCOUNT
 from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import DefinitionError, FlowForgeError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import UnknownNameError
-from flowforge_assets.reconcile_sides import LAYERS, Place
+from flowforge_assets.reconciliation.sides import LAYERS, Place
 from flowforge_checks.profile.drift import DriftLimits
 from flowforge_checks.profile.measure import MOST_ROWS
 from flowforge_checks.profile.shown import as_html, headline, row_of

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.console import RenderableType
 
-    from flowforge_assets.reconciling import Reconciled
+    from flowforge_assets.reconciliation.reconciling import Reconciled
     from flowforge_checks.reconciliation.findings import Compared
 
 ASKED_BY = "flowforge reconcile"
@@ -71,7 +71,7 @@ def reconcile(name: str, workflow: str | None, defs: dg.Definitions | None = Non
         UnknownNameError: none is declared under that name, or in several workflows.
         MissingTableError: a side was never published.
     """
-    from flowforge_assets.reconciling import evaluate
+    from flowforge_assets.reconciliation.reconciling import evaluate
 
     asked = _find(name, workflow, defs)
     return Answered(asked, evaluate(Lake(), asked, ASKED_BY)[0])

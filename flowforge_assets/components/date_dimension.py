@@ -9,8 +9,8 @@ from pydantic import Field
 
 from flowforge_assets.components.gold_part import GoldPart
 from flowforge_assets.components.part import AsWritten, as_written
-from flowforge_assets.date_dimension import COLUMNS, ENGLISH, KEY_COLUMN, MONTH_NAMES, WEEKDAY_NAMES, Calendar
-from flowforge_assets.model_spec import ModelSpec
+from flowforge_assets.gold.date_dimension import COLUMNS, ENGLISH, KEY_COLUMN, MONTH_NAMES, WEEKDAY_NAMES, Calendar
+from flowforge_assets.gold.model_spec import ModelSpec
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId, TableId
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from flowforge_assets.bronze import bronze_checks
-from flowforge_assets.bronze_source import source_checks
-from flowforge_assets.gold import asset_path, gold_checks
-from flowforge_assets.gold_published import GOLD_PUBLISHED
-from flowforge_assets.silver import silver_checks, silver_reads
-from flowforge_assets.warehouse import WAREHOUSE
+from flowforge_assets.bronze.landed import bronze_checks
+from flowforge_assets.bronze.sourced import source_checks
+from flowforge_assets.gold.asset import asset_path, gold_checks
+from flowforge_assets.gold.published import GOLD_PUBLISHED
+from flowforge_assets.gold.warehouse import WAREHOUSE
+from flowforge_assets.silver.asset import silver_checks, silver_reads
 from flowforge_checks.holding import BLOCKING, UPSTREAM_GATE, Edge
 from flowforge_resources.errors import did_you_mean
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from flowforge_assets.components.part import AssetPart, Gated
-    from flowforge_assets.model_spec import ModelSpec
+    from flowforge_assets.gold.model_spec import ModelSpec
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.layout import ModelId, TableId
 

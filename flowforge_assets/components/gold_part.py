@@ -13,7 +13,7 @@ from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.model_validation import validate_model
 from flowforge_assets.components.part import AssetPart
 from flowforge_assets.components.reconciliation import staged_reconciliations
-from flowforge_assets.gold import build_gold
+from flowforge_assets.gold.asset import build_gold
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.layout import ModelId
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flowforge_assets.components.known import KnownTables
-    from flowforge_assets.model_spec import ModelSpec
+    from flowforge_assets.gold.model_spec import ModelSpec
     from flowforge_resources.layout import TableId
 
 

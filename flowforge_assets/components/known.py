@@ -8,10 +8,10 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, ClassVar
 
 from flowforge_assets.components.gates import checks_of, edges_of
+from flowforge_assets.gold.lookups import require_columns, with_lookups
 from flowforge_assets.lineage.graph import Lineage, lineage_of
 from flowforge_assets.lineage.recorded import RecordedLineage
 from flowforge_assets.lineage.sinks import sink_lineage, with_sinks
-from flowforge_assets.lookups import require_columns, with_lookups
 from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
 from flowforge_assets.model_sql.query import Query
 from flowforge_assets.model_sql.reads import read_sql
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flowforge_assets.components.gold_part import GoldPart
     from flowforge_assets.components.sink import Sink
     from flowforge_assets.components.table import Table
-    from flowforge_assets.model_spec import ModelSpec
+    from flowforge_assets.gold.model_spec import ModelSpec
     from flowforge_assets.table_spec import TableSpec
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from flowforge_assets.bronze.landing_options import IGNORED, LandingOptions, OnChange
 from flowforge_assets.components.part import AssetPart, AsWritten, as_written
-from flowforge_assets.landing_options import IGNORED, LandingOptions, OnChange
 from flowforge_assets.table_spec import Evolution
 from flowforge_assets.webhook.options import WebhookOptions
 

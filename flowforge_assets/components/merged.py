@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, as_written
-from flowforge_assets.strategy_spec import DeleteAbsent, Extract, Strategy, StrategyKind
+from flowforge_assets.strategies.spec import DeleteAbsent, Extract, Strategy, StrategyKind
 from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from flowforge_assets.components.gold_part import GoldPart
 from flowforge_assets.components.part import AsWritten, as_written
-from flowforge_assets.incremental_spec import Incremental  # as below
-from flowforge_assets.lookups import Lookup  # noqa: TC001  # a field of a pydantic model is needed at runtime
-from flowforge_assets.model_spec import ForeignKey, ModelColumn, ModelSpec
+from flowforge_assets.gold.incremental_spec import Incremental  # as below
+from flowforge_assets.gold.lookups import Lookup  # noqa: TC001  # a field of a pydantic model is needed at runtime
+from flowforge_assets.gold.model_spec import ForeignKey, ModelColumn, ModelSpec
+from flowforge_assets.gold.rows_kept import KeptRows
 from flowforge_assets.model_sql.partitionwise import require_partitionwise
 from flowforge_assets.model_sql.reads import read_sql
-from flowforge_assets.rows_kept import KeptRows
 from flowforge_checks.model_tests import as_tests
 from flowforge_checks.rules import AnyRule  # noqa: TC001  # pydantic resolves it at runtime
 from flowforge_resources.errors import did_you_mean

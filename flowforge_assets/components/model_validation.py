@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowforge_assets.gold_build import KEY
-from flowforge_assets.lookups import lookup_check
+from flowforge_assets.gold.build import KEY
+from flowforge_assets.gold.lookups import lookup_check
+from flowforge_assets.gold.orphans import foreign_check
 from flowforge_assets.model_sql.rule_questions import ITSELF, first_refused
-from flowforge_assets.orphans import foreign_check
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.components.gold_part import GoldPart
     from flowforge_assets.components.known import KnownTables
-    from flowforge_assets.model_spec import ModelSpec
+    from flowforge_assets.gold.model_spec import ModelSpec
 
 
 def validate_model(model: GoldPart, spec: ModelSpec, known: KnownTables) -> Mapping[str, str] | None:

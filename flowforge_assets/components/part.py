@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from flowforge_assets.step import AssetFace
+from flowforge_assets.running.step import AssetFace
 from flowforge_resources.errors import DefinitionError
 
 if TYPE_CHECKING:

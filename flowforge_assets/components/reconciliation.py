@@ -12,8 +12,8 @@ from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, Part, all_parts, as_written
 from flowforge_assets.extraction.source import DatabaseRows
 from flowforge_assets.model_sql.reads import read_sql
-from flowforge_assets.reconcile_sides import LAYERS, OfDatabase, Place, SideSpec
-from flowforge_assets.reconciling import Reconciled, build_check
+from flowforge_assets.reconciliation.reconciling import Reconciled, build_check
+from flowforge_assets.reconciliation.sides import LAYERS, OfDatabase, Place, SideSpec
 from flowforge_checks.reconciliation.spec import OF_ROWS, Measure, Pair, Tolerant, measures, pairs, tolerant
 from flowforge_checks.reconciliation.spec import Reconciliation as Spec
 from flowforge_resources.errors import DefinitionError, did_you_mean

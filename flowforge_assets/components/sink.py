@@ -12,13 +12,13 @@ from flowforge_assets.components.connection import find_connection
 from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AssetPart, AsWritten, as_written
-from flowforge_assets.gold import asset_path
+from flowforge_assets.gold.asset import asset_path
 from flowforge_assets.model_sql.analysis import NOTHING_KNOWN, SqlAnalysis, analyse
 from flowforge_assets.model_sql.query import Query
-from flowforge_assets.sink_asset import build_sink
-from flowforge_assets.sink_destinations import ToDatabase, ToFolder, ToHttp
-from flowforge_assets.sink_spec import SinkSpec, select
-from flowforge_assets.sink_targets import ToEndpoint, ToFiles, ToTable
+from flowforge_assets.sinks.asset import build_sink
+from flowforge_assets.sinks.destinations import ToDatabase, ToFolder, ToHttp
+from flowforge_assets.sinks.spec import SinkSpec, select
+from flowforge_assets.sinks.targets import ToEndpoint, ToFiles, ToTable
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS
 from flowforge_resources.databases.catalog import TableName
 from flowforge_resources.duck import quote
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowforge_assets.components.known import KnownTables
-    from flowforge_assets.sink_spec import Destination
+    from flowforge_assets.sinks.spec import Destination
 
 _TARGETS: dict[str, type[BaseModel]] = {"connection": ToTable, "files": ToFiles, "url": ToEndpoint}
 

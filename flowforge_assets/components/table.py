@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import dagster as dg
 from pydantic import Field
 
-from flowforge_assets.bronze import build_bronze
-from flowforge_assets.bronze_source import build_source_bronze
+from flowforge_assets.bronze.landed import build_bronze
+from flowforge_assets.bronze.sourced import build_source_bronze
 from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
@@ -17,9 +17,9 @@ from flowforge_assets.components.part import AsWritten, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
 from flowforge_assets.components.sourced import SourcedPart
 from flowforge_assets.formats.file_options import FileOptions
-from flowforge_assets.partition_by import PartitionBy
-from flowforge_assets.silver import build_silver, silver_reads
-from flowforge_assets.step import AssetFace
+from flowforge_assets.partitions.partition_by import PartitionBy
+from flowforge_assets.running.step import AssetFace
+from flowforge_assets.silver.asset import build_silver, silver_reads
 from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.pipeline import multiplies

@@ -118,7 +118,7 @@ class TransformedPart(MergedPart):
         self._build_on_nothing(spec, tables)
 
     def _build_on_nothing(self, spec: TableSpec, tables: Mapping[str, Table]) -> None:
-        from flowforge_assets.transform_check import check_transforms
+        from flowforge_assets.transforms.definition_check import check_transforms
         from flowforge_assets.transforms.pipeline import MisplacedError
 
         try:

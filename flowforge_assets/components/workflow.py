@@ -21,19 +21,19 @@ from flowforge_assets.components.part import (
 )
 from flowforge_assets.components.sink import Sink
 from flowforge_assets.components.table import Table
-from flowforge_assets.executor import STEPS_AT_ONCE
-from flowforge_assets.gate_sensor import build_gate_sensor
-from flowforge_assets.gold_published import GOLD_PUBLISHED, build_gold_published
+from flowforge_assets.gates.sensor import build_gate_sensor
+from flowforge_assets.gold.published import GOLD_PUBLISHED, build_gold_published
+from flowforge_assets.gold.warehouse import WAREHOUSE, Described, build_warehouse
 from flowforge_assets.jobs import build_job, build_schedule
 from flowforge_assets.maintenance import build_maintenance
-from flowforge_assets.partition_defs import partitions_def
+from flowforge_assets.partitions.definitions import partitions_def
 from flowforge_assets.profiling import build_profile_checks, build_profile_job
 from flowforge_assets.quarantine.jobs import build_quarantine_job
 from flowforge_assets.quarantine.sensor import build_release_sensor
 from flowforge_assets.quarantine.trail import QUARANTINE_DECISIONS, build_trail
-from flowforge_assets.reconcile_sides import Place
+from flowforge_assets.reconciliation.sides import Place
+from flowforge_assets.running.executor import STEPS_AT_ONCE
 from flowforge_assets.sensors import build_automation_sensor, build_landing_sensor
-from flowforge_assets.warehouse import WAREHOUSE, Described, build_warehouse
 from flowforge_checks.holding import UPSTREAM_GATE
 from flowforge_checks.profile.drift import DriftLimits
 from flowforge_resources.layout import ModelId, TableId

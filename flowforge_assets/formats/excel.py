@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from flowforge_assets.bronze.type_ladder import common_type
 from flowforge_assets.formats.cell_range import parse_range, range_name
 from flowforge_assets.formats.csv_detect import NO_PINS
 from flowforge_assets.formats.excel_errors import error_cells
 from flowforge_assets.formats.table_rows import HEAD_LINES, TAIL_LINES, Line, TableRead, find_table, padded
-from flowforge_assets.type_ladder import common_type
 from flowforge_resources.errors import BadFileError, did_you_mean
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from flowforge_assets.type_ladder import common_type
+from flowforge_assets.bronze.type_ladder import common_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from flowforge_resources.errors import FlowForgeError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from flowforge_assets.gold.model_spec import ModelSpec
     from flowforge_assets.lineage.edges import TableNode
-    from flowforge_assets.model_spec import ModelSpec
     from flowforge_assets.model_sql.analysis import SqlAnalysis
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.layout import ModelId, TableId

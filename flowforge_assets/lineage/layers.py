@@ -15,8 +15,8 @@ from flowforge_resources.published import word_for
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from flowforge_assets.gold.model_spec import ModelSpec
     from flowforge_assets.lineage.way import Sources
-    from flowforge_assets.model_spec import ModelSpec
     from flowforge_assets.model_sql.analysis import Source, SqlAnalysis
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.rules import Rule

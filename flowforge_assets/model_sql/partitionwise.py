@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
     from sqlglot.optimizer.scope import Scope
 
-    from flowforge_assets.incremental_spec import Incremental
+    from flowforge_assets.gold.incremental_spec import Incremental
 
 # What a clause of a SELECT may be without making a row depend on others; the rest is judged one by one, or refused.
 _CLAUSES = {"with_", "expressions", "from_", "joins", "where", "group", "having", "qualify", "windows", "distinct"}

@@ -5,7 +5,7 @@ aggregated, or make up the model's key, else the first in FROM; followed through
 the way that joins, two queries are made: the driving rows that go in, and those that come out of its joins. A WHERE on
 the driving row itself counts as meant, and so do SEMI, ANTI, GROUP BY, LIMIT and what is written behind them.
 
-Belongs here: the SQL to ask. Does not: asking it (`flowforge_assets.rows_kept`).
+Belongs here: the SQL to ask. Does not: asking it (`flowforge_assets.gold.rows_kept`).
 """
 
 from __future__ import annotations

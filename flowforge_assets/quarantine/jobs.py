@@ -9,10 +9,10 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from flowforge_assets.executor import quick_executor
 from flowforge_assets.quarantine import deciding
 from flowforge_assets.quarantine.trail import told
 from flowforge_assets.quarantine.waiting import Selection, Waiting, waiting
+from flowforge_assets.running.executor import quick_executor
 from flowforge_assets.table_spec import TableSpec
 from flowforge_resources.decisions import Decision, decide
 from flowforge_resources.errors import DecisionError, did_you_mean

@@ -14,7 +14,7 @@ import dagster as dg
 
 from flowforge_assets.quarantine.deciding import Recorded, discard
 from flowforge_assets.quarantine.waiting import RELEASED, Selection, Waiting, waiting
-from flowforge_assets.step import last_result
+from flowforge_assets.running.step import last_result
 from flowforge_assets.table_spec import TableSpec
 from flowforge_checks.quarantine_limits import WAITING
 from flowforge_checks.results import Outcome

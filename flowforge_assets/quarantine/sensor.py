@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from flowforge_assets.sensors import with_downstream
-from flowforge_assets.silver_batch import decided_upto
+from flowforge_assets.silver.batch import decided_upto
 from flowforge_resources.io_managers import published_silver
 from flowforge_resources.quarantine_decisions import read_decisions
 from flowforge_resources.side_by_side import side_by_side

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.silver_batch import decided_upto
+from flowforge_assets.silver.batch import decided_upto
 from flowforge_checks.decided import Ruling, rulings
 from flowforge_checks.quarantine import ID, LANDINGS, REASONS, WRITTEN_BY_FLOWFORGE
 from flowforge_resources.duck import connect, literal, quote

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from flowforge_assets.extract_files import EmptyExtract
+    from flowforge_assets.bronze.extract_files import EmptyExtract
     from flowforge_assets.strategies.events import Events
     from flowforge_assets.table_spec import TableSpec
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from flowforge_assets.extract_files import EmptyExtract
+    from flowforge_assets.bronze.extract_files import EmptyExtract
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.books import Books
     from flowforge_checks.gate import Gate

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flowforge_assets.type_ladder import holds_all_of, kind_of
+from flowforge_assets.bronze.type_ladder import holds_all_of, kind_of
 from flowforge_resources.errors import BadFileError, did_you_mean
 
 if TYPE_CHECKING:

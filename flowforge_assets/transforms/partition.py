@@ -1,6 +1,6 @@
 """Partitions of a batch, in DuckDB: which ones its rows are in, which ones may hold its keys, and writing them.
 
-Belongs here: SQL and local files. Does not: where a partition lies on the lake (`silver_partitions`).
+Belongs here: SQL and local files. Does not: where a partition lies on the lake (`silver.partitions`).
 
 Reads the views `typed` and the gate's `verdict`, as `merge` does.
 """

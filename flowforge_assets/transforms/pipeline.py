@@ -1,7 +1,7 @@
 """A table's transforms in order, as DuckDB views on views: from the rows that landed to the view `typed` that the gate judges.
 
 Nothing is computed until the gate asks, except that rows go through Parquet for a Python function. The same views over
-empty tables are how a definition is checked (`transform_check`).
+empty tables are how a definition is checked (`definition_check`).
 """
 
 from __future__ import annotations

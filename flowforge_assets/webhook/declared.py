@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from flowforge_assets.bronze.landing_options import IGNORED, LandingOptions
 from flowforge_assets.catalog import DEFS
-from flowforge_assets.landing_options import IGNORED, LandingOptions
 from flowforge_assets.webhook.naming import accepted
 from flowforge_assets.webhook.options import WebhookOptions
 from flowforge_resources.databases import references

@@ -11,7 +11,7 @@ from flowforge_resources.databases import references
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flowforge_assets.landing_options import LandingOptions
+    from flowforge_assets.bronze.landing_options import LandingOptions
 
 Scheme = Literal["flowforge", "github"]
 MB = 1_000_000

@@ -1,0 +1,230 @@
+"""The bronze asset of a table: new landing files, each taken once, as text in Parquet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import dagster as dg
+
+from flowforge_assets import column_notes
+from flowforge_assets.bronze.clean_source import clean, covered_version
+from flowforge_assets.bronze.discovery import look, within_limits
+from flowforge_assets.bronze.file_lists import SHOWN, accounts_shown, some_files
+from flowforge_assets.bronze.intake import take_in
+from flowforge_assets.bronze.landing_check import landing_outcome
+from flowforge_assets.bronze.schema_changes import changes_of, stop_once
+from flowforge_assets.preview import preview_of_text
+from flowforge_assets.running.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
+from flowforge_assets.running.steps_at_once import READS_FILES
+from flowforge_checks.results import Outcome, as_markdown, blocks_publishing, still_true
+from flowforge_resources.fences import delete_fenced, fence_orphans
+from flowforge_resources.io_managers import StagedBronze
+from flowforge_resources.layout import utc_now
+from flowforge_resources.ledger import commit, keep_short, read_ledger
+from flowforge_resources.run_reports import AssetReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from flowforge_assets.bronze.intake import Intake
+    from flowforge_assets.bronze.schema_changes import SchemaChanges
+    from flowforge_assets.gates.keeping import Gatekeeper
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_assets.transforms.ingest import Ingested
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.ledger import Ledger
+
+LOSSLESS, LANDING, SCHEMA = "lossless", "landing", "schema"
+_LINES = ("lines", "rows", "continuation", "header", "preamble", "footer", "comment", "blank", "rescued", "repaired")
+# Spelled out, because Dagster cannot infer it from an account without a file.
+_ACCOUNT = dg.TableSchema(
+    [
+        dg.TableColumn("file", "string"),
+        *(dg.TableColumn(name, "int") for name in _LINES),
+    ]
+)
+
+
+def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
+    """The asset `[workflow, bronze_<table>]` with its checks `lossless` (blocking), `landing` and `schema`."""
+    key = dg.AssetKey(spec.id.bronze_key)
+    declared = {"dagster/column_schema": column_notes.declared_bronze(spec)}
+    described = replace(
+        face,
+        metadata={**face.metadata, **declared},
+        description=f"The text of `{spec.files}` as it landed, each file taken once.",
+    )
+    return layer_asset(
+        key,
+        described,
+        lambda context, gate: _take_new_files(context, spec, key, gate),
+        layer="bronze",
+        engine="polars",
+        checks=bronze_checks(key),
+        pool=spec.id.pool,
+        beside_others=READS_FILES,
+    )
+
+
+def bronze_checks(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """What is asked of every table's landing and bronze."""
+    return [
+        check_spec(
+            LOSSLESS,
+            key,
+            "Every line of every file is a row or part of one, the header, or set aside and counted.",
+            blocks=True,
+        ),
+        check_spec(LANDING, key, "Every file in the table's landing folder is one the table expects, and holds rows."),
+        check_spec(SCHEMA, key, "The files' columns are the ones the table has had, and the declared ones are there."),
+    ]
+
+
+def _take_new_files(
+    context: dg.AssetExecutionContext, spec: TableSpec, key: dg.AssetKey, gate: Gatekeeper
+) -> StepEvents:
+    lake: Lake = context.resources.lake.open()
+    watch = Stopwatch()
+    with lake.scratch() as scratch:
+        with watch.phase("discover"):
+            ledger = tidy_ledger(lake, spec, context.run.run_id)
+            landed = look(lake, spec, ledger, utc_now())
+            batch = within_limits(spec.landing, landed.new)
+        with watch.phase("ingest"):
+            ingested_at = utc_now()
+            intake = take_in(lake, spec, ledger, batch, at=ingested_at, scratch=scratch)
+        changes = changes_of(spec, ledger, intake.done)
+        staged = _staged(context, spec, ledger, intake, changes, ingested_at=ingested_at)
+        wanted = key in context.selected_asset_keys
+        if wanted:
+            stop_once(lake, spec, ledger, changes, run_id=context.run.run_id, at=ingested_at)
+        if intake.nothing_but_errors and not _silver_waits(lake, spec, ledger):
+            _give_up(context, lake, staged, intake, record=wanted)
+        outcomes = [lossless(intake.done), changes.outcome(SCHEMA, spec)] if intake.taken else [still_true(LOSSLESS)]
+        outcomes = [*gate.waived(outcomes), landing_outcome(LANDING, spec, landed, intake)]
+        blocked = blocks_publishing(outcomes)
+        if wanted and not blocked:
+            waiting = len(landed.new) - len(batch)
+            said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
+            yield dg.MaterializeResult(asset_key=key, value=staged, metadata={**said, **changes.metadata})
+            clean(lake, spec, landed.done)
+        gate.settle(outcomes)
+        report(context, key, lake, bronze_report(lake, spec, staged, outcomes, watch, blocked=blocked))
+        yield from results(context, key, outcomes)
+
+
+def _staged(
+    context: dg.AssetExecutionContext,
+    spec: TableSpec,
+    ledger: Ledger,
+    intake: Intake,
+    changes: SchemaChanges,
+    *,
+    ingested_at: datetime,
+) -> StagedBronze:
+    return StagedBronze(
+        table=spec.id,
+        run_id=context.run.run_id,
+        ingested_at=ingested_at,
+        after_version=ledger.version,
+        path=intake.done.path,
+        rows=sum(intake.done.rows.values()),
+        files=intake.taken,
+        left=intake.left,
+        fenced=ledger.spent,
+        supersedes=intake.supersedes,
+        columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
+        types=changes.types,
+        brought=changes.brought,
+        notes=column_notes.of_bronze(spec),
+    )
+
+
+def _silver_waits(lake: Lake, spec: TableSpec, ledger: Ledger) -> bool:
+    """Whether bronze holds rows of earlier runs that silver does not: a bad file must not hold those up."""
+    return bool(ledger.data_after(covered_version(lake, spec)))
+
+
+def _give_up(
+    context: dg.AssetExecutionContext, lake: Lake, staged: StagedBronze, intake: Intake, *, record: bool
+) -> NoReturn:
+    """No file of the batch can be read: remember that each was tried, and fail with the first one's reason.
+
+    Where another run commits at the same moment nothing is remembered, and the files have one attempt more.
+    """
+    for error in intake.errors.values():
+        context.log.error("%s", error)
+    if record:
+        commit(lake, staged.table, staged.entry(None))
+    raise next(iter(intake.errors.values()))
+
+
+def tidy_ledger(lake: Lake, spec: TableSpec, run_id: str) -> Ledger:
+    """Read the ledger, keep it short, and remove what killed runs left behind."""
+    ledger = keep_short(lake, read_ledger(lake, spec.id))
+    fenced = fence_orphans(lake, ledger, run_id)
+    delete_fenced(lake, fenced)
+    return read_ledger(lake, spec.id) if fenced else ledger
+
+
+def _metadata(
+    spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: int
+) -> dict[str, Any]:
+    files = [
+        {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key)}
+        for file in staged.files[:SHOWN]
+    ]
+    more = len(staged.files) - len(files)
+    left = Counter(file.outcome for file in staged.left)
+    return {
+        "rows_ingested": staged.rows,
+        "dagster/row_count": rows,
+        "files_ingested": len(staged.files),
+        **{f"files_{outcome}": count for outcome, count in sorted(left.items())},
+        **({"files_waiting": waiting} if waiting else {}),
+        "files": dg.MetadataValue.md((as_markdown(files) or "none new") + (f"\n\nand {more:,} more" if more else "")),
+        **({"preview": dg.MetadataValue.md(preview_of_text(staged.path, spec))} if staged.path else {}),
+        **watch.metadata(),
+    }
+
+
+def _written(done: Ingested, key: str) -> dict[str, object]:
+    """How a file is written, as far as a person wants to know."""
+    decided = done.decided.get(key, {})
+    names = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
+    return {name: decided.get(name, "") for name in names}
+
+
+def lossless(done: Ingested) -> Outcome:
+    """Every line or row that came is accounted for, and the rows among them are in bronze."""
+    account = [dg.TableRecord(row) for row in accounts_shown(done.accounts, _LINES)]
+    lost = done.unexplained
+    return Outcome(
+        LOSSLESS,
+        passed=not lost,
+        blocks=True,
+        rows_broken=len(lost),
+        description=f"Lines that no row explains in {some_files(lost)}; nothing was ingested." if lost else None,
+        metadata={"account": dg.MetadataValue.table(account, _ACCOUNT)},
+    )
+
+
+def bronze_report(
+    lake: Lake, spec: TableSpec, staged: StagedBronze, outcomes: Sequence[Outcome], watch: Stopwatch, *, blocked: bool
+) -> AssetReport:
+    """What a run of a bronze table reports on the lake."""
+    return AssetReport(
+        asset=spec.id.bronze_key[-1],
+        layer="bronze",
+        uri=lake.uri(spec.id.bronze),
+        published=bool(staged.files) and not blocked,
+        blocked=blocked,
+        rows=staged.rows,
+        seconds=round(watch.seconds, 3),
+        checks=tuple(outcome.report() for outcome in outcomes),
+        files=tuple(file.key for file in staged.files),
+        notes=tuple(outcome.description for outcome in outcomes if outcome.description and not outcome.passed),
+    )

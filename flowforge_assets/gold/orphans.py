@@ -1,0 +1,114 @@
+"""Foreign keys of a model: what points to no row of its dimension, what becomes of it, and what the check says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowforge_assets.gold.model_spec import UNKNOWN_KEY, ForeignKey
+from flowforge_checks.results import Outcome
+from flowforge_resources.duck import literal, one_row, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from flowforge_assets.gold.model_spec import ModelSpec
+
+_DONE = {
+    "keep": "all are kept",
+    "unknown": "these now point to the unknown member",
+    "drop": "these are left out",
+    "block": "the table keeps its last version",
+}
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """Rows of a built table by where a foreign key points: `orphaned` to no row, `unknown` to the unknown member."""
+
+    foreign: ForeignKey
+    rows: int
+    orphaned: int
+    unknown: int
+
+    @property
+    def changes_table(self) -> bool:
+        """Whether the table must be written again without these orphans."""
+        return bool(self.orphaned) and self.foreign.on_orphan in ("unknown", "drop")
+
+    def outcome(self) -> Outcome:
+        """Orphans that are left in fail the check or block; everything else that is not in order makes it warn."""
+        action = self.foreign.on_orphan
+        left = bool(self.orphaned) and action in ("keep", "block")
+        return Outcome(
+            foreign_check(self.foreign),
+            passed=not self.orphaned and not self.unknown,
+            warns=not left,
+            blocks=left and action == "block",
+            rows_broken=self.orphaned + self.unknown,
+            description=self._sentence() if self.orphaned or self.unknown else None,
+            metadata={
+                "rows_checked": self.rows,
+                "rows_orphaned": self.orphaned,
+                "rows_unknown": self.unknown,
+                "on_orphan": action,
+            },
+        )
+
+    def _sentence(self) -> str:
+        model = self.foreign.model
+        found = {"point to no row of": self.orphaned, "point to the unknown member of": self.unknown}
+        said = ", ".join(f"{count:,} {what} {model}" for what, count in found.items() if count)
+        done = _DONE[self.foreign.on_orphan] if self.orphaned else _DONE["keep"]
+        return f"Of {self.rows:,} rows {said}; {done}."
+
+
+def foreign_check(foreign: ForeignKey) -> str:
+    """Name of a foreign key's check."""
+    return f"foreign_key_{foreign.column}"
+
+
+def own_rows(spec: ModelSpec) -> str:
+    """SQL condition of the rows of a table that are not its own unknown member."""
+    return f"{quote(spec.unknown_member)} <> {UNKNOWN_KEY}" if spec.unknown_member else "TRUE"
+
+
+def count_orphans(
+    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path, files: Mapping[str, Path]
+) -> Orphans:
+    """Look where every row of a built table points."""
+    rows, orphaned, unknown = one_row(
+        connection,
+        f"SELECT count(*), {', '.join(orphan_counts(foreign, files))} "
+        f"FROM read_parquet({literal(str(target))}) WHERE {own_rows(spec)}",
+    )
+    return Orphans(foreign, int(rows), int(orphaned), int(unknown))
+
+
+def orphan_counts(foreign: ForeignKey, files: Mapping[str, Path]) -> tuple[str, str]:
+    """SQL of the number of rows that point to no row, and to the unknown member."""
+    orphaned = f"count(*) FILTER (NOT {_points(foreign, files)})"
+    return orphaned, f"count(*) FILTER ({quote(foreign.column)} = {UNKNOWN_KEY})"
+
+
+def without_orphans(spec: ModelSpec, foreign_keys: Sequence[ForeignKey], built: Path, files: Mapping[str, Path]) -> str:
+    """The query of a built table with its orphans dropped or pointed to the unknown member, as declared."""
+    table = f"read_parquet({literal(str(built))})"
+    kept = " AND ".join(_points(one, files) for one in foreign_keys if one.on_orphan == "drop") or "TRUE"
+    moved = ", ".join(
+        f"CASE WHEN NOT ({own_rows(spec)}) OR {_points(one, files)} THEN {quote(one.column)} ELSE {UNKNOWN_KEY} END AS {quote(one.column)}"
+        for one in foreign_keys
+        if one.on_orphan == "unknown"
+    )
+    replaced = f" REPLACE ({moved})" if moved else ""
+    return f"SELECT *{replaced} FROM {table} WHERE NOT ({own_rows(spec)}) OR ({kept})"
+
+
+def _points(foreign: ForeignKey, files: Mapping[str, Path]) -> str:
+    """SQL that is true where the foreign key points to a row, and never null."""
+    column, target = quote(foreign.column), quote(foreign.target)
+    other = f"(SELECT {target} FROM read_parquet({literal(str(files[foreign.model]))}) WHERE {target} IS NOT NULL)"
+    return f"coalesce({column} IN {other}, FALSE)"

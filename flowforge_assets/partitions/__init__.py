@@ -1,0 +1,1 @@
+"""How tables are cut into partitions, and how Dagster lists, checks and backfills them."""

@@ -1,0 +1,1 @@
+"""Reconciliations: where the two sides come from, and when they are compared."""

@@ -1,0 +1,70 @@
+"""Counting a silver batch by landed file and by partition, for the books.
+
+The files' column is a dictionary in bronze, and rows in quarantine are few: neither count reads the rows again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowforge_assets.transforms.picked import picked_rows
+from flowforge_checks.books_by import Accounts, FileAccount, PartitionAccount
+from flowforge_checks.quarantine import DISCARDED
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from flowforge_assets.silver.batch import Batch
+    from flowforge_assets.silver.partitions import PartitionedBatch
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_assets.transforms.prepare import Prepared
+    from flowforge_checks.books import Books
+    from flowforge_checks.gate import Gate
+
+
+def accounts_of(
+    connection: duckdb.DuckDBPyConnection,
+    spec: TableSpec,
+    batch: Batch,
+    gate: Gate,
+    prepared: Prepared,
+    *,
+    books: Books,
+    parts: PartitionedBatch | None,
+) -> Accounts:
+    """The books with what is known by file and partition."""
+    files = None if batch.chosen or spec.routed else _by_file(connection, batch, gate, prepared, books)
+    partitions = None if parts is None or parts.anew or parts.chosen else _by_partition(parts)
+    return Accounts(books, files, partitions)
+
+
+def _by_file(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, gate: Gate, prepared: Prepared, books: Books
+) -> list[FileAccount]:
+    # Rows that were only read back are booked already.
+    rows = "landed SEMI JOIN verdict USING (_rid) ANTI JOIN known_row USING (_rid)" if batch.read_back else "landed"
+    read = connection.execute(f"SELECT _source_file, count(*) FROM {rows} GROUP BY ALL ORDER BY ALL").fetchall()
+    held: dict[str, int] = {}
+    if books.quarantined:
+        out = f" AND NOT ({gate.breaks_check(DISCARDED)})" if prepared.laid_over.discards else ""
+        verdict = f"SELECT * FROM verdict WHERE ({gate.held}){out}"
+        if prepared.landed_of:
+            verdict = f"SELECT * REPLACE ({prepared.landed_of} AS _rid) FROM ({verdict})"
+        with picked_rows(connection):
+            held = dict(
+                connection.execute(
+                    f"SELECT _source_file, count(*) FROM landed JOIN ({verdict}) USING (_position, _rid) GROUP BY ALL"
+                ).fetchall()
+            )
+    return [FileAccount(file, int(rows), int(held.get(file, 0))) for file, rows in read]
+
+
+def _by_partition(parts: PartitionedBatch) -> list[PartitionAccount]:
+    """Every partition that rows came to, or that changed."""
+    staged = parts.staged.files if parts.staged else {}
+    before = {name: part.rows for name, part in parts.manifest.partitions.items()} if parts.manifest else {}
+    found = []
+    for name in sorted({*parts.read, *staged}):
+        was = before.get(name, 0)
+        found.append(PartitionAccount(name, parts.read.get(name, 0), was, staged[name].rows if name in staged else was))
+    return found

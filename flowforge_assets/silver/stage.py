@@ -1,0 +1,333 @@
+"""A batch computed on local disk: bronze rows prepared, judged and merged; the next version written and audited.
+
+Belongs here: the phases of a silver run, and what it writes. Does not: which bronze it takes (`batch`), what is
+asked of the finished table (`audit`), what is said of it (`report`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from flowforge_assets import column_notes
+from flowforge_assets.partitions.checks import by_partition, unlisted
+from flowforge_assets.preview import preview_of, shown_columns
+from flowforge_assets.silver.audit import TableRules, refuse_collisions
+from flowforge_assets.silver.books import accounts_of
+from flowforge_assets.silver.extract_check import of_extract
+from flowforge_assets.silver.partitions import PartitionedBatch
+from flowforge_assets.silver.read_back import KNOWN, READ_BACK, note_known
+from flowforge_assets.silver.version_facts import DECISIONS, rows_left_out, version_facts
+from flowforge_assets.strategies import judged, merge
+from flowforge_assets.strategies.beside import rows_beside
+from flowforge_assets.transforms.partition import narrow_to
+from flowforge_assets.transforms.picked import picked_rows
+from flowforge_assets.transforms.prepare import prepare
+from flowforge_assets.transforms.rows_that_count import rows_that_count
+from flowforge_checks.decided import discards
+from flowforge_checks.gate import Gate, relations, statements
+from flowforge_checks.quarantine import DISCARDED, held_rows, without, without_judged
+from flowforge_checks.results import blocks_publishing, of_count
+from flowforge_checks.trend import continued, with_trend
+from flowforge_resources.duck import connect, literal, quote
+from flowforge_resources.io_managers import silver_table
+from flowforge_resources.layout import TableId, utc_now
+from flowforge_resources.partitioned import StagedPartitions
+from flowforge_resources.published import copy_with_facts, read_footer, read_published
+from flowforge_resources.silver_io_manager import StagedSilver, StagedState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from flowforge_assets.running.step import Stopwatch
+    from flowforge_assets.silver.batch import Batch
+    from flowforge_assets.strategies import Merge
+    from flowforge_assets.table_spec import TableSpec
+    from flowforge_assets.transforms.prepare import Prepared
+    from flowforge_checks.books import Books
+    from flowforge_checks.books_by import FileAccount
+    from flowforge_checks.gate import CheckCount
+    from flowforge_checks.results import Outcome
+    from flowforge_checks.trend import Trend
+    from flowforge_resources.lake import Lake
+    from flowforge_resources.published import Published
+    from flowforge_resources.scratch import Scratch
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A computed batch: what to publish, and everything that is said about it."""
+
+    output: StagedSilver
+    books: Books
+    outcomes: tuple[Outcome, ...]
+    preview: str
+    partitions: PartitionedBatch | None = None
+    files: tuple[FileAccount, ...] = ()
+    released_from: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a blocking check failed."""
+        return blocks_publishing(self.outcomes)
+
+
+def stage(
+    lake: Lake,
+    spec: TableSpec,
+    batch: Batch,
+    *,
+    scratch: Scratch,
+    watch: Stopwatch,
+    run_id: str,
+    began: datetime | None = None,
+) -> Staged:
+    """Compute a batch on local disk: 1. fetch, 2. judge, 3. merge, 4. write, 5. audit.
+
+    `began`: when the run did, which is now for rules that ask how old something is.
+    """
+    with watch.phase("fetch"):
+        bronze = [lake.stage_in(file.key, scratch) for file in batch.files if file.key != READ_BACK]
+        if batch.read_back:
+            bronze = [batch.read_back.fetch(lake, spec, scratch), *bronze]
+        current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
+        state = _remembered(lake, batch, scratch)
+        reads = referenced(lake, spec, scratch)
+    with connect(scratch.root) as connection:
+        if not bronze:
+            bronze = [_empty_bronze(connection, spec, scratch)]
+        with watch.phase("judge"):
+            prepared = prepare(
+                connection,
+                spec,
+                bronze,
+                rows_that_count(batch.files, batch.retracted),
+                reads=reads,
+                scratch=scratch,
+                decided=batch.decided,
+            )
+            if batch.chosen:
+                narrow_to(connection, spec, batch.chosen)
+            types = {column.name: column.expected for column in spec.typed_columns}
+            ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
+            told = prepared.laid_over.statements([*ruled, *prepared.statements, *unlisted(spec)])
+            gate = Gate(connection, told, spec.keys, rows_beside(spec, current))
+            if batch.read_back:
+                note_known(connection, gate, prepared.laid_over)
+            counts, discarded = _counts(gate, spec)
+            trend = _trend(batch, counts, began or utc_now())
+        parts = _partitions(lake, spec, batch, scratch)
+        if parts is not None:
+            with watch.phase("touched"):
+                touched = parts.fetch_touched(connection, gate)
+        with watch.phase("merge"):
+            merged = merge(
+                connection,
+                spec,
+                gate,
+                touched if parts else [current] if current else [],
+                state,
+                empty=batch.empty,
+                known=KNOWN if batch.read_back else "",
+            )
+            merged = replace(merged, books=prepared.account(connection, merged.books, discarded))
+        with watch.phase("write"):
+            output = _write(
+                connection,
+                lake,
+                spec,
+                batch,
+                merged=merged,
+                gate=gate,
+                prepared=prepared,
+                scratch=scratch,
+                run_id=run_id,
+                trend=trend,
+                parts=parts,
+            )
+        with watch.phase("audit"):
+            table = output.path or (parts.sample() if parts else current)
+            if table is None:
+                raise AssertionError("a table without an earlier version is always written")
+            books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
+            accounts = accounts_of(connection, spec, batch, gate, prepared, books=books, parts=parts)
+            refuse_collisions(connection, spec, table, books.rows_after)
+            row_rules = [with_trend(of_count(count), trend) for count in counts]
+            if parts is not None:
+                row_rules = by_partition(spec, gate, row_rules)
+            if spec.strategy.takes_extracts:
+                row_rules.append(of_extract(spec, batch.published.rows if batch.published else 0, merged))
+            asked = TableRules(connection, lake, spec, batch, scratch, relations(reads), began or utc_now())
+            outcomes = [*row_rules, *asked.of(parts or table), accounts.outcome()]
+            shown = parts.sample() if parts else table
+            preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
+        released_from = prepared.laid_over.released_from(connection, gate)
+    return Staged(output, books, tuple(outcomes), preview, parts, tuple(accounts.files or ()), released_from)
+
+
+def _counts(gate: Gate, spec: TableSpec) -> tuple[list[CheckCount], int]:
+    """What each check found, and how many rows were discarded by a decision, which no check speaks of."""
+    found = gate.counts([column.name for column in spec.columns if not column.pii])
+    discarded = sum(count.rows_broken for count in found if count.check == DISCARDED)
+    return [count for count in found if count.check != DISCARDED], discarded
+
+
+def _trend(batch: Batch, counts: Sequence[CheckCount], began: datetime) -> Trend:
+    before = batch.published.facts if batch.published else {}
+    return continued(before, counts, began.isoformat(timespec="seconds"))
+
+
+def _partitions(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> PartitionedBatch | None:
+    if spec.partition_by is None:
+        return None
+    decided = batch.read_back is not None
+    return PartitionedBatch(
+        lake, spec, batch.manifest, scratch, anew=batch.replay, chosen=batch.chosen, decided=decided
+    )
+
+
+def _remembered(lake: Lake, batch: Batch, scratch: Scratch) -> Path | None:
+    """Local file of what was remembered beside the version the batch is merged into."""
+    key = batch.merges_into.facts.get("state") if batch.merges_into else None
+    return lake.stage_in(key, scratch) if key else None
+
+
+def _state_of(published: Published | None) -> dict[str, Any]:
+    """What is remembered beside the published version holds for its chosen partitions too: it is of the same bronze."""
+    key = published.facts.get("state") if published else None
+    return {"state": key} if key else {}
+
+
+def _empty_bronze(connection: duckdb.DuckDBPyConnection, spec: TableSpec, scratch: Scratch) -> Path:
+    """A bronze file without a row, so that a table whose files were all empty still gets published, with its columns."""
+    path = scratch.path(".parquet")
+    columns = ", ".join(f"NULL::VARCHAR AS {quote(name)}" for name in spec.root.landed_headers)
+    audit = "NULL::VARCHAR AS _source_file, NULL::BIGINT AS _row_number, NULL::TIMESTAMP AS _ingested_at"
+    connection.execute(f"COPY (SELECT {columns}, {audit} WHERE FALSE) TO {literal(str(path))} (FORMAT parquet)")
+    return path
+
+
+def referenced(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
+    """Local files of the silver tables that rules and lookups look into."""
+    found = {}
+    for name in spec.tables_read:
+        table = silver_table(lake, TableId(spec.id.workflow, name))
+        table.require()
+        found[name] = str(table.stage_in(scratch))
+    return found
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    spec: TableSpec,
+    batch: Batch,
+    *,
+    merged: Merge,
+    gate: Gate,
+    prepared: Prepared,
+    scratch: Scratch,
+    run_id: str,
+    trend: Trend,
+    parts: PartitionedBatch | None = None,
+) -> StagedSilver:
+    facts, state = version_facts(spec, batch, merged.books, run_id, trend), None
+    if parts is not None:
+        if batch.chosen:
+            facts |= _state_of(batch.published)
+        elif merged.changed or batch.replay:
+            state = _write_state(connection, spec, merged, facts, scratch)
+            facts |= {"state": state.key} if state else {}
+        path = parts.write(connection, merged.select, facts, changed=merged.changed)
+    else:
+        path = scratch.path(".parquet") if merged.changed or batch.replay or batch.read_back else None
+        if path is not None:
+            state = _write_state(connection, spec, merged, facts, scratch)
+            connection.execute(copy_with_facts(merged.select, path, facts | ({"state": state.key} if state else {})))
+    quarantine_path, held = None, read_published(lake, spec.id.quarantine)
+    if merged.books.quarantined or batch.discards or ((batch.replay or batch.read_back) and held):
+        earlier = lake.stage_in(spec.id.quarantine, scratch) if held else None
+        quarantine_path = _write_quarantine(
+            connection, spec, batch, gate=gate, prepared=prepared, held=earlier, scratch=scratch, run_id=run_id
+        )
+    notes = column_notes.of_silver(spec)
+    return StagedSilver(
+        spec.id,
+        batch.published,
+        path,
+        held,
+        quarantine_path,
+        batch.upto_version,
+        notes,
+        spec.retention,
+        state=state,
+        partitions=parts.staged if parts else None,
+    )
+
+
+def _write_quarantine(
+    connection: duckdb.DuckDBPyConnection,
+    spec: TableSpec,
+    batch: Batch,
+    *,
+    gate: Gate,
+    prepared: Prepared,
+    held: Path | None,
+    scratch: Scratch,
+    run_id: str,
+) -> Path:
+    """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""
+    path = scratch.path(".parquet")
+    stays = held
+    if held is not None and (batch.chosen or batch.read_back):
+        stays = without_judged(connection, held, scratch.path(".parquet"))
+    elif held is not None and batch.replay:
+        stays = rows_left_out(connection, held, batch.left_out, scratch) if batch.left_out else None
+    if stays is not None and (gone := discards(batch.decisions)):
+        stays = without(connection, stays, gone, scratch.path(".parquet"))
+    laid_over = prepared.laid_over
+    with picked_rows(connection):
+        rows = held_rows(
+            connection,
+            gate,
+            prepared.row_id,
+            prepared.headers,
+            run_id,
+            sources=spec.sources,
+            current=stays,
+            earlier=held,
+            landed_of=prepared.landed_of,
+            raw=laid_over.raw,
+            discarded=laid_over.discards,
+        )
+        upto = {DECISIONS: batch.decisions[-1].version} if batch.decisions else {}
+        connection.execute(copy_with_facts(rows, path, {"nonce": uuid4().hex, "run_id": run_id, **upto}))
+    return path
+
+
+def _write_state(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, merged: Merge, facts: dict[str, Any], scratch: Scratch
+) -> StagedState | None:
+    """What has to be remembered beside the version of some facts."""
+    if merged.state is None:
+        return None
+    key = spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"])
+    state = StagedState(key, scratch.path(".parquet"))
+    connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
+    return state
+
+
+def _with_rows_after(books: Books, table: Path) -> Books:
+    return replace(books, rows_after=read_footer(table)[1])
+
+
+def nothing_new(spec: TableSpec, batch: Batch) -> StagedSilver:
+    """What a run without new bronze publishes: at most that the version stands."""
+    manifest = batch.manifest
+    kept = StagedPartitions(manifest, {}, manifest.facts, manifest.columns) if manifest else None
+    return StagedSilver(spec.id, batch.published, None, None, None, batch.upto_version, partitions=kept)

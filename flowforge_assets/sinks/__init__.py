@@ -1,0 +1,1 @@
+"""Sinks as assets: published versions delivered to databases, files and HTTP endpoints."""
