@@ -302,7 +302,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 def test_a_file_that_is_gone_before_it_is_read_harms_nobody(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from flowforge_assets.bronze import landed as bronze
+    from flowforge_assets.bronze import landed
 
     lake: Lake = request.getfixturevalue("lake" if kind == "local" else "s3_lake")
     real = bronze.within_limits
@@ -311,7 +311,7 @@ def test_a_file_that_is_gone_before_it_is_read_harms_nobody(
         lake.delete(f"{TABLE.landing}a.csv")
         return real(*args, **options)
 
-    monkeypatch.setattr(bronze, "within_limits", meanwhile)
+    monkeypatch.setattr(landed, "within_limits", meanwhile)
     land(lake, "shop", files("a.csv", "b.csv"))
     run_well(items(tmp_path), "shop")
     assert set(in_silver(lake)) == {"b.csv"}

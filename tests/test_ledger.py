@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowforge_assets.bronze import landed as bronze
+from flowforge_assets.bronze import landed
 from flowforge_resources import io_managers, retries
 from flowforge_resources.fences import delete_fenced, fence_orphans, orphans
 from flowforge_resources.io_managers import BronzeIOManager, GoldIOManager
@@ -127,7 +127,7 @@ def test_a_slow_run_whose_file_was_fenced_starts_again_and_nothing_is_lost(
 ) -> None:
     """The other run ingests the same file within the same second, so it could be tempted to use the same name."""
     monkeypatch.setattr(retries, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(bronze, "utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr(landed, "utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
     defs = shop(tmp_path / "project")
     for files in (SHOP_DAY1, SHOP_DAY2):
         land(any_lake, "shop", files)

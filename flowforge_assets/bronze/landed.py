@@ -11,41 +11,28 @@ import dagster as dg
 from flowforge_assets import column_notes
 from flowforge_assets.bronze.clean_source import clean, covered_version
 from flowforge_assets.bronze.discovery import look, within_limits
-from flowforge_assets.bronze.file_lists import SHOWN, accounts_shown, some_files
+from flowforge_assets.bronze.file_lists import SHOWN
 from flowforge_assets.bronze.intake import take_in
 from flowforge_assets.bronze.landing_check import landing_outcome
 from flowforge_assets.bronze.schema_changes import changes_of, stop_once
+from flowforge_assets.bronze.staged import LOSSLESS, SCHEMA, bronze_report, lossless, staged_batch, tidy_ledger
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.running.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.running.steps_at_once import READS_FILES
-from flowforge_checks.results import Outcome, as_markdown, blocks_publishing, still_true
-from flowforge_resources.fences import delete_fenced, fence_orphans
-from flowforge_resources.io_managers import StagedBronze
+from flowforge_checks.results import as_markdown, blocks_publishing, still_true
 from flowforge_resources.layout import utc_now
-from flowforge_resources.ledger import commit, keep_short, read_ledger
-from flowforge_resources.run_reports import AssetReport
+from flowforge_resources.ledger import commit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from flowforge_assets.bronze.intake import Intake
-    from flowforge_assets.bronze.schema_changes import SchemaChanges
     from flowforge_assets.gates.keeping import Gatekeeper
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.ingest import Ingested
+    from flowforge_resources.io_managers import StagedBronze
     from flowforge_resources.lake import Lake
     from flowforge_resources.ledger import Ledger
 
-LOSSLESS, LANDING, SCHEMA = "lossless", "landing", "schema"
-_LINES = ("lines", "rows", "continuation", "header", "preamble", "footer", "comment", "blank", "rescued", "repaired")
-# Spelled out, because Dagster cannot infer it from an account without a file.
-_ACCOUNT = dg.TableSchema(
-    [
-        dg.TableColumn("file", "string"),
-        *(dg.TableColumn(name, "int") for name in _LINES),
-    ]
-)
+LANDING = "landing"
 
 
 def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
@@ -97,7 +84,17 @@ def _take_new_files(
             ingested_at = utc_now()
             intake = take_in(lake, spec, ledger, batch, at=ingested_at, scratch=scratch)
         changes = changes_of(spec, ledger, intake.done)
-        staged = _staged(context, spec, ledger, intake, changes, ingested_at=ingested_at)
+        staged = staged_batch(
+            spec,
+            ledger,
+            intake.done,
+            changes,
+            run_id=context.run.run_id,
+            at=ingested_at,
+            files=intake.taken,
+            left=intake.left,
+            supersedes=intake.supersedes,
+        )
         wanted = key in context.selected_asset_keys
         if wanted:
             stop_once(lake, spec, ledger, changes, run_id=context.run.run_id, at=ingested_at)
@@ -114,33 +111,6 @@ def _take_new_files(
         gate.settle(outcomes)
         report(context, key, lake, bronze_report(lake, spec, staged, outcomes, watch, blocked=blocked))
         yield from results(context, key, outcomes)
-
-
-def _staged(
-    context: dg.AssetExecutionContext,
-    spec: TableSpec,
-    ledger: Ledger,
-    intake: Intake,
-    changes: SchemaChanges,
-    *,
-    ingested_at: datetime,
-) -> StagedBronze:
-    return StagedBronze(
-        table=spec.id,
-        run_id=context.run.run_id,
-        ingested_at=ingested_at,
-        after_version=ledger.version,
-        path=intake.done.path,
-        rows=sum(intake.done.rows.values()),
-        files=intake.taken,
-        left=intake.left,
-        fenced=ledger.spent,
-        supersedes=intake.supersedes,
-        columns=tuple(sorted(ledger.columns | set(intake.done.columns))),
-        types=changes.types,
-        brought=changes.brought,
-        notes=column_notes.of_bronze(spec),
-    )
 
 
 def _silver_waits(lake: Lake, spec: TableSpec, ledger: Ledger) -> bool:
@@ -160,14 +130,6 @@ def _give_up(
     if record:
         commit(lake, staged.table, staged.entry(None))
     raise next(iter(intake.errors.values()))
-
-
-def tidy_ledger(lake: Lake, spec: TableSpec, run_id: str) -> Ledger:
-    """Read the ledger, keep it short, and remove what killed runs left behind."""
-    ledger = keep_short(lake, read_ledger(lake, spec.id))
-    fenced = fence_orphans(lake, ledger, run_id)
-    delete_fenced(lake, fenced)
-    return read_ledger(lake, spec.id) if fenced else ledger
 
 
 def _metadata(
@@ -196,35 +158,3 @@ def _written(done: Ingested, key: str) -> dict[str, object]:
     decided = done.decided.get(key, {})
     names = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
     return {name: decided.get(name, "") for name in names}
-
-
-def lossless(done: Ingested) -> Outcome:
-    """Every line or row that came is accounted for, and the rows among them are in bronze."""
-    account = [dg.TableRecord(row) for row in accounts_shown(done.accounts, _LINES)]
-    lost = done.unexplained
-    return Outcome(
-        LOSSLESS,
-        passed=not lost,
-        blocks=True,
-        rows_broken=len(lost),
-        description=f"Lines that no row explains in {some_files(lost)}; nothing was ingested." if lost else None,
-        metadata={"account": dg.MetadataValue.table(account, _ACCOUNT)},
-    )
-
-
-def bronze_report(
-    lake: Lake, spec: TableSpec, staged: StagedBronze, outcomes: Sequence[Outcome], watch: Stopwatch, *, blocked: bool
-) -> AssetReport:
-    """What a run of a bronze table reports on the lake."""
-    return AssetReport(
-        asset=spec.id.bronze_key[-1],
-        layer="bronze",
-        uri=lake.uri(spec.id.bronze),
-        published=bool(staged.files) and not blocked,
-        blocked=blocked,
-        rows=staged.rows,
-        seconds=round(watch.seconds, 3),
-        checks=tuple(outcome.report() for outcome in outcomes),
-        files=tuple(file.key for file in staged.files),
-        notes=tuple(outcome.description for outcome in outcomes if outcome.description and not outcome.passed),
-    )

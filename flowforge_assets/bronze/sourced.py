@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.bronze.landed import LOSSLESS, SCHEMA, bronze_report, lossless, tidy_ledger
 from flowforge_assets.bronze.schema_changes import changes_of, stop_once
+from flowforge_assets.bronze.staged import LOSSLESS, SCHEMA, bronze_report, lossless, staged_batch, tidy_ledger
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.running.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, blocks_publishing, still_true
-from flowforge_resources.io_managers import StagedBronze
 from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger import TakenFile
 
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from flowforge_assets.extraction.origin import Origin
     from flowforge_assets.gates.keeping import Gatekeeper
     from flowforge_assets.table_spec import TableSpec
+    from flowforge_resources.io_managers import StagedBronze
     from flowforge_resources.lake import Lake
-    from flowforge_resources.ledger import Ledger
 
 SOURCE, RECONCILED = "source", "reconciled"
 
@@ -83,7 +82,16 @@ def _take_new_rows(
             at = utc_now()
             found = origin.extract(lake, spec, ledger, at=at, scratch=scratch)
         changes = changes_of(spec, ledger, found.done)
-        staged = _staged(context, spec, ledger, found, changes, at=at)
+        staged = staged_batch(
+            spec,
+            ledger,
+            found.done,
+            changes,
+            run_id=context.run.run_id,
+            at=at,
+            files=_files(spec, found, at),
+            notes=_types(found),
+        )
         wanted = key in context.selected_asset_keys
         if wanted:
             stop_once(lake, spec, ledger, changes, run_id=context.run.run_id, at=at)
@@ -97,33 +105,13 @@ def _take_new_rows(
         yield from results(context, key, outcomes)
 
 
-def _staged(
-    context: dg.AssetExecutionContext,
-    spec: TableSpec,
-    ledger: Ledger,
-    found: Extraction,
-    changes: SchemaChanges,
-    *,
-    at: datetime,
-) -> StagedBronze:
-    rows = sum(found.done.rows.values())
+def _files(spec: TableSpec, found: Extraction, at: datetime) -> tuple[TakenFile, ...]:
+    """An extraction as the ledger has it: one file, whose version is how far the source was read."""
+    if found.nothing_new:
+        return ()
     size = found.done.path.stat().st_size if found.done.path else 0
     name = spec.source.name if spec.source else ""
-    taken = TakenFile(name, found.reached.as_text(), size, at.isoformat(), "", rows)
-    return StagedBronze(
-        table=spec.id,
-        run_id=context.run.run_id,
-        ingested_at=at,
-        after_version=ledger.version,
-        path=found.done.path,
-        rows=rows,
-        files=() if found.nothing_new else (taken,),
-        fenced=frozenset(ledger.fenced),
-        columns=tuple(sorted(ledger.columns | set(found.done.columns))),
-        types=changes.types,
-        brought=changes.brought,
-        notes={**_types(found), **column_notes.of_bronze(spec)},
-    )
+    return (TakenFile(name, found.reached.as_text(), size, at.isoformat(), "", sum(found.done.rows.values())),)
 
 
 def _types(found: Extraction) -> dict[str, str]:
