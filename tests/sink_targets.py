@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from flowforge_resources.sinks.database import Delivered
+    from flowforge_resources.sinks.delivered import Delivered
     from sources import Server
 
 KINDS = ("postgres", "mariadb", "sqlite", "duckdb")

@@ -305,7 +305,7 @@ def test_a_file_that_is_gone_before_it_is_read_harms_nobody(
     from flowforge_assets.bronze import landed
 
     lake: Lake = request.getfixturevalue("lake" if kind == "local" else "s3_lake")
-    real = bronze.within_limits
+    real = landed.within_limits
 
     def meanwhile(*args: Any, **options: Any) -> Any:
         lake.delete(f"{TABLE.landing}a.csv")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flowforge_resources.lake import Lake
-    from flowforge_resources.sinks.database import Delivered
+    from flowforge_resources.sinks.delivered import Delivered
 
 ROWS = (
     "SELECT i AS id, (i / 100)::DECIMAL(10,2) AS total, 'ü\"' AS label, DATE '2026-01-31' AS day FROM range(7) AS r(i)"

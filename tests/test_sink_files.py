@@ -21,7 +21,7 @@ from sink_targets import outgoing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flowforge_resources.sinks.database import Delivered
+    from flowforge_resources.sinks.delivered import Delivered
 
 ROWS = "SELECT * FROM (VALUES ('DE', 1, 'a;\"b'), ('FR', 2, ''), (NULL, 3, NULL)) AS t (country, id, label)"
 CSV, PARQUET, EXCEL = FileFormat("csv"), FileFormat("parquet"), FileFormat("excel")

@@ -149,6 +149,17 @@ WRONG = {
         ("`partition_by` of sink 'out' names 'shp'", "Did you mean 'shop'?"),
     ),
     "an option that is none": ({}, "{files: exports/x, format: csv, csv: {delimeter: ';'}}", ("csv.delimeter",)),
+    "an endpoint with a typo": ({}, "{url: htps://crm.example.com/rows}", ("`url` is no address",)),
+    "a key in an address": (
+        {},
+        "{url: 'https://crm.example.com/rows?api_key=k'}",
+        ("`url` holds a password or a key",),
+    ),
+    "a secret written out": (
+        {},
+        "{url: 'https://crm.example.com/rows', headers: {X-Api-Key: k}}",
+        ("`headers.X-Api-Key` looks like a secret", "env('X')"),
+    ),
     "no target": ({}, "{table: out}", ("names no kind of target", "`connection`")),
     "deletes without upsert": (
         {},

@@ -11,7 +11,9 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from flowforge_assets.quarantine.deciding import Recorded
-    from flowforge_assets.quarantine.waiting import Selection
+    from flowforge_assets.quarantine.waiting import Selection, Waiting
+    from flowforge_resources.decisions import Decision
+    from flowforge_resources.lake import Lake
 
 quarantine_app = typer.Typer(
     name="quarantine",
@@ -55,11 +57,28 @@ def _chosen(
     return chosen
 
 
+def _found(workflow: str | None, table: str | None, chosen: Selection) -> tuple[Lake, Waiting]:
+    """The lake, and the chosen rows that wait on it."""
+    from flowforge_assets.cli import quarantine as shown
+    from flowforge_resources.lake import Lake
+
+    lake = Lake()
+    return lake, shown.choose(lake, shown.specs_of(shown.declared(), workflow), table, chosen)
+
+
 def _done(recorded: Recorded, *, as_json: bool) -> None:
     from flowforge_assets.quarantine.trail import tell
 
     tell(recorded)
     typer.echo(json.dumps(recorded.as_dict(), indent=1) if as_json else str(recorded))
+
+
+def _release_again(lake: Lake, chosen: Waiting, decision: Decision, *, as_json: bool) -> None:
+    """Release what was just prepared: it is looked up again, as it waits now."""
+    from flowforge_assets.cli.quarantine import waiting_again
+    from flowforge_assets.quarantine.deciding import release
+
+    _done(release(lake, waiting_again(lake, chosen), decision), as_json=as_json)
 
 
 def _run(recorded: Recorded) -> None:
@@ -146,15 +165,12 @@ def fix(
     """
     from flowforge_assets.cli import quarantine as shown
     from flowforge_assets.quarantine import deciding
-    from flowforge_resources.lake import Lake
 
-    lake, specs = Lake(), shown.specs_of(shown.declared(), workflow)
-    chosen = shown.choose(lake, specs, table, _chosen(ids, rule, file, where, everything=everything))
+    lake, chosen = _found(workflow, table, _chosen(ids, rule, file, where, everything=everything))
     done = deciding.fix(lake, chosen, shown.parse_set(values), shown.decision(by, reason))
     _done(done, as_json=as_json)
     if release or run:
-        again = shown.waiting_again(lake, chosen)
-        _done(deciding.release(lake, again, shown.decision(by, reason)), as_json=as_json)
+        _release_again(lake, chosen, shown.decision(by, reason), as_json=as_json)
     if run:
         _run(done)
 
@@ -185,16 +201,14 @@ def waive(
     """
     from flowforge_assets.cli import quarantine as shown
     from flowforge_assets.quarantine import deciding
-    from flowforge_resources.lake import Lake
 
-    lake, specs, rules = Lake(), shown.specs_of(shown.declared(), workflow), rule or []
+    rules = rule or []
     first = rules[0] if rules else ""
-    chosen = shown.choose(lake, specs, table, _chosen(ids, first, file, where, everything=everything))
+    lake, chosen = _found(workflow, table, _chosen(ids, first, file, where, everything=everything))
     done = deciding.waive(lake, chosen, rules, shown.decision(by, reason, until))
     _done(done, as_json=as_json)
     if release or run:
-        again = shown.waiting_again(lake, chosen)
-        _done(deciding.release(lake, again, shown.decision(by, reason)), as_json=as_json)
+        _release_again(lake, chosen, shown.decision(by, reason), as_json=as_json)
     if run:
         _run(done)
 
@@ -222,10 +236,8 @@ def release(
     """
     from flowforge_assets.cli import quarantine as shown
     from flowforge_assets.quarantine import deciding
-    from flowforge_resources.lake import Lake
 
-    lake, specs = Lake(), shown.specs_of(shown.declared(), workflow)
-    chosen = shown.choose(lake, specs, table, _chosen(ids, rule, file, where, everything=everything or prepared))
+    lake, chosen = _found(workflow, table, _chosen(ids, rule, file, where, everything=everything or prepared))
     chosen = deciding.prepared(chosen) if prepared else chosen
     done = deciding.release(lake, chosen, shown.decision(by, reason, until))
     _done(done, as_json=as_json)
@@ -251,10 +263,8 @@ def discard(
     """Leave rows out. They stay in bronze, and the decision in the trail."""
     from flowforge_assets.cli import quarantine as shown
     from flowforge_assets.quarantine import deciding
-    from flowforge_resources.lake import Lake
 
-    lake, specs = Lake(), shown.specs_of(shown.declared(), workflow)
-    chosen = shown.choose(lake, specs, table, _chosen(ids, rule, file, where, everything=everything))
+    lake, chosen = _found(workflow, table, _chosen(ids, rule, file, where, everything=everything))
     _done(deciding.discard(lake, chosen, shown.decision(by, reason, until)), as_json=as_json)
 
 
@@ -347,7 +357,6 @@ def import_rows(
     done = deciding.fix_each(lake, chosen, fixes, shown.decision(by, reason))
     _done(done, as_json=as_json)
     if release or run:
-        again = shown.waiting_again(lake, chosen)
-        _done(deciding.release(lake, again, shown.decision(by, reason)), as_json=as_json)
+        _release_again(lake, chosen, shown.decision(by, reason), as_json=as_json)
     if run:
         _run(done)

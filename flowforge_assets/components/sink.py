@@ -28,8 +28,6 @@ from flowforge_resources.sinks.database import TableTarget
 from flowforge_resources.sinks.endpoint import EndpointTarget
 from flowforge_resources.sinks.file_formats import CsvText, FileFormat
 from flowforge_resources.sinks.files import FileTarget
-from flowforge_resources.web.client import Patience
-from flowforge_resources.web.waiting import rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -213,8 +211,9 @@ class Sink(AssetPart):
         return ToFolder(FileTarget(to.files, self.name, how, tuple(to.partition_by), to.keep_last))
 
     def _to_endpoint(self, to: ToEndpoint) -> Destination:
-        patience = Patience(to.timeout_s, to.deadline_s, to.retries, rate(to.rate_limit) if to.rate_limit else None)
-        return ToHttp(EndpointTarget(to.url, to.method, to.batch_rows, to.accepted, to.auth, to.headers, patience))
+        for problem, fix in to.problems():
+            raise self.wrong(f"`to` of sink '{self.name}': {problem}", fix, "attributes", "to")
+        return ToHttp(EndpointTarget(to.url, to.method, to.batch_rows, to.accepted, to.auth, to.headers, to.patience))
 
     def _to_table(
         self, to: ToTable, columns: Mapping[str, str], known: KnownTables, context: dg.ComponentLoadContext

@@ -14,8 +14,8 @@ from flowforge_assets.extraction import known_rows
 from flowforge_assets.extraction.cursor import Reached, Window, cursor_column, require_column, window
 from flowforge_assets.extraction.database_read import DatabaseRead
 from flowforge_assets.extraction.known_rows import DELETED, extractions
+from flowforge_assets.extraction.ranges import merged, ranges
 from flowforge_assets.extraction.reconcile import Compared, compare, compare_keys
-from flowforge_assets.extraction.side_by_side import ranges, side_by_side
 from flowforge_assets.extraction.source import DatabaseSource, duration
 from flowforge_assets.formats.file_read import own_names, streamed
 from flowforge_assets.transforms.columns import FileColumns, columns_of
@@ -191,7 +191,7 @@ def _batches(asked: Asked, where: str) -> Callable[[], Iterator[pl.DataFrame]]:
     streams = [
         partial(asked.reader.batches, asked.select(asked.columns, f"{where}{joint}{part}"), names) for part in parts
     ]
-    return partial(side_by_side, streams)
+    return partial(merged, streams)
 
 
 def _taken(

@@ -22,7 +22,7 @@ from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
 from flowforge_resources.databases import references
 from flowforge_resources.databases.readers.base import SourceColumn
 from flowforge_resources.errors import BadFileError, SourceError, SourceUnreachableError
-from flowforge_resources.web.client import HttpClient, Patience
+from flowforge_resources.web.client import HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,13 +111,12 @@ def _fetch(asking: _Asking, low: str | None, known: Known, lines: Path, seen: _P
     """Every page, as lines of JSON."""
     source, owner = asking.source, f"source of {asking.table}"
     url = references.resolve_for(owner, source.url, field="url")
-    headers = _resolved(owner, "headers", source.headers)
-    params = _resolved(owner, "params", source.params)
+    headers = references.resolve_each(owner, source.headers, field="headers")
+    params = references.resolve_each(owner, source.params, field="params")
     if source.cursor_param and low:
         params[source.cursor_param] = low
-    patience = Patience(source.timeout_s, source.deadline_s, source.retries, source.per_s, source.max_page_bytes)
     with (
-        HttpClient(asking.table, url, source.auth, headers, patience) as client,
+        HttpClient(asking.table, url, source.auth, headers, source.patience) as client,
         lines.open("w", encoding="utf-8", errors="surrogatepass") as file,
     ):
         try:
@@ -262,7 +261,3 @@ def _remarks(source: HttpSource, seen: _Progress) -> list[str]:
             f"{seen.without} record(s) have no value in the cursor '{source.cursor}': they come only while the API sends them."
         )
     return remarks
-
-
-def _resolved(owner: str, what: str, given: dict[str, str]) -> dict[str, str]:
-    return {name: references.resolve_for(owner, value, field=f"{what}.{name}") for name, value in given.items()}

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from flowforge_resources.databases import references
+from flowforge_assets.http_options import HttpOptions, written_out
 from flowforge_resources.databases.references import HiddenText
-from flowforge_resources.web.auth import HttpAuth
-from flowforge_resources.web.waiting import rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flowforge_resources.web.client import Patience
+
 PagingKind = Literal["none", "page", "offset", "cursor", "link_header", "next_url"]
-_SECRET_NAME = re.compile(r"auth|pass(word|wd|phrase)?$|secret|token|api[_-]?key|cookie", re.IGNORECASE)
 _DEFAULT_PARAM = {"page": "page", "offset": "offset", "cursor": "cursor"}
 
 
@@ -72,10 +70,8 @@ class Pagination(BaseModel):
             yield "`size` and `size_param` go together.", "Declare both: `size_param: limit, size: 500`."
 
 
-class HttpSource(BaseModel):
+class HttpSource(HttpOptions):
     """An HTTP API that a table's rows come from, instead of landing files."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
     url: HiddenText = Field(
         description="Where the records are; a text or a reference.", examples=["https://api.example.com/v1/orders"]
@@ -85,10 +81,6 @@ class HttpSource(BaseModel):
         description="Where in a page the array of records is, as keys joined by dots: `data.items`. Default: the page is that array, or an object with one array.",
     )
     params: dict[str, HiddenText] = Field(default={}, description="Parameters of every request.")
-    headers: dict[str, HiddenText] = Field(
-        default={}, description="Headers of every request; a value may be a reference, and one that is secret must be."
-    )
-    auth: HttpAuth | None = Field(default=None, description="Who we are to the API, with secrets by reference.")
     pagination: Pagination | Literal["none", "page", "offset", "link_header"] = Field(
         default="none", description="How pages follow each other; a word where its defaults will do."
     )
@@ -112,17 +104,6 @@ class HttpSource(BaseModel):
         default=None,
         description="Where in a page the count of all records is, as keys joined by dots: a run that gets fewer publishes nothing and is repeated.",
     )
-    rate_limit: str | None = Field(default=None, description="Requests at most, e.g. `5/s` or `100/m`.")
-    timeout_s: float = Field(
-        default=30, gt=0, description="Seconds without a sign of life before a request is given up."
-    )
-    deadline_s: float = Field(default=3600, gt=0, description="Seconds for the whole extraction, with all waiting.")
-    retries: int = Field(
-        default=5,
-        ge=0,
-        le=20,
-        description="How often a request is tried again that met a busy or broken server (408, 425, 429, 500, 502, 503, 504, connection lost), as `Retry-After` says or with growing pauses.",
-    )
     max_pages: int = Field(default=10_000, ge=1, description="Pages of one run; more is taken for an error.")
     max_page_bytes: int = Field(default=32_000_000, ge=1, description="Bytes of one page, unpacked; more is an error.")
 
@@ -133,8 +114,6 @@ class HttpSource(BaseModel):
         for name in ("lag", "start"):
             if getattr(self, name) is not None and self.cursor is None:
                 raise ValueError(f"`{'from' if name == 'start' else name}` goes with `cursor`.")
-        if self.rate_limit is not None:
-            rate(self.rate_limit)
         return self
 
     @property
@@ -156,44 +135,12 @@ class HttpSource(BaseModel):
         return f"{where}#{sha256(told.encode()).hexdigest()[:8]}"
 
     @property
-    def per_s(self) -> float | None:
-        """Requests a second, at most."""
-        return rate(self.rate_limit) if self.rate_limit else None
+    def patience(self) -> Patience:
+        """As of any address, and the bytes of a page."""
+        return replace(super().patience, max_page_bytes=self.max_page_bytes)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What is wrong with it: the problem, the fix. No message holds a value that may be secret."""
-        yield from self._wrong_url()
+        yield from super().problems()
         yield from self.paging.problems()
-        if self.auth is not None:
-            yield from self.auth.problems()
-        for kind, given in (("headers", self.headers), ("params", self.params)):
-            for name, value in given.items():
-                if _SECRET_NAME.search(name) and not _is_reference(value):
-                    yield (
-                        f"`{kind}.{name}` looks like a secret that is written out in YAML.",
-                        f"Use `auth`, or write a reference: {references.NOTATION}.",
-                    )
-
-    def _wrong_url(self) -> Iterator[tuple[str, str]]:
-        if _is_reference(self.url):
-            return
-        try:
-            parts = urlsplit(self.url)
-            wrong = parts.scheme not in ("http", "https") or not parts.hostname
-        except ValueError:
-            wrong = True
-        if wrong:
-            yield (
-                "`url` is no address that begins with http:// or https://.",
-                "Write e.g. https://api.example.com/v1/orders.",
-            )
-            return
-        if parts.username or parts.password or any(_SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query)):
-            yield "`url` holds a password or a key.", "Take it out of the URL, and use `auth` with a reference."
-
-
-def _is_reference(written: str) -> bool:
-    try:
-        return references.is_reference(written)
-    except ValueError:
-        return False
+        yield from written_out("params", self.params)

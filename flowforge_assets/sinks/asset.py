@@ -27,7 +27,7 @@ from flowforge_resources.errors import SinkCountsError
 from flowforge_resources.lake import Lake
 from flowforge_resources.retries import clear_failure
 from flowforge_resources.run_reports import AssetReport
-from flowforge_resources.sinks.database import Delivered
+from flowforge_resources.sinks.delivered import Delivered
 from flowforge_resources.sinks.outgoing import Outgoing
 
 DELIVERED = "delivered"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
-    from flowforge_resources.sinks.database import Delivered, TableTarget
+    from flowforge_resources.sinks.database import TableTarget
+    from flowforge_resources.sinks.delivered import Delivered
     from flowforge_resources.sinks.endpoint import EndpointTarget
     from flowforge_resources.sinks.files import FileTarget
     from flowforge_resources.sinks.outgoing import Outgoing

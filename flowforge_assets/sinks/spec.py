@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flowforge_resources.lake import Lake
     from flowforge_resources.layout import ModelId, TableId
-    from flowforge_resources.sinks.database import Delivered
+    from flowforge_resources.sinks.delivered import Delivered
     from flowforge_resources.sinks.outgoing import Outgoing
 
 

@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from flowforge_assets.http_options import HttpOptions
 from flowforge_resources.databases.references import HiddenText
-from flowforge_resources.web.auth import HttpAuth
-from flowforge_resources.web.waiting import rate
 
 
 class ToTable(BaseModel):
@@ -98,10 +97,8 @@ class ToFiles(BaseModel):
         return self
 
 
-class ToEndpoint(BaseModel):
+class ToEndpoint(HttpOptions):
     """An HTTP endpoint, which takes JSON arrays of rows."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: HiddenText = Field(
         description="Where batches go; may be a reference.", examples=["https://crm.example.com/api/sales"]
@@ -112,26 +109,3 @@ class ToEndpoint(BaseModel):
         default="",
         description="Where in an answer the number of rows it took is, as keys joined by dots: it must be the number that was sent.",
     )
-    headers: dict[str, HiddenText] = Field(
-        default={}, description="Headers of every request; a value may be a reference, and one that is secret must be."
-    )
-    auth: HttpAuth | None = Field(default=None, description="Who we are to it, with secrets by reference.")
-    rate_limit: str | None = Field(default=None, description="Requests at most, e.g. `5/s` or `100/m`.")
-    timeout_s: float = Field(
-        default=30, gt=0, description="Seconds without a sign of life before a request is given up."
-    )
-    deadline_s: float = Field(default=3600, gt=0, description="Seconds for the whole delivery, with all waiting.")
-    retries: int = Field(
-        default=5,
-        ge=0,
-        le=20,
-        description="How often a batch is sent again to a busy or broken server, as `Retry-After` says or with growing pauses.",
-    )
-
-    @model_validator(mode="after")
-    def _fits(self) -> ToEndpoint:
-        if self.rate_limit is not None:
-            rate(self.rate_limit)
-        for problem, fix in self.auth.problems() if self.auth else ():
-            raise ValueError(f"{problem} {fix}")
-        return self

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator
 from flowforge_resources.errors import SecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 NOTATION = "`env('X')`, `file('/run/secrets/x')`, `aws_secret('name', 'key')` or `ssm('name')`"
 _CALL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*)\s*\((.*)\)\s*", re.DOTALL)
@@ -79,6 +79,15 @@ def resolve_for(owner: str, written: str, *, field: str) -> str:
         return _LOOKUPS[kind](*arguments)
     except _NotThereError as error:
         raise SecretError(owner, field, written.strip(), str(error)) from None
+
+
+def resolve_each(owner: str, written: Mapping[str, str], *, field: str) -> dict[str, str]:
+    """As `resolve_for`, for every value of a mapping such as headers.
+
+    Raises:
+        SecretError: see `resolve_for`.
+    """
+    return {name: resolve_for(owner, value, field=f"{field}.{name}") for name, value in written.items()}
 
 
 # A field of a model that may hold a secret in the wrong place.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from flowforge_resources.errors import DatabaseRefusedError, DatabaseUnreachableError, FlowForgeError, SecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flowforge_resources.databases.connection import ConnectionFields
 
@@ -141,8 +141,14 @@ _ENDED_FIRST = r'SSL connection has been closed|57P0|invalid snapshot identifier
 
 
 @contextmanager
-def in_words(connection: ConnectionFields) -> Iterator[None]:
+def in_words(
+    connection: ConnectionFields, explained: Callable[[Exception], FlowForgeError] | None = None
+) -> Iterator[None]:
     """Around what is asked of a database: an error of a driver is raised as one of ours.
+
+    Args:
+        connection: the database.
+        explained: what such an error is, to whom it matters; default: `explain`.
 
     Raises:
         DatabaseRefusedError: the server answered, and refused.
@@ -155,7 +161,9 @@ def in_words(connection: ConnectionFields) -> Iterator[None]:
     except Exception as error:
         if not is_of_a_driver(error):
             raise
-        raise explain(connection, error) from None  # the driver's own text may hold values of rows
+        raise (
+            explained(error) if explained else explain(connection, error)
+        ) from None  # the driver's own text may hold values of rows
 
 
 def is_of_a_driver(error: BaseException) -> bool:

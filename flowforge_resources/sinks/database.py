@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from flowforge_resources.errors import SinkCountsError, SinkError
 from flowforge_resources.sinks.bookkeeping import Bookkeeping, Delivery
+from flowforge_resources.sinks.delivered import Delivered
 from flowforge_resources.sinks.refusals import told
 from flowforge_resources.sinks.session import target_session
 from flowforge_resources.sinks.shape import Shape, TargetColumn, require_fitting, require_values
@@ -43,19 +44,6 @@ class TableTarget:
     keys: tuple[str, ...] = ()
     deletes: bool = False
     allow_empty: bool = False
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """What a delivery did. `rows`: of the version; `counted`: of them, found in the target afterwards."""
-
-    target: str
-    rows: int
-    counted: int
-    changed: bool = True
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
 
 
 def staging_prefix(sink: str) -> str:

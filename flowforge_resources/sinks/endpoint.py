@@ -20,7 +20,7 @@ from flowforge_resources.errors import (
     SourceError,
     SourceUnreachableError,
 )
-from flowforge_resources.sinks.database import Delivered
+from flowforge_resources.sinks.delivered import Delivered
 from flowforge_resources.sinks.outgoing import VIEW
 from flowforge_resources.web.client import HttpClient, Patience
 from flowforge_resources.web.waiting import Clock
@@ -84,10 +84,7 @@ class _Delivery:
         if done >= self._batches:
             return Delivered(shown, self._out.rows, self._out.rows, changed=False)
         sent = 0
-        headers = {
-            name: references.resolve_for(f"sink {self._sink}", value, field=f"headers.{name}")
-            for name, value in self._target.headers.items()
-        }
+        headers = references.resolve_each(f"sink {self._sink}", self._target.headers, field="headers")
         patience, auth = self._target.patience, self._target.auth
         with HttpClient(f"sink {self._sink}", self._url, auth, headers, patience, self._clock) as client:
             for number, rows in enumerate(self._chunks()):

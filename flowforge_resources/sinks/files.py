@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flowforge_resources.errors import ConcurrentPublishError, SinkCountsError
 from flowforge_resources.layout import utc_now
 from flowforge_resources.settings import Setting
-from flowforge_resources.sinks.database import Delivered
+from flowforge_resources.sinks.delivered import Delivered
 from flowforge_resources.sinks.file_formats import Written, write
 
 if TYPE_CHECKING:

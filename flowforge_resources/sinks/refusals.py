@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flowforge_resources.databases.trouble import explain, is_of_a_driver
-from flowforge_resources.errors import DatabaseUnreachableError, FlowForgeError, SinkError
+from flowforge_resources.databases.trouble import explain, in_words
+from flowforge_resources.errors import DatabaseUnreachableError, SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from flowforge_resources.databases.connection import ConnectionFields
+    from flowforge_resources.errors import FlowForgeError
 
 _NAMED = (
     r"for key '(?:[^']*\.)?([^'.]+)'\)?$",
@@ -28,8 +29,7 @@ _MYSQL = frozenset({1022, 1048, 1062, 1169, 1216, 1452, 1557, 1586, 3819, 4025})
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
-@contextmanager
-def told(sink: str, connection: ConnectionFields, count: Callable[[str], int | None]) -> Iterator[None]:
+def told(sink: str, connection: ConnectionFields, count: Callable[[str], int | None]) -> AbstractContextManager[None]:
     """Around a delivery: what a driver raises becomes one of our errors.
 
     Args:
@@ -41,14 +41,7 @@ def told(sink: str, connection: ConnectionFields, count: Callable[[str], int | N
         SinkError: a row is refused.
         DatabaseRefusedError, DatabaseUnreachableError: the database refuses the session or a statement, or is gone.
     """
-    try:
-        yield
-    except FlowForgeError:
-        raise
-    except Exception as error:
-        if not is_of_a_driver(error):
-            raise
-        raise _explained(sink, connection, error, count) from None  # the driver's own text may hold values of rows
+    return in_words(connection, lambda error: _explained(sink, connection, error, count))
 
 
 def _explained(

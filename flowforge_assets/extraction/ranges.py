@@ -48,7 +48,7 @@ def ranges(table: str, parallel: Parallel, column: SourceColumn, reader: Reader,
     return [f"({name} < {edges[0]} OR {name} IS NULL)", *inner, f"{name} >= {edges[-1]}"]
 
 
-def side_by_side(streams: Sequence[Callable[[], Iterator[pl.DataFrame]]]) -> Iterator[pl.DataFrame]:
+def merged(streams: Sequence[Callable[[], Iterator[pl.DataFrame]]]) -> Iterator[pl.DataFrame]:
     """The frames of all streams as they come, a few ahead; the first error ends them all."""
     ready: Queue[pl.DataFrame | BaseException | None] = Queue(_FRAMES_AHEAD * len(streams))
     stopped = Event()
