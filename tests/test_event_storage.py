@@ -1,8 +1,12 @@
 """The warm event log is Dagster's own in everything but speed; here stand the private shapes it rests on."""
 
 import inspect
+import os
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from unittest.mock import Mock
 
 import dagster as dg
 import pytest
@@ -82,6 +86,57 @@ def test_a_table_is_asked_for_until_it_is_there(tmp_path, monkeypatch):
     storage.dispose()
 
 
+def test_tables_hold_what_dagsters_own_storage_would_have_written(instance, tmp_path):
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("table", code_version="1")],
+        check_specs=[dg.AssetCheckSpec("whole", asset="table"), dg.AssetCheckSpec("fresh", asset="table")],
+    )
+    def table():
+        yield dg.MaterializeResult(asset_key="table", metadata={"rows": 3}, tags={"kind": "day"})
+        yield dg.AssetCheckResult(check_name="whole", passed=True)
+        yield dg.AssetCheckResult(check_name="fresh", passed=False, severity=dg.AssetCheckSeverity.WARN)
+
+    run = dg.materialize([table, one], instance=instance)
+    events = instance.all_logs(run.run_id)
+    dumps = []
+    for kind in (WarmSqliteEventLogStorage, SqliteEventLogStorage):
+        storage = kind(str(tmp_path / kind.__name__ / "runs"))
+        for event in events:
+            storage.store_event(event)
+        storage.dispose()
+        dumps.append([_content(tmp_path / kind.__name__ / "runs" / f"{name}.db") for name in (run.run_id, "index")])
+    assert dumps[0] == dumps[1]
+    assert len(dumps[0][0]["event_logs"]) == len(events)
+    assert len(dumps[0][1]["asset_check_executions"]) == len(["whole", "fresh"])
+
+
+def test_the_database_of_a_run_is_a_copy_of_a_blank_one(tmp_path, monkeypatch):
+    made = []
+    real = SqliteEventLogStorage._initdb
+    monkeypatch.setattr(
+        SqliteEventLogStorage, "_initdb", lambda self, *args, **kw: made.append(1) or real(self, *args, **kw)
+    )
+    storage = WarmSqliteEventLogStorage(str(tmp_path / "runs"))
+    storage.store_event(_event(RUN))
+    before = len(made)
+    other = RUN.replace("1", "2")
+    storage.store_event(_event(other))
+    assert len(made) == before
+    assert [len(storage.get_logs_for_run(run_id)) for run_id in (RUN, other)] == [1, 1]
+    storage.dispose()
+    assert not list((tmp_path / "runs").glob(".*"))
+    with closing(sqlite3.connect(tmp_path / "runs" / f"{other}.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+
+
+def test_where_no_copy_can_be_made_the_tables_are_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError("no links here")))
+    storage = WarmSqliteEventLogStorage(str(tmp_path / "runs"))
+    storage.store_event(_event(RUN))
+    assert len(storage.get_logs_for_run(RUN)) == 1
+    storage.dispose()
+
+
 def test_threads_may_write_and_read_at_once(tmp_path):
     storage = WarmSqliteEventLogStorage(str(tmp_path / "runs"))
     runs = [RUN, RUN.replace("1", "2")]
@@ -133,6 +188,19 @@ def test_a_watcher_in_another_process_would_see_an_event_at_once(tmp_path):
     assert seen.wait(timeout=20)
     reader.dispose()
     writer.dispose()
+
+
+def _content(path) -> dict[str, list[dict]]:
+    """Every row of every table of a database, but for the moments at which rows were made."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+        found = {name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for (name,) in tables}
+    moments = {"create_timestamp", "migration_completed"}
+    return {
+        name: [{column: row[column] for column in row.keys() if column not in moments} for row in rows]  # noqa: SIM118  # no mapping
+        for name, rows in found.items()
+    }
 
 
 def _event(run_id: str) -> dg.EventLogEntry:
