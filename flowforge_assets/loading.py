@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -31,6 +33,7 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
         flowforge_resources.errors.DefinitionError: naming file, line and fix.
     """
     _collect_garbage_seldom()
+    _end_quickly()
     tree = dg.ComponentTree.from_module(defs_module=defs, project_root=project)
     with warnings.catch_warnings():
         # What Dagster says of its own use of its own parts.
@@ -47,3 +50,9 @@ def _collect_garbage_seldom() -> None:
     """Look for cycles after 50,000 new objects, not 700: a run makes many, that all live to its end."""
     if gc.get_threshold()[0] < ALLOCATIONS_BETWEEN_COLLECTIONS:
         gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 100)
+
+
+@cache
+def _end_quickly() -> None:
+    """Let the interpreter end without a last look for cycles: among all of Dagster's objects it costs a run a second."""
+    atexit.register(gc.freeze)
