@@ -245,7 +245,9 @@ def test_full_extracts_leave_the_same_rows_current_by_each_strategy(tmp_path: Pa
             assert table.take(number, [[dict(zip(NAMES, event, strict=True)) for event in extract]]).balances
         current = [row for row in table.table() if row.get("is_current", True)]
         assert sorted(tuple(row[name] for name in ("id", "a", "b")) for row in current) == expected, f"{kind}, {absent}"
-        assert all(row["valid_to"] is None or row["valid_from"] < row["valid_to"] for row in table.table() if "v" in row)
+        assert all(
+            row["valid_to"] is None or row["valid_from"] < row["valid_to"] for row in table.table() if "v" in row
+        )
 
 
 def test_a_snapshot_ends_what_is_gone_and_opens_it_again_as_dbt_does(tmp_path: Path) -> None:
