@@ -140,7 +140,12 @@ def test_what_is_kept_may_come_from_the_environment_for_runs_and_for_a_sweep(
     (tmp_path / "shop" / "defs.yaml").write_text(yaml, encoding="utf-8")
     monkeypatch.setattr(commands, "declared_workflows", lambda: declared_workflows(tmp_path))
     swept: list[dict[TableId, Retention]] = []
-    monkeypatch.setattr(commands, "sweep", lambda _lake, tables, **_: swept.append(tables) or Swept(dry_run=False))
+
+    def swept_once(_lake: Lake, tables: dict[TableId, Retention], **_options: Any) -> Swept:
+        swept.append(tables)
+        return Swept(dry_run=False)
+
+    monkeypatch.setattr(commands, "sweep", swept_once)
     monkeypatch.setenv("SHOP_KEEP_LAST", "2")
     monkeypatch.setenv("SHOP_KEEP_FOR", "8 weeks")
 
