@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
+import sys
 import warnings
 from functools import cache
 from typing import TYPE_CHECKING
@@ -33,7 +33,6 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
         flowforge_resources.errors.DefinitionError: naming file, line and fix.
     """
     _collect_garbage_seldom()
-    _end_quickly()
     tree = dg.ComponentTree.from_module(defs_module=defs, project_root=project)
     with warnings.catch_warnings():
         # What Dagster says of its own use of its own parts.
@@ -43,7 +42,9 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
         found = tree.build_defs_at_path(tree.defs_module_path)
     jobs = build_gate_jobs(lambda: DeclaredGates.of(tree))
     ours = dg.Definitions(resources=default_resources(), executor=quick_executor, component_tree=tree, jobs=jobs)
-    return dg.Definitions.merge(found, ours)
+    merged = dg.Definitions.merge(found, ours)
+    _keep_for_good()
+    return merged
 
 
 def _collect_garbage_seldom() -> None:
@@ -53,6 +54,11 @@ def _collect_garbage_seldom() -> None:
 
 
 @cache
-def _end_quickly() -> None:
-    """Let the interpreter end without a last look for cycles: among all of Dagster's objects it costs a run a second."""
-    atexit.register(gc.freeze)
+def _keep_for_good() -> None:
+    """What is there after a first load lives to the end of the process: no look for cycles walks it again.
+
+    The last one, when the interpreter ends, cost a run a second. Engines are imported later, and are cleared up then:
+    DuckDB complains on stderr of what is not.
+    """
+    if "duckdb" not in sys.modules:
+        gc.freeze()
