@@ -115,11 +115,9 @@ def connection_to(server: Server, **fields: Any) -> ConnectionFields:
     )
 
 
-def read_row(
-    connection: ConnectionFields, relation: str, *, consistent: bool = False
-) -> tuple[list[str], list[str | None]]:
+def read_row(connection: ConnectionFields, relation: str) -> tuple[list[str], list[str | None]]:
     """Types and texts of the only row of a relation."""
-    with reading(connection, consistent=consistent) as reader:
+    with reading(connection) as reader:
         columns = reader.describe(relation)
         shown = ", ".join(f"{one.text} AS c{number}" for number, one in enumerate(columns))
         frames = list(reader.batches(f"SELECT {shown} FROM {relation}", [one.name for one in columns]))
@@ -146,8 +144,7 @@ def test_every_type_of_postgres_is_kept(postgres: Server) -> None:
     postgres.run(f"ALTER ROLE {USER} RESET ALL")
 
 
-@pytest.mark.parametrize("consistent", [False, True])
-def test_every_type_of_mariadb_is_kept(mariadb: Server, consistent: bool) -> None:
+def test_every_type_of_mariadb_is_kept(mariadb: Server) -> None:
     mariadb.run(
         "SET sql_mode = 'ALLOW_INVALID_DATES'",
         "SET time_zone = '+00:00'",
@@ -157,15 +154,14 @@ def test_every_type_of_mariadb_is_kept(mariadb: Server, consistent: bool) -> Non
         "SET GLOBAL time_zone = '+05:30'",
     )
     try:
-        types, texts = read_row(connection_to(mariadb), "`every_type`", consistent=consistent)
+        types, texts = read_row(connection_to(mariadb), "`every_type`")
     finally:
         mariadb.run("SET GLOBAL time_zone = '+00:00'")
     assert dict(enumerate(texts)) == {n: text for n, (_, _, text) in enumerate(MARIADB)}
     assert types[:2] == ["decimal(65,30)", "bigint unsigned"]
 
 
-@pytest.mark.parametrize("consistent", [False, True])
-def test_values_above_what_mariadb_takes_in_one_packet_are_whole(mariadb: Server, consistent: bool) -> None:
+def test_values_above_what_mariadb_takes_in_one_packet_are_whole(mariadb: Server) -> None:
     """`TO_BASE64` and the like would make NULL of them, with a warning that nobody sees."""
     size = 300_000
     mariadb.run(
@@ -175,7 +171,7 @@ def test_values_above_what_mariadb_takes_in_one_packet_are_whole(mariadb: Server
         "SET GLOBAL max_allowed_packet = 262144",
     )
     try:
-        _, texts = read_row(connection_to(mariadb), "`large`", consistent=consistent)
+        _, texts = read_row(connection_to(mariadb), "`large`")
     finally:
         mariadb.run("SET GLOBAL max_allowed_packet = 16777216")
     assert texts == [b64encode(b"\x00\xff" * size).decode(), "é" * size, "é" * size]
