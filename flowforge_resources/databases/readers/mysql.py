@@ -221,7 +221,7 @@ def _text(name: str, field: Any) -> str:
         return f"ST_AsWKB({name})"
     if code == _FLOAT:
         return f"{name} + 0e0"  # a FLOAT shows six digits of its own
-    if field.flags & _ZEROFILL and code in _WHOLE:
+    if field.flags & _ZEROFILL and code in (*_WHOLE, _DECIMAL, _DOUBLE):
         return f"{name} + 0"
     if code == _TIMESTAMP:
         since = f"DATE_ADD('1970-01-01 00:00:00', INTERVAL UNIX_TIMESTAMP({name}) SECOND)"
