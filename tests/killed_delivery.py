@@ -86,8 +86,10 @@ def _to_endpoint(request: dict[str, Any]) -> int:
 
 
 def _serve() -> None:
+    import httpx2  # noqa: F401
     import psycopg  # noqa: F401
     import pymysql  # noqa: F401
+    import tenacity  # noqa: F401
 
     import flowforge_resources.sinks.endpoint
     import flowforge_resources.sinks.session  # noqa: F401  # what every child needs
