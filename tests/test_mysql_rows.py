@@ -63,7 +63,7 @@ def read(session: Any, columns: int, binary: bool = False) -> list[tuple[str | N
 TEXT = st.none() | st.text(max_size=20) | st.sampled_from([0, 12, 13, 250, 251, 70_000]).map("é".__mul__)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=12), st.integers(1, 5_000), st.sampled_from([64, 1_000, 1 << 20]))
 def test_rows_are_the_same_whatever_pieces_they_come_in(
     rows: list[tuple[str | None, ...]], at_once: int, piece: int
