@@ -14,6 +14,7 @@ from flowforge_assets.bronze.discovery import look, within_limits
 from flowforge_assets.bronze.file_lists import SHOWN
 from flowforge_assets.bronze.intake import take_in
 from flowforge_assets.bronze.landing_check import landing_outcome
+from flowforge_assets.bronze.named_files import named_for
 from flowforge_assets.bronze.schema_changes import changes_of, stop_once
 from flowforge_assets.bronze.staged import LOSSLESS, SCHEMA, bronze_report, lossless, staged_batch, tidy_ledger
 from flowforge_assets.preview import preview_of_text
@@ -78,7 +79,8 @@ def _take_new_files(
     with lake.scratch() as scratch:
         with watch.phase("discover"):
             ledger = tidy_ledger(lake, spec, context.run.run_id)
-            landed = look(lake, spec, ledger, utc_now())
+            named = named_for(spec, context.run.tags)
+            landed = look(lake, spec, ledger, utc_now(), named)
             batch = within_limits(spec.landing, landed.new)
         with watch.phase("ingest"):
             ingested_at = utc_now()
@@ -106,6 +108,7 @@ def _take_new_files(
         if wanted and not blocked:
             waiting = len(landed.new) - len(batch)
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
+            said |= {"looked_at": f"{named}, named by the landing sensor"} if named else {}
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata={**said, **changes.metadata})
             clean(lake, spec, landed.done)
         gate.settle(outcomes)
