@@ -25,7 +25,7 @@ COMMENT_MARKS = ("#", "//", "%", "--", "!")
 TOTALS = re.compile(
     r"(?:grand |sub-?)?totals?\b.{0,12}|sum|summe|gesamt(?:summe)?|average|avg|mean|median|count"
     r"|end of (?:file|report|data).*|eof|(?:source|notes?|generated|exported|created|printed|copyright|disclaimer)\b.*"
-    r"|\(?\d+ (?:rows?|records?|lines?|entries)\b.*|©.*|[-=_*]{3,}",
+    r"|\(?\d+ (?:rows?|records?|lines?|entries)\b.*|©.*|[-=_*+─═━└┴┘╚╩╝┗┻┛╰╯]{3,}",
     re.IGNORECASE,
 )
 QUOTES = frozenset("\"'`")
