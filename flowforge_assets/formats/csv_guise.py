@@ -12,8 +12,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowforge_assets.formats.csv_split import LineSplitter
 from flowforge_assets.formats.csv_source import Source, decode, sniff_encoding, split_lines
+from flowforge_assets.formats.csv_split import LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +32,9 @@ _BARS = ("|", "│", "║", "┃")
 _MAYBE = re.compile(rb'^(?:[ :|+=-]{3,}\r?$|"|[ |+]*\xe2[\x94\x95])', re.MULTILINE)
 _WHOLE = re.compile(r'"(?:[^"\\]|""|\\.)*"')
 _INNER_DELIMITERS = (",", ";", "\t", "|")
+_AS_WRITTEN: dict[str, str | int | bool] = {
+    "delimiter": "|", "quote": '"', "escape": "double", "header": 1, "trailing_delimiter": False,
+}  # fmt: skip
 
 
 class Guise(NamedTuple):
@@ -95,9 +98,9 @@ def _drawn(lines: Sequence[str]) -> Guise | None:
         bars = _Bars(bar, names.lstrip().startswith(bar), names.rstrip().endswith(bar))
         below = [other for other in lines[place + 1 :] if other.strip()][:LOOKED_BELOW]
         alike = sum(1 for other in below if _columns_of(other) or len(bars.cells(other)) == columns)
-        if len(bars.cells(names)) == columns and alike >= ENOUGH * len(below) - 1:
-            known = {"delimiter": "|", "quote": '"', "escape": "double", "header": 1, "comment": line[0]}
-            return Guise("drawn table", bars.as_csv, {**known, "trailing_delimiter": False})
+        within = place > 1 and not _columns_of(lines[place - 2]) and len(bars.cells(lines[place - 2])) == columns
+        if not within and len(bars.cells(names)) == columns and alike >= ENOUGH * len(below) - 1:
+            return Guise("drawn table", bars.as_csv, {**_AS_WRITTEN, "comment": line[0]})
     return None
 
 
@@ -121,7 +124,11 @@ class _Bars(NamedTuple):
     def cells(self, line: str) -> list[str]:
         """The cells of a line, without the blanks around them."""
         text = line.lstrip().removeprefix(self.mark) if self.left else line
-        text = text.rstrip().removesuffix(self.mark) if self.right and not text.rstrip().endswith("\\" + self.mark) else text
+        text = (
+            text.rstrip().removesuffix(self.mark)
+            if self.right and not text.rstrip().endswith("\\" + self.mark)
+            else text
+        )
         pieces = re.split(rf"(?<!\\){re.escape(self.mark)}", text)
         return [piece.strip().replace("\\" + self.mark, self.mark) for piece in pieces]
 

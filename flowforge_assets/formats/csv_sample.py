@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # A record of more lines is believed only where nothing in it looks like a record, and its quote is soon found to close.
 LOOK_AHEAD_LINES, LONGEST_LOOK_LINES, LATE_TRIES = 60, 5_000, 3
+FEWEST_ROWS, REGULAR = 6, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +102,20 @@ def _ends(lines: Sequence[str], position: int, splitter: LineSplitter) -> Iterat
 
 def usual_width(records: Sequence[SampleRecord]) -> int:
     """Return the count of cells most records have; the wider of two that come equally often."""
-    widths = Counter(record.width for record in records)
+    widths = Counter(record.width for record in below_preamble(records))
     return max(widths, key=lambda width: (widths[width], width), default=0)
+
+
+def below_preamble(records: Sequence[SampleRecord]) -> Sequence[SampleRecord]:
+    """Leave out a preamble of more lines than the table has: what is wide and regular to the end is the table."""
+    if len(records) < 2 * FEWEST_ROWS:
+        return records
+    tail = Counter(record.width for record in records[-max(FEWEST_ROWS, len(records) // 4) :])
+    width, _ = tail.most_common(1)[0]
+    usual, often = Counter(record.width for record in records).most_common(1)[0]
+    if width <= max(usual, 2) or often * 2 < len(records):
+        return records
+    first = next(n for n, record in enumerate(records) if record.width == width)
+    table = records[first:]
+    regular = sum(1 for record in table if record.width == width)
+    return table if len(table) >= FEWEST_ROWS and regular >= REGULAR * len(table) else records
