@@ -14,7 +14,7 @@ import polars as pl
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_detect import NO_PINS, detect
 from flowforge_assets.formats.csv_fast import scan_fast
-from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
+from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, WRITTEN_AS, CsvDialect, CsvOptions
 from flowforge_assets.formats.file_read import lazy_frame
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class CsvRead:
 
     def as_dict(self) -> Decided:
         """Return what was decided."""
-        return {"format": "csv", **self.dialect.as_dict(), **({"written_as": self.guise} if self.guise else {})}
+        return {"format": "csv", **self.dialect.as_dict(), **({WRITTEN_AS: self.guise} if self.guise else {})}
 
     def counted(self, rows: int, continuation: int = 0) -> CsvAccount:  # noqa: ARG002 -- the face; counted in the bytes
         """Fill the account of a fast read: rows as they were read, lines as they were counted in the bytes."""
