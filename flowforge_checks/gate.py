@@ -131,12 +131,19 @@ def of_partition(column: str | None, unlisted: str) -> Statement:
 
 
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
-    column = rule.columns_read[0] if len(rule.columns_read) == 1 else None
     broken = "FALSE" if isinstance(rule, SetRule) else rule.broken(reads)
     expected = rule.demand.replace("`", "")
     asked = f"coalesce(({rule.where}\n)::BOOLEAN, FALSE)" if rule.where else None
     return Statement(
-        rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message, expected, asked, rule
+        rule.check_name,
+        rule.own_column,
+        broken,
+        rule.effective_action,
+        rule.severity,
+        rule.message,
+        expected,
+        asked,
+        rule,
     )
 
 

@@ -146,6 +146,7 @@ OF_FORMATS: dict[str, tuple[list[str], list[str]]] = {
     "phone_e164": (["+493012345678"], ["493012345678", "+0123456789", "+49 30 1"]),
     "country": (["DE", "deu", "Germany", "USA", "Viet Nam"], ["XX", "Germny", ""]),
     "country_alpha2": (["DE", "US"], ["de", "UK", "DEU"]),
+    "us_state": (["AL", "DC", "PR"], ["al", "Ala", "ZZ", ""]),
     "country_alpha3": (["DEU"], ["DE", "GER"]),
     "country_name": (["france", "Côte d'Ivoire"], ["FR"]),
     "currency": (["EUR", "USD"], ["eur", "DEM"]),
@@ -358,6 +359,17 @@ def test_a_functional_dependency_counts_the_rows_that_disagree_with_most(databas
     assert outcome.metadata["examples"].records[0].data == {"_rid": 2}
 
 
+def test_pairs_and_misspellings_count_the_rows_that_would_have_to_go(database: duckdb.DuckDBPyConnection) -> None:
+    rows = "(SELECT * FROM (VALUES (0, 1, 9, 'heart'), (1, 2, 8, 'heart'), (2, 3, 7, 'hearts'), (3, 4, 10, 'lung'), (4, 5, NULL, NULL)) AS t(_rid, a, b, v))"
+    outcome = outcome_of(database, rows, rule="no_pair", name="falls", sql="a.a < b.a AND a.b < b.b")
+    assert (outcome.rows_broken, outcome.metadata["examples"].records[0].data) == (1, {"_rid": 3})
+    where = outcome_of(database, rows, rule="no_pair", name="falls", sql="a.a < b.a AND a.b < b.b", where="a < 4")
+    assert (where.rows_broken, where.passed) == (0, True)
+    outcome = outcome_of(database, rows, rule="one_spelling", columns=["v"], times=2)
+    assert (outcome.rows_broken, outcome.metadata["examples"].records[0].data) == (1, {"_rid": 2})
+    assert outcome_of(database, rows, rule="one_spelling", columns=["v"], times=3).passed
+
+
 @pytest.mark.parametrize(
     ("thresholds", "status"),
     [
@@ -439,6 +451,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"rule": "unique", "columns": ["v"], "action": "drop", "keep_row": "most_common"},
         "has no `keep_row: most_common`",
     ),
+    ({"rule": "no_pair", "sql": "a.v > b.v"}, "needs a `name`"),
+    ({"rule": "one_spelling", "columns": ["v"], "action": "drop"}, "`keep_row: most_common`"),
     ({"rule": "sql", "name": "x", "sql": "SELECT 1"}, "does not read the table"),
     ({"rule": "fresh_within", "column": "v", "max_age": "soon"}, "is no span"),
     ({"rule": "references", "columns": ["a", "b"], "table": "t", "to": "a"}, "Name one for each"),

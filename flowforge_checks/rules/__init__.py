@@ -35,12 +35,14 @@ from flowforge_checks.rules.measures import (
     SchemaIs,
     SumBetween,
 )
+from flowforge_checks.rules.pairs import NoPair
 from flowforge_checks.rules.pandera_model import Pandera
 from flowforge_checks.rules.python import Python
 from flowforge_checks.rules.query import Sql
 from flowforge_checks.rules.references import References
 from flowforge_checks.rules.series import DistributionLike, NoGaps
 from flowforge_checks.rules.sets import Determines, Rows, SetRule, Unique
+from flowforge_checks.rules.spelling import OneSpelling
 from flowforge_checks.rules.tables import Finding, Judged, TableRule
 from flowforge_checks.rules.types import Type
 from flowforge_checks.rules.values import (
@@ -72,6 +74,8 @@ AnyRule = Annotated[
     | Pandera
     | Unique
     | Determines
+    | NoPair
+    | OneSpelling
     | RowCount
     | RowCountChange
     | NullRate
@@ -105,6 +109,8 @@ RULE_KINDS: tuple[type[Rule], ...] = (
     Pandera,
     Unique,
     Determines,
+    NoPair,
+    OneSpelling,
     RowCount,
     RowCountChange,
     NullRate,
@@ -143,9 +149,11 @@ __all__ = [
     "Matches",
     "MeanBetween",
     "NoGaps",
+    "NoPair",
     "NotBlank",
     "NotNull",
     "NullRate",
+    "OneSpelling",
     "Pandera",
     "Python",
     "QuantileBetween",

@@ -158,6 +158,11 @@ class Rule(BaseModel):
         """The columns the rule looks at; empty where only SQL knows."""
 
     @property
+    def own_column(self) -> str | None:
+        """The one column whose value breaks it, where there is one."""
+        return self.columns_read[0] if len(self.columns_read) == 1 else None
+
+    @property
     def conditions(self) -> tuple[str, ...]:
         """SQL that a user wrote over the row's columns."""
         return (self.where,) if self.where else ()
