@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.reconciliation import Reconciliation
     from flowforge_assets.components.sink import Sink
     from flowforge_assets.components.table import Table
     from flowforge_assets.gold.model_spec import ModelSpec
@@ -43,8 +44,9 @@ class KnownTables:
         models: Sequence[GoldPart],
         connections: Callable[[], Sequence[Connection]] = lambda: (),
         sinks: Sequence[Sink] = (),
+        reconciliations: Callable[[], Sequence[Reconciliation]] = lambda: (),
     ) -> None:
-        self._sinks = sinks
+        self._sinks, self._reconciliations = sinks, reconciliations
         self._tables = {TableId(part.workflow, part.name): part for part in tables}
         self._models = {ModelId(part.workflow, part.name): part for part in models}
         self._connections = connections
@@ -216,14 +218,24 @@ class KnownTables:
                 [(part, self._table_specs[name]) for name, part in self._tables.items()],
                 [(part, self.spec(name)) for name, part in self._models.items()],
                 [(part, part.read(self)) for part in self._sinks],
-            )
+            ),
+            lambda: self._apart,
         )
+
+    @cached_property
+    def _apart(self) -> dict[str, frozenset[str]]:
+        """The checks that reconciliations have in a step of their own, by `workflow/asset`."""
+        found: dict[str, frozenset[str]] = {}
+        for asset, check in filter(None, (part.asked_apart(self) for part in self._reconciliations())):
+            found[asset] = found.get(asset, frozenset()) | {check}
+        return found
 
     @cached_property
     def checks(self) -> dict[str, tuple[str, ...]]:
         """The checks of every asset that can hold others, by `workflow/asset`."""
         models = [self.with_row_keeping(self.spec(model)) for model in self._models]
-        return checks_of(self._table_specs.values(), models)
+        own = checks_of(self._table_specs.values(), models)
+        return {asset: (*names, *sorted(self._apart.get(asset, ()))) for asset, names in own.items()}
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -250,6 +262,7 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
     """Every table and model of a tree."""
     from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.reconciliation import Reconciliation
     from flowforge_assets.components.sink import Sink
     from flowforge_assets.components.table import Table
 
@@ -257,6 +270,12 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
         tables = [part for part in tree.get_all_components(Table) if part.columns]  # the others are bronze only
         models = tree.get_all_components(GoldPart)
         sinks = tree.get_all_components(Sink)
-        _Loaded.known = KnownTables(tables, models, lambda: tree.get_all_components(Connection), sinks)
+        _Loaded.known = KnownTables(
+            tables,
+            models,
+            lambda: tree.get_all_components(Connection),
+            sinks,
+            lambda: tree.get_all_components(Reconciliation),
+        )
         _Loaded.tree = tree
     return _Loaded.known

@@ -47,7 +47,7 @@ class Gatekeeper:
 
     def __init__(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
         lake: Lake,
         key: dg.AssetKey,
         graph: GateGraph,
@@ -165,6 +165,29 @@ class Gatekeeper:
         if after or self._own:
             settle(self._lake, workflow_of(self.asset), self.asset, seen=self._own, now_failed=after.values())
 
+    def settle_apart(self, outcomes: Sequence[Outcome]) -> None:
+        """Shut or open the gate of a published table by what checks with a step of their own said of it.
+
+        What the gate shuts off waits from then on, though nobody has asked for it yet: where the check passes by itself
+        later, no run of the table would bring what is made from it.
+        """
+        counts = self._graph.named(self.asset) | self._waived
+        failed = [one for one in outcomes if not one.passed and (one.blocks or one.check in counts)]
+        now_failed = [self._failed(one, (), published=True, everything=True) for one in failed]
+        seen = [one for one in self._own if any(one.check == said.check for said in outcomes)]
+        if not seen and not now_failed:
+            return
+        settle(self._lake, workflow_of(self.asset), self.asset, seen=seen, now_failed=now_failed)
+        for one in now_failed:
+            if one.check not in self._waived:
+                self._hold_below(one)
+
+    def _hold_below(self, failed: FailedCheck) -> None:
+        held = Held(self._now.isoformat(), self._context.run.run_id, (f"{self.asset}:{failed.check}",))
+        for below in self._graph.held_by(self.asset, failed):
+            if below not in self._gates(workflow_of(below)).held:
+                change_gates(self._lake, workflow_of(below), lambda gates, below=below: gates.with_held(below, held))
+
     @property
     def _own(self) -> tuple[FailedCheck, ...]:
         return self._gates.failed(self.asset)
@@ -191,7 +214,7 @@ class Gatekeeper:
         self, failed: FailedCheck, said: set[str], partitions: tuple[str, ...], *, everything: bool
     ) -> FailedCheck | None:
         """What is left of an earlier failure after this run; None: nothing, it passed or nobody asks it any more."""
-        if failed.check not in self._checks:
+        if failed.check not in self._checks | self._graph.asked_apart(self.asset):
             return None
         if failed.check not in said:
             return failed
