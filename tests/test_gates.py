@@ -140,7 +140,9 @@ def test_a_reconciliation_that_blocks_shuts_the_gate_of_its_table_until_it_passe
             checks(held)["fact_report", "upstream_gate"].description or ""
         )
         assert not on.run("shop").success
-        assert on.gates("shop").failed[SALES][0].since == failed.since, "the table's own step, which goes well, opens nothing"
+        assert on.gates("shop").failed[SALES][0].since == failed.since, (
+            "the table's own step, which goes well, opens nothing"
+        )
         assert objects(lake, "gold") == before
         assert on.tick("report") == set()
 

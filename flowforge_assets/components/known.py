@@ -150,8 +150,9 @@ class KnownTables:
         """Columns of a table with personal data, under the names of every layer."""
         if isinstance(read, ModelId):
             return self.spec(read).pii
-        columns = [column for column in self._table_specs[read].columns if column.pii]
-        return frozenset(name for one in columns for name in (one.name, one.header, *one.aliases))
+        spec = self._table_specs[read]
+        aliases = (name for one in spec.landed if one.header in spec.landed_pii for name in one.aliases)
+        return spec.pii | spec.landed_pii | frozenset(aliases)
 
     def shown_keys(self, read: TableId | ModelId) -> tuple[str, ...]:
         """The key columns of a table that may be shown: none with personal data."""
