@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-import flowforge_assets.gates.keeping
+import flowforge_assets.gates.own
 import flowforge_assets.gates.sensor
 from flowforge_assets.gates.decisions import Asked, DeclaredGates, revoke_waiver, waive_check
 from flowforge_assets.silver.rollback import plan_rollback, roll_back
@@ -200,7 +200,7 @@ def _later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     def clock() -> datetime:
         return utc_now() + by
 
-    for module in (flowforge_assets.gates.keeping, flowforge_assets.gates.sensor):
+    for module in (flowforge_assets.gates.own, flowforge_assets.gates.sensor):
         monkeypatch.setattr(module, "utc_now", clock)
 
 

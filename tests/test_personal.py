@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flowforge_assets.components.known import known_tables
 from flowforge_assets.preview import HIDDEN, preview_of_text
 from flowforge_assets.quarantine.waiting import hidden_columns
 from flowforge_assets.table_spec import Column, Routed, TableSpec
 from flowforge_assets.transforms.computing import Route
+from flowforge_resources.layout import ModelId
+from scenario import land, load, metadata, run_well
 from transforming import table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from flowforge_resources.lake import Lake
 
 
 def people(steps: list[dict[str, Any]], *columns: Column, landed: tuple[str, ...] = ()) -> TableSpec:
@@ -90,3 +95,37 @@ def test_personal_data_of_other_tables_is_followed_too() -> None:
         people([], Column(name="id"), Column(name="contact", source="email")), routed=Routed(source, 1, route)
     )
     assert (routed.pii, routed.landed_pii) == ({"contact"}, {"mail"})
+
+
+MODELS = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: People.}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: people
+      columns: [{name: id}, {name: email, pii: true}, {name: age, type: integer, pii: true}, {name: city}]
+      keys: [id]
+    ---
+    type: flowforge_assets.components.Model
+    attributes: {name: dim_person, not_pii: [decade]}
+    ---
+    type: flowforge_assets.components.Model
+    attributes: {name: by_city}
+"""
+SQL = {
+    "dim_person": "SELECT id, lower(email) AS mail, age // 10 AS decade, age, city FROM people",
+    "by_city": "SELECT city, count(DISTINCT mail) AS people, min(mail) AS first_mail, avg(age) AS age FROM dim_person GROUP BY city",
+}
+
+
+def test_models_carry_it_on_but_not_what_is_counted(lake: Lake, tmp_path: Path) -> None:
+    defs = load(tmp_path, MODELS, "people", **SQL)
+    assert defs.component_tree is not None
+    known = known_tables(defs.component_tree)
+    assert known.personal(ModelId("people", "dim_person")) == {"mail", "age"}
+    assert known.personal(ModelId("people", "by_city")) == {"first_mail"}
+    land(lake, "people", {"people/1.csv": "id,email,age,city\n1,Ann@x.org,44,Bonn\n"})
+    said = metadata(run_well(defs, "people"), "dim_person")
+    assert "ann@x.org" not in str(said)
+    assert "Bonn" in str(said)

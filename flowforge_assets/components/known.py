@@ -53,6 +53,7 @@ class KnownTables:
         self._names: dict[str, dict[str, TableId | ModelId]] = {}
         self._analyses: dict[ModelId, SqlAnalysis] = {}
         self._specs: dict[ModelId, ModelSpec] = {}
+        self._personal: dict[TableId | ModelId, frozenset[str]] = {}
 
     def names(self, workflow: str) -> Mapping[str, TableId | ModelId]:
         """Every table a model of `workflow` may read: its own by name, other workflows' as `workflow.name`."""
@@ -149,7 +150,7 @@ class KnownTables:
     def personal(self, read: TableId | ModelId) -> frozenset[str]:
         """Columns of a table with personal data, under the names of every layer."""
         if isinstance(read, ModelId):
-            return self.spec(read).pii
+            return self._published_personal(read)
         spec = self._table_specs[read]
         aliases = (name for one in spec.landed if one.header in spec.landed_pii for name in one.aliases)
         return spec.pii | spec.landed_pii | frozenset(aliases)
@@ -159,8 +160,30 @@ class KnownTables:
         if isinstance(read, TableId):
             table = self._table_specs[read]
             return tuple(name for name in table.keys if name not in table.pii)
-        model = self.spec(read)
-        return tuple(name for name in model.keys if name not in model.pii)
+        return tuple(name for name in self.spec(read).keys if name not in self.personal(read))
+
+    def _personal_of_model(self, model: ModelId) -> frozenset[str]:
+        """Columns that are declared personal, and those whose values are taken from such columns or computed of them.
+
+        What is counted or added up of many rows is not, unless it is a text: the smallest address is an address.
+        """
+        spec, found = self.spec(model), self.analysis(model)
+        carried = {
+            name
+            for name, sources in found.origins.items()
+            for source in sources
+            if source.kind in ("identity", "transformation")
+            or (source.kind == "aggregation" and (found.columns or {}).get(name) == "VARCHAR")
+            if source.column in self._published_personal(spec.read(source.table))
+        }
+        return spec.pii | (carried - spec.not_pii)
+
+    def _published_personal(self, read: TableId | ModelId) -> frozenset[str]:
+        """Those of a silver table, without what only bronze calls so, or of a model."""
+        if read not in self._personal:
+            found = self._table_specs[read].pii if isinstance(read, TableId) else self._personal_of_model(read)
+            self._personal[read] = found
+        return self._personal[read]
 
     def identifying(self, read: TableId | ModelId) -> tuple[str, ...]:
         """The columns that identify a row of a table; of one that keeps history, a version of a row."""
@@ -241,7 +264,7 @@ class KnownTables:
     @cached_property
     def lineage(self) -> Lineage:
         """Where every column of every workflow comes from."""
-        models = [(self.spec(model), self.analysis(model)) for model in self._models]
+        models = [(replace(self.spec(model), pii=self.personal(model)), self.analysis(model)) for model in self._models]
         about: dict[TableId | ModelId, str] = {name: part.description or "" for name, part in self._tables.items()}
         about |= {name: part.description or "" for name, part in self._models.items()}
         found = lineage_of(list(self._table_specs.values()), models, about)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from flowforge_assets.gates.keeping import Gatekeeper
+from flowforge_assets.gates.own import OwnGate
 from flowforge_assets.reconciliation.sides import Place, Sides, SideSpec
 from flowforge_checks.holding import GateGraph
 from flowforge_checks.reconciliation.findings import Compared, outcome_of
@@ -118,9 +118,9 @@ def build_check(one: Reconciled, graph: GateGraph) -> dg.AssetChecksDefinition:
         lake: Lake = context.resources.lake.open()
         with clear_failure(context.retry_number):
             _, outcome = evaluate(lake, one, context.run.run_id)
-        keeper = Gatekeeper(context, lake, judged, graph, [one.check])
-        (outcome,) = keeper.waived([outcome])
-        keeper.settle_apart([outcome])
+        gate = OwnGate(lake, judged, graph, context.run.run_id)
+        (outcome,) = gate.waived([outcome])
+        gate.settle_apart([outcome])
         yield outcome.result(judged)
 
     return check
