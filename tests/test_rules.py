@@ -182,6 +182,22 @@ def test_an_expression_that_asks_for_a_text_says_the_same_without_being_run(
         assert broken(database, rule, table) == [row[0] for row in slow]
 
 
+def test_an_example_shows_the_key_and_what_the_rule_is_about_before_other_columns(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(20)]
+    rules = [rule_of(rule="expression", name="adds_up", sql="c17 = c12 + c15"), rule_of(rule="not_null", column="c9")]
+    with connect(tmp_path) as connection:
+        columns = ", ".join(f"NULLIF({n}, 9) AS {name}, '{n}' AS _raw_{name}" for n, name in enumerate(names))
+        connection.execute(
+            f"CREATE VIEW typed AS SELECT 1 AS _rid, 1 AS _position, 'f' AS _source_file, 1 AS _row_number, {columns}"
+        )
+        gate = Gate(connection, statements([], {}, rules, {}), ["c19"])
+        shown = {count.check: list(count.examples[0]) for count in gate.counts(names) if count.examples}
+    assert shown == {
+        "adds_up": ["file", "row", "c19", "c12", "c15", "c17"],
+        "not_null_c9": ["file", "row", "c19", "c9", "c0", "c1"],
+    }
+
+
 def test_the_gate_counts_each_of_many_statements_and_shows_the_first_rows_that_break_it(tmp_path: Path) -> None:
     rules = [rule_of(rule="expression", name=f"not_by_{n}", sql=f"v % {n} <> 0") for n in range(2, 100)]
     with connect(tmp_path) as connection:
