@@ -40,7 +40,7 @@ dev: home  ## web UI and daemon on the demo's lake and instance
 
 .PHONY: test
 test: check  ## lint, types, import contract, tests
-	@$(BIN)/pytest --numprocesses auto --dist loadfile
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: home  ## lint, types and import contract only

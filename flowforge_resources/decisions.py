@@ -73,6 +73,17 @@ def decide(*, actor: str | None, reason: str, now: datetime, until: str | None =
     return Decision((actor or "").strip() or who(), reason.strip(), now, end)
 
 
+def require_person(written: str, field: str) -> str:
+    """Who decides in a form; the user of the machine that runs the job is nobody's answer.
+
+    Raises:
+        DecisionError: the field is empty.
+    """
+    if not written.strip():
+        raise DecisionError(f"`{field}` is empty.", "Write who decides.")
+    return written
+
+
 def parse_until(written: str, now: datetime) -> datetime:
     """The moment from which on a decision does not count any more.
 

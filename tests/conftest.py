@@ -20,6 +20,29 @@ if TYPE_CHECKING:
     from sources import Server
 
 REGION = "eu-central-1"
+# Files that take longest, or wait for clocks and browsers: they begin first, so that no process is left alone with one.
+LONGEST = (
+    "test_gates_daemon",
+    "test_crash",
+    "test_ui",
+    "test_faulty_store",
+    "test_crash_s3",
+    "test_extraction_crash",
+    "test_deploy",
+    "test_strategy_properties",
+)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than there are cores: some are always waiting for a server, a child or a clock."""
+    del config
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, all others in their order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ SEED = 20261121
 # suite a spread of them.
 THOROUGH = bool(os.environ.get("FLOWFORGE_TEST_THOROUGH"))
 RANDOM_MOMENTS = 20 if THOROUGH else 4
-EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "1" if THOROUGH else "5"))
+EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "1" if THOROUGH else "9"))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_run_killed_with_several_steps_at_work_leaves_what_one_clean_run_leave
         forker.run(root, "shop", at=at, at_once=3)
         return wrong(f"contact {at}", root, forker.run(root, "shop", at_once=3), expected)
 
-    assert pool.each(killed_at, range(10, len(undisturbed["contacts"]), EVERY * 6)) == []
+    assert pool.each(killed_at, range(10, len(undisturbed["contacts"]), EVERY * 4)) == []
 
 
 def test_a_run_killed_at_random_moments_leaves_what_one_clean_run_leaves(

@@ -15,6 +15,7 @@ from flowforge_assets.backtest.wanted import BacktestError
 from flowforge_assets.partitions.checks import unlisted
 from flowforge_assets.preview import shown_columns
 from flowforge_assets.silver.batch import Batch
+from flowforge_assets.silver.stage import referenced
 from flowforge_assets.strategies import judged
 from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.prepare import prepare
@@ -25,8 +26,6 @@ from flowforge_checks.rules import REMOVES_ROWS, Judged, SetRule
 from flowforge_checks.table_judge import judge
 from flowforge_resources.duck import connect, literal, one_row
 from flowforge_resources.history import versions
-from flowforge_resources.io_managers import silver_table
-from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.partitioned import find_manifest, objects_of, stage_in_partitions
 
@@ -66,7 +65,7 @@ def backtest(lake: Lake, wanted: Wanted, *, runs: int = 30, since: datetime | No
     of_rows = [rule for rule in wanted.rules if rule.judges == "row"]
     of_table = [rule for rule in wanted.rules if rule.judges == "table"]
     with lake.scratch() as scratch:
-        history = _History(lake, spec, _tables_read(lake, spec, scratch))
+        history = _History(lake, spec, referenced(lake, spec, scratch))
         tried_runs = history.runs(of_rows, runs, since) if of_rows else ()
         tried_versions = history.versions(of_table, runs, since) if of_table else ()
     if not tried_runs and not tried_versions:
@@ -138,16 +137,6 @@ class _History:
         cut = find_manifest(lake, self.spec.id, version.published.nonce)
         path: Path = stage_in_partitions(lake, objects_of(cut), scratch) if cut else lake.stage_in(version.key, scratch)
         return f"(SELECT * FROM read_parquet({literal(str(path))}, union_by_name = true))"
-
-
-def _tables_read(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
-    """Local files of the other tables, as they are now."""
-    found = {}
-    for name in spec.tables_read:
-        table = silver_table(lake, TableId(spec.id.workflow, name))
-        table.require()
-        found[name] = str(table.stage_in(scratch))
-    return found
 
 
 def _tried(connection: duckdb.DuckDBPyConnection, gate: Gate, count: CheckCount) -> Tried:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowforge_assets.catalog import UnknownNameError
 from flowforge_assets.quarantine.corrections import message_of
 from flowforge_assets.quarantine.deciding import discarded
-from flowforge_assets.quarantine.waiting import HIDDEN, Selection, Waiting, require_ids, waiting
+from flowforge_assets.quarantine.waiting import HIDDEN, NotWaitingError, Selection, Waiting, require_ids, waiting
 from flowforge_resources.decisions import decide
 from flowforge_resources.errors import DecisionError, did_you_mean
 from flowforge_resources.layout import utc_now
@@ -91,10 +91,8 @@ def spec_of_discarded(lake: Lake, specs: Sequence[TableSpec], table: str | None,
 def _waits_in(lake: Lake, spec: TableSpec, row: str) -> bool:
     try:
         return bool(waiting(lake, spec, Selection(ids=(row,))).rows)
-    except DecisionError as error:
-        if "waits: it was released" in str(error):
-            return False
-        raise
+    except NotWaitingError:
+        return False
 
 
 def spec_of(specs: Sequence[TableSpec], table: str) -> TableSpec:

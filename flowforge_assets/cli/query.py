@@ -63,7 +63,8 @@ class Answer:
         shown = self.rows[:limit]
         fits = sum(self._widths(shown)) + 3 * len(self.columns) <= width
         body = [self._grid(shown)] if fits else [self._record(number, row) for number, row in enumerate(shown, 1)]
-        count = f"{len(self.rows):,} rows" if len(self.rows) <= limit else f"first {limit} of {len(self.rows):,} rows"
+        found = f"{len(self.rows):,} row{'' if len(self.rows) == 1 else 's'}"
+        count = found if len(self.rows) <= limit else f"first {limit} of {found}"
         return Group(*body, f"[dim]{count}[/]")
 
     def _widths(self, rows: Sequence[tuple[Any, ...]]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import dagster as dg
@@ -41,8 +42,38 @@ from flowforge_resources.notifications import Notifications
 from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
     from flowforge_assets.components.known import KnownTables
     from flowforge_assets.jobs import AnyJob
+    from flowforge_assets.table_spec import TableSpec
+
+
+@dataclass(frozen=True)
+class _Members:
+    """The documents of a workflow; `specs`: its tables as they are run."""
+
+    tables: list[Table]
+    models: list[GoldPart]
+    sinks: list[Sink]
+    specs: list[TableSpec]
+
+    @property
+    def typed(self) -> list[Table]:
+        """Those with a silver table."""
+        return [part for part in self.tables if part.columns]
+
+
+@dataclass(frozen=True)
+class _Scheduled:
+    """A job and its cron expression. `field`: where that is written."""
+
+    field: str
+    cron: str
+    job: AnyJob
+    about: str
 
 
 class Workflow(Part):
@@ -107,115 +138,116 @@ class Workflow(Part):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The job, the sensors and the schedules."""
+        of = self._members(context)
+        known = known_tables(context.component_tree)
+        profiled = self._profiled(of, known) if self.profile is not None else None
+        job = self._job(of, profiled)
+        known.require_order()
+        beside = list(self._beside(of, profiled))
+        about = f"Runs the whole workflow {self.workflow}: tables whose inputs did not change are left as they are."
+        main = [_Scheduled("schedule", self.schedule, job, about)] if self.schedule is not None else []
+        return dg.Definitions(
+            assets=[*self._sets(of, known), build_trail(self.workflow)],
+            asset_checks=[profiled] if profiled else [],
+            jobs=[job, build_quarantine_job(self.workflow, of.specs), *(one.job for one in beside)],
+            sensors=list(self._sensors(of, job, known)),
+            schedules=[self._schedule_of(one) for one in (*main, *beside)],
+        )
+
+    def _members(self, context: dg.ComponentLoadContext) -> _Members:
         tables = [part for part in all_parts(context, Table) if part.workflow == self.workflow]
         models = [part for part in all_parts(context, GoldPart) if part.workflow == self.workflow]
         sinks = [part for part in all_parts(context, Sink) if part.workflow == self.workflow]
         require_unique([*tables, *models, *sinks])
-        self._validate(
-            tables, models, [part for part in all_parts(context, Workflow) if part.workflow == self.workflow]
-        )
-        status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
+        workflows = [part for part in all_parts(context, Workflow) if part.workflow == self.workflow]
+        self._validate(tables, models, workflows)
         by_name = {part.name: part for part in tables}
-        specs = [part.spec(by_name, self.history) for part in tables]
-        ways = {way for spec in specs if (way := partitions_def(spec)) is not None}
-        known = known_tables(context.component_tree)
-        profiled = (
-            self._profiled([part for part in tables if part.columns], models, known)
-            if self.profile is not None
-            else None
-        )
+        return _Members(tables, models, sinks, [part.spec(by_name, self.history) for part in tables])
+
+    def _job(self, of: _Members, profiled: dg.AssetChecksDefinition | None) -> UnresolvedAssetJobDefinition:
+        """Every asset, without the checks that other jobs and the gates evaluate."""
         gated = [
-            *(spec.id.silver_key for spec in specs if spec.columns),
-            *((self.workflow, part.name) for part in (*models, *sinks)),
-            *([(self.workflow, GOLD_PUBLISHED)] if models else []),
+            *(spec.id.silver_key for spec in of.specs if spec.columns),
+            *((self.workflow, part.name) for part in (*of.models, *of.sinks)),
+            *([(self.workflow, GOLD_PUBLISHED)] if of.models else []),
             *([(self.workflow, WAREHOUSE)] if self.warehouse else []),
         ]
-        job = build_job(
+        return build_job(
             self.workflow,
             self.description,
             self.executor,
             self.max_concurrent,
-            partitionings=len(ways),
+            partitionings=len({way for spec in of.specs if (way := partitions_def(spec)) is not None}),
             without=[
                 *(dg.AssetCheckKey(dg.AssetKey(key), UPSTREAM_GATE) for key in gated),
                 *(sorted(profiled.check_keys) if profiled else ()),
             ],
         )
-        sensors: list[dg.SensorDefinition] = [
-            build_landing_sensor(
-                self.workflow,
-                [spec for spec in specs if spec.routed is None and spec.source is None],
-                job,
-                interval_s=self.sensor_interval_s,
-                max_attempts=self.max_attempts,
-                max_keys_per_tick=self.max_keys_per_tick,
-                notifications=self.notifications,
-                status=status,
-            )
-        ]
-        automated = any(part.automation == "eager" for part in (*tables, *models, *sinks))
-        interval_s = self.sensor_interval_s
-        if automated:
-            sensors.append(build_automation_sensor(self.workflow, interval_s=interval_s, status=status))
-        known.require_order()
-        sensors.append(build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status))
-        silver = [spec for spec in specs if spec.columns]
-        sensors.append(build_release_sensor(self.workflow, silver, job, interval_s=interval_s, status=status))
-        jobs: list[AnyJob] = [job, build_quarantine_job(self.workflow, specs)]
-        schedules = []
-        if self.schedule is not None:
-            about = f"Runs the whole workflow {self.workflow}: tables whose inputs did not change are left as they are."
-            schedules.append(self._scheduled("schedule", self.schedule, job, about))
-        if self.maintenance is not None:
-            sweeping = build_maintenance(self.workflow, specs)
-            jobs.append(sweeping)
-            about = f"Compacts bronze of {self.workflow}, and removes what no table of it needs any more."
-            schedules.append(self._scheduled("maintenance", self.maintenance, sweeping, about))
-        if profiled is not None and self.profile is not None:
-            profiling = build_profile_job(self.workflow, profiled)
-            jobs.append(profiling)
-            about = f"Profiles every table of {self.workflow}, and says what changed."
-            schedules.append(self._scheduled("profile", self.profile, profiling, about))
-        sets = self._sets([part for part in tables if part.columns], models, known)
-        return dg.Definitions(
-            assets=[*sets, build_trail(self.workflow)],
-            asset_checks=[profiled] if profiled else [],
-            jobs=jobs,
-            sensors=sensors,
-            schedules=schedules,
-        )
 
-    def _profiled(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> dg.AssetChecksDefinition:
+    def _sensors(
+        self, of: _Members, job: UnresolvedAssetJobDefinition, known: KnownTables
+    ) -> Iterator[dg.SensorDefinition]:
+        """What starts runs: files, changed inputs, opened gates, released rows."""
+        status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
+        interval_s = self.sensor_interval_s
+        yield build_landing_sensor(
+            self.workflow,
+            [spec for spec in of.specs if spec.routed is None and spec.source is None],
+            job,
+            interval_s=interval_s,
+            max_attempts=self.max_attempts,
+            max_keys_per_tick=self.max_keys_per_tick,
+            notifications=self.notifications,
+            status=status,
+        )
+        if any(part.automation == "eager" for part in (*of.tables, *of.models, *of.sinks)):
+            yield build_automation_sensor(self.workflow, interval_s=interval_s, status=status)
+        yield build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status)
+        silver = [spec for spec in of.specs if spec.columns]
+        yield build_release_sensor(self.workflow, silver, job, interval_s=interval_s, status=status)
+
+    def _beside(self, of: _Members, profiled: dg.AssetChecksDefinition | None) -> Iterator[_Scheduled]:
+        """Jobs with schedules of their own."""
+        if self.maintenance is not None:
+            about = f"Compacts bronze of {self.workflow}, and removes what no table of it needs any more."
+            yield _Scheduled("maintenance", self.maintenance, build_maintenance(self.workflow, of.specs), about)
+        if profiled is not None and self.profile is not None:
+            about = f"Profiles every table of {self.workflow}, and says what changed."
+            yield _Scheduled("profile", self.profile, build_profile_job(self.workflow, profiled), about)
+
+    def _profiled(self, of: _Members, known: KnownTables) -> dg.AssetChecksDefinition:
         """The check of every silver and gold table that profiles it."""
-        places = [Place(TableId(part.workflow, part.name), "silver") for part in tables]
-        places += [Place(ModelId(part.workflow, part.name), "gold") for part in models]
+        places = [Place(TableId(part.workflow, part.name), "silver") for part in of.typed]
+        places += [Place(ModelId(part.workflow, part.name), "gold") for part in of.models]
         personal = {place.table: known.personal(place.table) for place in places}
         return build_profile_checks(self.workflow, places, personal, self.profile_drift or DriftLimits())
 
-    def _sets(self, tables: list[Table], models: list[GoldPart], known: KnownTables) -> list[dg.AssetsDefinition]:
+    def _sets(self, of: _Members, known: KnownTables) -> list[dg.AssetsDefinition]:
         """What is made of all tables together: the published set of gold, and the warehouse if it is wanted."""
-        cut = [dg.AssetKey(TableId(part.workflow, part.name).silver_key) for part in tables if part.partition_by]
-        condition = eager(cut) if any(part.automation == "eager" for part in models) else None
-        specs = [known.spec(ModelId(part.workflow, part.name)) for part in models]
-        made = [build_gold_published(self.workflow, specs, condition, known.gates)] if models else []
+        cut = [dg.AssetKey(TableId(part.workflow, part.name).silver_key) for part in of.typed if part.partition_by]
+        condition = eager(cut) if any(part.automation == "eager" for part in of.models) else None
+        specs = [known.spec(ModelId(part.workflow, part.name)) for part in of.models]
+        made = [build_gold_published(self.workflow, specs, condition, known.gates)] if of.models else []
         if self.warehouse:
-            by_name = {one.name: one for one in tables}
+            by_name = {one.name: one for one in of.typed}
             silver = [
                 Described(spec.id, part.description, column_notes.of_silver(spec))
-                for part, spec in ((part, part.spec(by_name)) for part in tables)
+                for part, spec in ((part, part.spec(by_name)) for part in of.typed)
             ]
             gold = [
                 Described(spec.id, part.description, column_notes.of_gold(spec))
-                for part, spec in zip(models, specs, strict=True)
+                for part, spec in zip(of.models, specs, strict=True)
             ]
             made.append(build_warehouse(self.workflow, [*silver, *gold], condition, known.gates))
         return made
 
-    def _scheduled(self, name: str, cron: str, job: AnyJob, about: str) -> dg.ScheduleDefinition:
+    def _schedule_of(self, one: _Scheduled) -> dg.ScheduleDefinition:
         try:
-            return build_schedule(job, cron, self.timezone, about, autostart=self.autostart)
+            return build_schedule(one.job, one.cron, self.timezone, one.about, autostart=self.autostart)
         except dg.DagsterInvalidDefinitionError as error:
-            problem = f"`{name}: {cron}` with `timezone: {self.timezone}` is refused: {str(error).rstrip('.')}."
+            problem = (
+                f"`{one.field}: {one.cron}` with `timezone: {self.timezone}` is refused: {str(error).rstrip('.')}."
+            )
             raise self.wrong(
                 problem, "Write five cron fields, e.g. '0 6 * * *', and a zone such as Europe/Berlin."
             ) from None

@@ -11,6 +11,7 @@ from pydantic import Field
 from flowforge_assets.gates.decisions import Asked, DeclaredGates, revoke_waiver, said, waive_check
 from flowforge_assets.running.executor import quick_executor
 from flowforge_assets.running.forms import blank_form
+from flowforge_resources.decisions import require_person
 from flowforge_resources.layout import utc_now
 
 
@@ -46,7 +47,13 @@ def build_gate_jobs(declared: Callable[[], DeclaredGates]) -> list[dg.JobDefinit
     def waive(context: dg.OpExecutionContext, config: WaiveCheck) -> None:
         lake, asked = context.resources.lake.open(), Asked(config.table, config.check, config.only_for or None)
         waiver = waive_check(
-            lake, declared(), asked, by=_person(config), reason=config.reason, until=config.until, now=utc_now()
+            lake,
+            declared(),
+            asked,
+            by=require_person(config.by, "by"),
+            reason=config.reason,
+            until=config.until,
+            now=utc_now(),
         )
         context.add_output_metadata({"decision": said(waiver)})
 
@@ -58,7 +65,9 @@ def build_gate_jobs(declared: Callable[[], DeclaredGates]) -> list[dg.JobDefinit
     )
     def revoke(context: dg.OpExecutionContext, config: RevokeWaiver) -> None:
         lake, asked = context.resources.lake.open(), Asked(config.table, config.check, config.only_for or None)
-        waiver = revoke_waiver(lake, declared(), asked, by=_person(config), reason=config.reason, now=utc_now())
+        waiver = revoke_waiver(
+            lake, declared(), asked, by=require_person(config.by, "by"), reason=config.reason, now=utc_now()
+        )
         context.add_output_metadata({"taken_back": said(waiver)})
 
     @dg.job(
@@ -80,12 +89,3 @@ def build_gate_jobs(declared: Callable[[], DeclaredGates]) -> list[dg.JobDefinit
         revoke()
 
     return [waiving, revoking]
-
-
-def _person(config: RevokeWaiver) -> str:
-    """Who decides; the user of the machine that runs the job is nobody's answer."""
-    from flowforge_resources.errors import DecisionError
-
-    if not config.by.strip():
-        raise DecisionError("`by` is empty.", "Write who decides.")
-    return config.by

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.quarantine.waiting import HIDDEN, Selection, Waiting, waiting
+from flowforge_assets.quarantine.waiting import HIDDEN, Selection, Waiting, hidden_columns, waiting
 from flowforge_checks.quarantine import ID, REASONS
 from flowforge_resources.errors import DecisionError
 
@@ -79,7 +79,7 @@ def read_corrections(lake: Lake, spec: TableSpec, file: Path) -> tuple[Waiting, 
     if not records or ID not in records[0] or DECISIONS not in records[0]:
         raise DecisionError(f"{file} has no columns `{ID}` and `{DECISIONS}`.", "Import a file that `export` wrote.")
     every = {row.id: row for row in waiting(lake, spec, Selection(everything=True)).rows}
-    hidden, changed = hidden_of(spec), {}
+    hidden, changed = hidden_columns(spec), {}
     seen: set[str] = set()
     for line, record in enumerate(records, start=_FIRST_LINE):
         row = _row_of(record, every, file, line)
@@ -90,11 +90,6 @@ def read_corrections(lake: Lake, spec: TableSpec, file: Path) -> tuple[Waiting, 
         if fixes := _fixes(record, row, file, line):
             changed[row.id] = fixes
     return Waiting(spec, tuple(every[one] for one in changed)), changed
-
-
-def hidden_of(spec: TableSpec) -> set[str]:
-    """The landed columns with personal data."""
-    return Waiting(spec).hidden
 
 
 def _row_of(record: Mapping[str, Any], every: Mapping[str, WaitingRow], file: Path, line: int) -> WaitingRow:

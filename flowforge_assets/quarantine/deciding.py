@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.quarantine.waiting import RELEASED, WAITS, Waiting, require_ids
+from flowforge_assets.quarantine.waiting import RELEASED, WAITS, Waiting, require_ids, require_single
 from flowforge_checks.decided import Ruling, rulings
 from flowforge_resources.errors import DecisionError, did_you_mean
 from flowforge_resources.quarantine_decisions import DecidedRow, read_decisions, record
@@ -138,15 +138,10 @@ def restore(lake: Lake, spec: TableSpec, ids: Sequence[str], decision: Decision)
     """
     require_ids(ids)
     found = discarded(lake, spec, ids)
-    for one in ids:
-        meant = [row for row in found if row.startswith(one)]
-        if not meant:
-            raise DecisionError(
-                f"no row of {spec.id} with the id '{one}' is discarded.",
-                f"`SELECT * FROM {spec.id.workflow}_decisions.{spec.id.name}` by `flowforge query` shows every decision.",
-            )
-        if len(meant) > 1 and one not in meant:
-            raise DecisionError(f"'{one}' is the beginning of {len(meant)} ids.", "Give more letters.")
+    every = f"`SELECT * FROM {spec.id.workflow}_decisions.{spec.id.name}` by `flowforge query` shows every decision."
+    require_single(
+        ids, found, lambda one: DecisionError(f"no row of {spec.id} with the id '{one}' is discarded.", every)
+    )
     rows = [DecidedRow(row, ruling.landings) for row, ruling in found.items()]
     seen = {row: ruling.decisions for row, ruling in found.items()}
     return _record(lake, spec, "restore", rows, decision, seen=seen)

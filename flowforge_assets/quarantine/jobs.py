@@ -15,7 +15,7 @@ from flowforge_assets.quarantine.waiting import Selection, Waiting, waiting
 from flowforge_assets.running.executor import quick_executor
 from flowforge_assets.running.forms import blank_form
 from flowforge_assets.table_spec import TableSpec
-from flowforge_resources.decisions import Decision, decide
+from flowforge_resources.decisions import decide, require_person
 from flowforge_resources.errors import DecisionError, did_you_mean
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import utc_now
@@ -79,7 +79,8 @@ def build_quarantine_job(workflow: str, tables: Sequence[TableSpec]) -> dg.JobDe
 
 
 def _decide(lake: Lake, spec: TableSpec, config: DecideRows) -> deciding.Recorded:
-    decision = _decision(config)
+    actor = require_person(config.actor, "actor")
+    decision = decide(actor=actor, reason=config.reason, now=utc_now(), until=config.until or None)
     if config.action == "restore":
         if not config.ids:
             raise DecisionError("it says not which rows.", "Fill in `ids`: discarded rows are named by them.")
@@ -95,10 +96,3 @@ def _decide(lake: Lake, spec: TableSpec, config: DecideRows) -> deciding.Recorde
     if config.action == "release":
         return deciding.release(lake, rows, decision)
     return deciding.discard(lake, rows, decision)
-
-
-def _decision(config: DecideRows) -> Decision:
-    """Who decides; the user of the machine that runs the job is nobody's answer."""
-    if not config.actor.strip():
-        raise DecisionError("`actor` is empty.", "Write who decides.")
-    return decide(actor=config.actor, reason=config.reason, now=utc_now(), until=config.until or None)

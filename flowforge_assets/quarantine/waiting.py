@@ -18,15 +18,26 @@ from flowforge_resources.published import read_published
 from flowforge_resources.quarantine_decisions import DecidedRow, Landing, read_decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake
+    from flowforge_resources.layout import TableId
 
 WAITS, FIXED, WAIVED, RELEASED = "waits", "fixed", "waived", "released"
 SHORTEST_ID = 6
 HIDDEN = "(personal data)"
+
+
+class NotWaitingError(DecisionError):
+    """No row of a table with such an id waits."""
+
+    def __init__(self, table: TableId, row: str) -> None:
+        super().__init__(
+            f"no row of {table} with the id '{row}' waits: it was released or discarded, or never was in quarantine.",
+            f"`flowforge quarantine list {table}` shows those that wait.",
+        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,7 @@ def waiting(lake: Lake, spec: TableSpec, chosen: Selection) -> Waiting:
         found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     rows = [_row(one, ruled, decided_upto(held)) for one in found]
     if not (chosen.rule or chosen.file or chosen.where):
-        _require_single(chosen.ids, rows, spec)
+        require_single(chosen.ids, [row.id for row in rows], lambda one: NotWaitingError(spec.id, one))
     return Waiting(spec, tuple(row for row in rows if not _is_discarded(row)))
 
 
@@ -196,13 +207,15 @@ def require_ids(ids: Sequence[str]) -> None:
             raise DecisionError(f"'{one}' is too short for an id.", f"Give at least its first {SHORTEST_ID} letters.")
 
 
-def _require_single(ids: Sequence[str], rows: Sequence[WaitingRow], spec: TableSpec) -> None:
+def require_single(ids: Sequence[str], known: Collection[str], nobody: Callable[[str], DecisionError]) -> None:
+    """Every id, or its first letters, stands for one of the known rows.
+
+    Raises:
+        DecisionError: one stands for several; or what `nobody` makes of one that stands for none.
+    """
     for one in ids:
-        meant = [row for row in rows if row.id.startswith(one)]
+        meant = [row for row in known if row.startswith(one)]
         if not meant:
-            raise DecisionError(
-                f"no row of {spec.id} with the id '{one}' waits: it was released or discarded, or never was in quarantine.",
-                f"`flowforge quarantine list {spec.id}` shows those that wait.",
-            )
-        if len(meant) > 1 and not any(row.id == one for row in meant):
+            raise nobody(one)
+        if len(meant) > 1 and one not in meant:
             raise DecisionError(f"'{one}' is the beginning of {len(meant)} ids.", "Give more letters.")
