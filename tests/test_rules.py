@@ -363,6 +363,9 @@ def test_history_is_compared_and_a_first_version_passes(database: duckdb.DuckDBP
 def test_the_spread_of_texts_is_compared_by_the_share_of_each(database: duckdb.DuckDBPyConnection) -> None:
     before, now = values(["a"] * 60 + ["b"] * 40, "VARCHAR"), values(["a"] * 40 + ["b"] * 60, "VARCHAR")
     outcome = outcome_of(database, now, before, rule="distribution_like", column="v", max=0.1)
+    # Both together are half a, so 40 of 200 are 10 rows from each expectation of 50: 4 * 100 / 50 over 200.
+    v = outcome_of(database, now, before, rule="distribution_like", column="v", method="cramers_v", max=0.1)
+    assert float(v.metadata["measured"]) == pytest.approx(0.2, abs=1e-6)
     # Twice 0.2 times the logarithm of 1.5.
     assert float(outcome.metadata["measured"]) == pytest.approx(0.162186, abs=1e-6)
     assert not outcome.passed

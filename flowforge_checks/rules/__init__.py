@@ -24,15 +24,14 @@ from flowforge_checks.rules.base import (
 from flowforge_checks.rules.compare import AtLeastOneNotNull, Compare, ExactlyOneNotNull
 from flowforge_checks.rules.expression import Expression
 from flowforge_checks.rules.formats import Format
+from flowforge_checks.rules.freshness import FreshWithin
+from flowforge_checks.rules.growth import RowCountChange
 from flowforge_checks.rules.measures import (
     DistinctCount,
-    FreshWithin,
     MeanBetween,
     NullRate,
     QuantileBetween,
     RowCount,
-    RowCountChange,
-    SchemaIs,
     SumBetween,
 )
 from flowforge_checks.rules.pairs import NoPair
@@ -43,6 +42,7 @@ from flowforge_checks.rules.references import References
 from flowforge_checks.rules.series import DistributionLike, NoGaps
 from flowforge_checks.rules.sets import Determines, Rows, SetRule, Unique
 from flowforge_checks.rules.spelling import OneSpelling
+from flowforge_checks.rules.table_schema import SchemaIs
 from flowforge_checks.rules.tables import Finding, Judged, TableRule
 from flowforge_checks.rules.types import Type
 from flowforge_checks.rules.values import (
