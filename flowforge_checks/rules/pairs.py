@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from flowforge_checks.rules.sets import Rows
     from flowforge_checks.rules.tables import Judged
 
+_BOTH_WAYS = "(SELECT x, y FROM _pair UNION SELECT y, x FROM _pair)"
+
 
 class NoPair(SetRule):
     """No two rows `a` and `b` for which a condition holds, such as a higher salary taxed at a lower rate."""
@@ -56,8 +58,8 @@ class NoPair(SetRule):
 
     def rows_breaking(self, judged: Judged) -> str:
         rows = f"SELECT *, row_number() OVER () AS _n FROM {judged.table} WHERE {self.present}"
-        gone = f"SELECT x FROM ({self._pairs('_numbered', '')}) {self._yields('most_common')}"
-        return f"WITH _numbered AS MATERIALIZED ({rows}) SELECT * EXCLUDE (_n) FROM _numbered WHERE _n IN ({gone})"
+        gone = f"SELECT x FROM {_BOTH_WAYS} {self._yields('most_common')}"
+        return f"WITH {self._found(rows, '')} SELECT * EXCLUDE (_n) FROM _numbered WHERE _n IN ({gone})"
 
     def losers(self, rows: Rows) -> str:
         """Of each pair within the batch the row that yields; and the batch's rows that form a pair with a published one."""
@@ -67,28 +69,26 @@ class NoPair(SetRule):
         )
         apart = f" AND {rows.key('a.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
         same = " AND a._within IS NOT DISTINCT FROM b._within" if rows.within else ""
-        gone = (
-            f"SELECT x FROM ({self._pairs('_numbered', apart + same)}) {self._yields(self.keep_row or 'most_common')}"
-        )
+        gone = f"SELECT x FROM {_BOTH_WAYS} {self._yields(self.keep_row or 'most_common')}"
         among = f"SELECT _rid FROM _numbered WHERE _n IN ({gone})"
         if rows.published is None:
-            return f"WITH _numbered AS MATERIALIZED ({numbered}) {among}"
+            return f"WITH {self._found(numbered, apart + same)} {among}"
         published = f"(SELECT * FROM {rows.published} WHERE {self.present})"
         meets = [
             f"SELECT {mine}._rid FROM _numbered {mine} JOIN {published} {theirs} ON {self._on}{apart}"
             for mine, theirs in (("a", "b"), ("b", "a"))
         ]
-        return f"WITH _numbered AS MATERIALIZED ({numbered}) {' UNION '.join([among, *meets])}"
+        return f"WITH {self._found(numbered, apart + same)} {' UNION '.join([among, *meets])}"
 
     @property
     def _on(self) -> str:
         same = [f"a.{quote(name)} = b.{quote(name)}" for name in self.columns]
         return " AND ".join([*same, f"({self.sql}\n)"])
 
-    def _pairs(self, numbered: str, apart: str) -> str:
-        """SQL of each row `x` and the rows `y` it forms a pair with, both ways."""
-        pairs = f"SELECT a._n AS x, b._n AS y FROM {numbered} a JOIN {numbered} b ON a._n <> b._n{apart} AND {self._on}"
-        return f"SELECT x, y FROM ({pairs}) UNION SELECT y, x FROM ({pairs})"
+    def _found(self, numbered: str, apart: str) -> str:
+        """SQL of the numbered rows, and of each row `x` that forms a pair with a row `y`, looked for once."""
+        pairs = f"SELECT a._n AS x, b._n AS y FROM _numbered a JOIN _numbered b ON a._n <> b._n{apart} AND {self._on}"
+        return f"_numbered AS MATERIALIZED ({numbered}), _pair AS MATERIALIZED ({pairs})"
 
     @staticmethod
     def _yields(keep: str) -> str:
