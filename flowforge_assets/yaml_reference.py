@@ -21,11 +21,11 @@ from flowforge_assets.table_spec import Column
 from flowforge_assets.transforms.base import Transform
 from flowforge_assets.transforms.reshaping import TRANSFORM_KINDS
 from flowforge_assets.webhook.options import WebhookOptions
+from flowforge_assets.written_history import WrittenRetention
 from flowforge_checks.profile.drift import DriftLimits
 from flowforge_checks.reconciliation.spec import Measure, Pair, Tolerant
 from flowforge_checks.rules import RULE_KINDS, Rule
 from flowforge_resources.notifications import Notifications
-from flowforge_resources.retention import Retention
 from flowforge_resources.web.auth import HttpAuth
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ NESTED: tuple[type[BaseModel], ...] = (
     Pair,
     Tolerant,
     Notifications,
-    Retention,
+    WrittenRetention,
     WebhookOptions,
     ToTable,
     ToFiles,

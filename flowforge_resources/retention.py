@@ -41,7 +41,12 @@ class Retention(BaseModel):
 
     @field_validator("keep_for")
     @classmethod
-    def _check_span(cls, given: str | None) -> str | None:
+    def check_span(cls, given: str | None) -> str | None:
+        """A span of time, or nothing.
+
+        Raises:
+            ValueError: it is none.
+        """
         if given is not None and given != FOREVER and not _SPAN.fullmatch(given):
             raise ValueError(
                 f"`keep_for: {given}` is no span of time. Write e.g. '12 hours', '30 days', '8 weeks' or 'forever'."

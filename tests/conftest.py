@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
 from flowforge_resources.lake import Lake
+from s3_actions import Recorder, refused
 from scenario import MODELS, TABLES, land_day, objects, retail, rows_of, run_well, state
 from sources import mariadb_source, postgres_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sources import Server
 
 REGION = "eu-central-1"
+LAKE_POLICY = Path(__file__).parent.parent / "deploy" / "lake-policy.json"
 # Files that take longest, or wait for clocks and browsers: they begin first, so that no process is left alone with one.
 LONGEST = (
     "test_gates_daemon",
@@ -95,9 +97,13 @@ def s3_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, _no_settings_of_the_machine: None) -> str:
-    """The URL of an empty prefix in a new bucket, with the standard variables set for it."""
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, _no_settings_of_the_machine: None) -> Iterator[str]:
+    """The URL of an empty prefix in a new bucket, with the standard variables set for it.
+
+    Whatever is asked of it must be allowed by the policy we tell people to give the lake's user.
+    """
     import boto3
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
     bucket = f"bucket-{uuid4().hex[:12]}"
     settings = {
@@ -111,7 +117,18 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, _no_settings_of_the_mach
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-    return settings["FLOWFORGE_LAKE_URL"]
+    seen, answer = Recorder(), DomainDispatcherApplication.__call__
+
+    def noted(app: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        # A test puts objects with boto3, as a user would; we only list and abort uploads with it.
+        of_a_test = "Boto3" in environ.get("HTTP_USER_AGENT", "") and environ["REQUEST_METHOD"] in ("PUT", "POST")
+        if environ["PATH_INFO"].lstrip("/").startswith(bucket) and not of_a_test:
+            seen.note(environ)
+        return answer(app, environ, start_response)
+
+    monkeypatch.setattr(DomainDispatcherApplication, "__call__", noted)
+    yield settings["FLOWFORGE_LAKE_URL"]
+    assert refused(LAKE_POLICY, seen.asked, bucket=bucket, prefix="some/prefix") == []
 
 
 @pytest.fixture

@@ -121,20 +121,27 @@ select 'x' as lit, 1 as one, $$a$$ as dollar, e'\\n' as esc, 1_000 as big from i
 select price as n, n as m from items
 from items i join sales s using (item_id) select i.item_id, sum(q) as q group by all having sum(q) > 0 order by all
 select sum(n) as total, item_id::enum('a', 'b', 'c', 'd', 'e') as e, interval 1 day as i from items group by all
-""".strip().splitlines()
-
-NOT_FOLLOWED = """
 select columns('i.*') from items
 select min(columns(*)) from items
 select columns(['item_id', 'n']) from items
 select coalesce(columns('l.*'), 'x') from items
+with a as (select day, columns('[np].*') * 2 as 'twice_\\0' from items) select max(columns('twice_.*')) as 'most_\\0', day from a group by day
+select s.shop, min(columns(i.* exclude (item_id, day))) from sales s join items i using (item_id) group by all
+select sum(columns('q') + columns('q')) from sales
+select unnest({'a': item_id, 'b': n}) from items
+select day, unnest(s) from (select day, struct_pack(a := item_id, b := n) as s from items)
+select * from (pivot sales on shop in ('north', 'south') using sum(q) group by item_id)
+pivot sales on shop in ('north', 'south') using sum(q) group by item_id
+select p.* from (pivot sales on shop in ('north', 'south') using sum(q) as total, count(*) as rows group by item_id, day) as p
+with a as (select item_id, shop, q + 1 as q from sales), p as (pivot a on shop in ('north', 'south') using max(q)) select item_id, north from p
+""".strip().splitlines()
+
+NOT_FOLLOWED = """
 select * like 'i%' from items
 select #1 from items
 select items from items
 select label.upper() as u from items
-select unnest({'a': item_id, 'b': n}) from items
 select s.* from (select {'a': item_id, 'b': n} as s from items)
-select * from (pivot sales on shop in ('north', 'south') using sum(q) group by item_id)
 select * from sales pivot (sum(q) for shop in ('north', 'south') group by item_id)
 select * from (unpivot items on price, n into name k value v)
 """.strip().splitlines()

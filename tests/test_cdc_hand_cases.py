@@ -190,6 +190,66 @@ def test_a_truncate_takes_older_rows_whenever_they_come_and_leaves_newer_ones(tm
     in_any_order(tmp_path, spec, said, "id", expected=[("2",)])
 
 
+def test_a_truncate_delivered_again_with_the_rows_behind_it_leaves_them(tmp_path: Path) -> None:
+    """A task that is repeated brings both again, of one sequence: the rows stand behind the truncate each time."""
+    spec = replace(SPEC, strategy=replace(SPEC.strategy, truncate_when="op = 'T'", ignore_null=("a",)))
+    said = [dict(zip(NAMES, event, strict=True)) for event in events("1 x y I 5", "- - - T 5", "2 q r I 5")]
+    table = Merged(tmp_path, spec)
+    for _ in range(2):
+        assert table.take(0, [said]).balances
+        assert table.values("id", "a", "b") == [("2", "q", "r")]
+
+
+EXTRACTS: dict[str, tuple[list[list[Event]], list[tuple[Any, ...]]]] = {
+    # a is the scope
+    "a key that moved to another scope is no more of the one it left": (
+        [events("1 n y - 1", "2 n y - 1"), events("1 s y - 2"), events("2 n z - 3")],
+        [("1", "s", "y"), ("2", "n", "z")],
+    ),
+    "a key that a row deleted comes back with an extract, whatever its sequence": (
+        [events("1 n y - 1", "2 n y - 1"), events("1 n - D 3", "2 n y - 3"), events("1 n y - 2", "2 n y - 4")],
+        [("1", "n", "y"), ("2", "n", "y")],
+    ),
+    "what changes behind a return is newer than it, though its sequence lies before the moment of the return": (
+        [
+            events("1 n y - 2", "2 n y - 9"),
+            events("2 n y - 9"),
+            events("1 n y - 2", "2 n y - 9"),
+            events("1 n z - 5", "2 n y - 9"),
+        ],
+        [("1", "n", "z"), ("2", "n", "y")],
+    ),
+    "the same behind a return, deleted": (
+        [
+            events("1 n y - 2", "2 n y - 9"),
+            events("2 n y - 9"),
+            events("1 n y - 2", "2 n y - 9"),
+            events("1 n - D 5", "2 n y - 9"),
+        ],
+        [("2", "n", "y")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EXTRACTS)
+def test_full_extracts_leave_the_same_rows_current_by_each_strategy(tmp_path: Path, case: str) -> None:
+    """Rows of type 1 are the current ones of type 2, and `delete` leaves of a history what `invalidate` keeps open."""
+    extracts, expected = EXTRACTS[case]
+    scope = "a" if "scope" in case else None
+    for kind, absent in (("upsert", "delete"), ("scd2", "invalidate"), ("scd2", "delete")):
+        folder = tmp_path / kind / absent
+        folder.mkdir(parents=True)
+        made = replace(SPEC.strategy, kind=kind, delete_absent=absent, within=scope, version_key="v")  # type: ignore[arg-type]
+        table = Merged(folder, replace(SPEC, strategy=made))
+        for number, extract in enumerate(extracts):
+            assert table.take(number, [[dict(zip(NAMES, event, strict=True)) for event in extract]]).balances
+        current = [row for row in table.table() if row.get("is_current", True)]
+        assert sorted(tuple(row[name] for name in ("id", "a", "b")) for row in current) == expected, f"{kind}, {absent}"
+        assert all(
+            row["valid_to"] is None or row["valid_from"] < row["valid_to"] for row in table.table() if "v" in row
+        )
+
+
 def test_a_snapshot_ends_what_is_gone_and_opens_it_again_as_dbt_does(tmp_path: Path) -> None:
     """dbt's `check` strategy with `hard_deletes: invalidate`: a gap from the snapshot without the key to the one with it."""
     strategy = Strategy(

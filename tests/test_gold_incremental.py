@@ -156,18 +156,33 @@ def test_orphans_of_partitions_that_stay_are_counted_on(lake: Lake, tmp_path: Pa
         assert_as_full(lake, result)
 
 
-def test_another_input_makes_all_anew_only_if_what_is_read_of_it_changed(lake: Lake, tmp_path: Path) -> None:
-    defs = workflow(tmp_path)
+def test_of_another_input_those_rows_count_that_are_met(lake: Lake, tmp_path: Path) -> None:
+    by_shop = f"{BY_SHOP[: BY_SHOP.index(' GROUP')]} WHERE (SELECT count(*) FROM items) < 9 GROUP BY ALL"
+    defs = workflow(tmp_path, action="unknown", by_shop=by_shop, full_by_shop=by_shop)
     land(lake, "shop", {"items/1.csv": ITEMS, "sales/1.csv": DAY1})
     run_well(defs, "shop")
-    land(lake, "shop", {"items/2.csv": "item_id,label,note\n1,Spade,changed\n"})
-    unread = run_well(defs, "shop")
-    land(lake, "shop", {"items/3.csv": "item_id,label,note\n1,Shovel,changed\n"})
-    read = run_well(defs, "shop")
 
-    assert (metadata(unread, "fact")["built"], metadata(unread, "fact")["partitions_rebuilt"]) == ("partitions", 0)
-    assert metadata(read, "fact")["built_because"] == "dim_item changed, which every partition may depend on."
-    assert_as_full(lake, read)
+    def after(number: int, **said: str) -> tuple[dict[str, Any], str]:
+        heads = {"items": "item_id,label,note", "sales": "number,day,item_id,quantity,shop"}
+        land(lake, "shop", {f"{table}/{number}.csv": f"{heads[table]}\n{row}\n" for table, row in said.items()})
+        result = run_well(defs, "shop")
+        assert_as_full(lake, result)
+        return metadata(result, "fact"), metadata(result, "by_shop")["built_because"]
+
+    unread, _ = after(2, items="1,Spade,changed")
+    assert (unread["built"], unread["partitions_rebuilt"]) == ("partitions", 0)
+    # A new item that new sales alone are of, one with another label, and one that earlier orphans name.
+    new, counted = after(3, items="7,Hoe,c\n2,Rakes,b", sales="7,2026-05-01,7,1,n")
+    assert new["partitions"] == "2026-01-01, 2026-05-01"
+    assert counted == "items changed, which every partition may depend on.", "a subquery reads all of it"
+    late, _ = after(4, items="9,Axe,d")
+    assert late["partitions"] == "(null), 2026-03-01"
+    assert (
+        late["built_because"]
+        == "only rows of sales changed, and of dim_item, items, of which those count that they meet."
+    )
+    every, _ = after(5, items="1,Shovel,a\n2,Rake,b\n7,Hoes,c\n9,Axes,d")
+    assert every["built_because"] == "rows of every partition meet what changed in dim_item, items."
 
 
 def test_nothing_new_builds_nothing_and_a_tag_builds_all(lake: Lake, tmp_path: Path) -> None:

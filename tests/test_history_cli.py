@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from flowforge_assets.catalog import Declared, UnknownNameError
+from flowforge_assets.catalog import Declared, UnknownNameError, declared_workflows
 from flowforge_assets.cli import history as commands
 from flowforge_assets.cli import status
 from flowforge_assets.cli.app import app
 from flowforge_assets.cli.history import NoHistoryError
 from flowforge_assets.silver.rollback import RollbackError, plan_rollback, roll_back
+from flowforge_assets.yaml_tables import tables_of
+from flowforge_resources.errors import DefinitionError
+from flowforge_resources.layout import TableId
+from flowforge_resources.retention import Retention
+from flowforge_resources.sweep import Swept
 from scenario import objects
 from test_history import DAY2, DAY3, ITEMS, labels, shop, three_days
 
@@ -115,3 +120,42 @@ def test_query_takes_a_version_or_a_moment(three: Lake) -> None:
     moment = ask("history", "items")[1]["published_at"]
     assert ask("query", sql, "--as-of", moment) == [{"n": 3}]
     assert ask("query", sql) == [{"n": 4}]
+
+
+WRITTEN = "{keep_last: '{{ env.SHOP_KEEP_LAST }}', keep_for: '{{ env.SHOP_KEEP_FOR }}'}"
+
+
+def test_what_is_kept_may_come_from_the_environment_for_runs_and_for_a_sweep(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = "\n---\n".join(
+        f"type: flowforge_assets.components.{one}"
+        for one in (
+            "Workflow\nattributes: {description: A shop., history: {keep_last: 4}}",
+            f"Table\nattributes: {{name: items, columns: [{{name: id}}], keys: [id], history: {WRITTEN}}}",
+            "Table\nattributes: {name: sales, columns: [{name: id}], keys: [id]}",
+        )
+    )
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "defs.yaml").write_text(yaml, encoding="utf-8")
+    monkeypatch.setattr(commands, "declared_workflows", lambda: declared_workflows(tmp_path))
+    swept: list[dict[TableId, Retention]] = []
+
+    def swept_once(_lake: Lake, tables: dict[TableId, Retention], **_options: Any) -> Swept:
+        swept.append(tables)
+        return Swept(dry_run=False)
+
+    monkeypatch.setattr(commands, "sweep", swept_once)
+    monkeypatch.setenv("SHOP_KEEP_LAST", "2")
+    monkeypatch.setenv("SHOP_KEEP_FOR", "8 weeks")
+
+    call("sweep")
+    asked = {"items": Retention(keep_last=2, keep_for="8 weeks"), "sales": Retention(keep_last=4)}
+    assert swept == [{TableId("shop", name): kept for name, kept in asked.items()}]
+    assert tables_of(tmp_path / "shop")["items"].history == asked["items"]
+
+    monkeypatch.delenv("SHOP_KEEP_FOR")
+    with pytest.raises(DefinitionError, match=r"keep_for: .+ renders to nothing"):
+        call("sweep")
+    with pytest.raises(DefinitionError, match="renders to nothing"):
+        tables_of(tmp_path / "shop")

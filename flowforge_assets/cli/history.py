@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import declared_workflows, find_table, find_workflow
 from flowforge_assets.silver.rollback import Rollback, newly_left_out, plan_rollback, record, roll_back
+from flowforge_assets.written_history import rendered_here, retention_of
 from flowforge_checks.books import ACCOUNT
 from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import DefinitionError, FlowForgeError
@@ -15,7 +16,6 @@ from flowforge_resources.history import versions
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import TableId
 from flowforge_resources.left_out import left_out_of
-from flowforge_resources.retention import Retention
 from flowforge_resources.sweep import KINDS, Swept, sweep
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.catalog import Declared
     from flowforge_resources.history import Version
+    from flowforge_resources.retention import Retention
 
 _FILES_SHOWN = 10
 SWEPT_BY = "flowforge sweep"
@@ -194,7 +195,7 @@ def _retentions(workflow: Declared) -> dict[TableId, Retention]:
     found = {}
     for name, written in workflow.history.items():
         try:
-            found[TableId(workflow.name, name)] = Retention(**(written or {}))
+            found[TableId(workflow.name, name)] = retention_of(written or {}, rendered_here)
         except (TypeError, ValueError) as error:
             raise DefinitionError(
                 f"defs/{workflow.name}/defs.yaml", f"`history` of '{name}': {error}.", "See `dg check yaml`."

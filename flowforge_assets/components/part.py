@@ -9,7 +9,9 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from flowforge_assets.running.step import AssetFace
+from flowforge_assets.written_history import WrittenRetention, retention_of
 from flowforge_resources.errors import DefinitionError
+from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,14 @@ def rendered(kind: type[BaseModel]) -> dg.Resolver:
         return None if value is None else kind(**context.resolve_value(value.model_dump()))
 
     return dg.Resolver(render, model_field_type=kind | None)
+
+
+def _retention(context: dg.ResolutionContext, value: WrittenRetention | None) -> Retention | None:
+    return None if value is None else retention_of(value.model_dump(exclude_unset=True), context.resolve_value)
+
+
+# Which versions are kept, templates rendered as the command line renders them.
+History = Annotated[AsWritten[Retention] | None, dg.Resolver(_retention, model_field_type=WrittenRetention | None)]
 
 
 class Freshness(BaseModel):

@@ -13,7 +13,7 @@ from flowforge_assets.bronze.sourced import build_source_bronze
 from flowforge_assets.column_types.typed_column import TextList
 from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
-from flowforge_assets.components.part import AsWritten, all_parts, as_written
+from flowforge_assets.components.part import AsWritten, History, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
 from flowforge_assets.components.sourced import SourcedPart
 from flowforge_assets.formats.file_options import FileOptions
@@ -53,7 +53,7 @@ class Table(SourcedPart, RuledPart):
         default=None, description="How silver is cut into partitions. Default: it is in one piece."
     )
 
-    history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
+    history: History = Field(
         default=None,
         description="Which earlier versions are kept, e.g. `{keep_last: 10, keep_for: 30 days}`. Default: the workflow's.",
     )

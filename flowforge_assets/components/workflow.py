@@ -13,6 +13,7 @@ from flowforge_assets.components.gold_part import GoldPart
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import (
     AsWritten,
+    History,
     Part,
     all_parts,
     as_written,
@@ -39,7 +40,6 @@ from flowforge_checks.holding import UPSTREAM_GATE
 from flowforge_checks.profile.drift import DriftLimits
 from flowforge_resources.layout import ModelId, TableId
 from flowforge_resources.notifications import Notifications
-from flowforge_resources.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ class Workflow(Part):
         description="Whether every run that changed a table also writes `gold/<workflow>/warehouse.duckdb`: all silver and gold tables in one DuckDB database.",
     )
 
-    history: Annotated[AsWritten[Retention] | None, as_written(Retention | None)] = Field(
+    history: History = Field(
         default=None,
         description="Which earlier versions of its tables are kept, unless a table says otherwise. Default: `{keep_last: 10}`.",
     )

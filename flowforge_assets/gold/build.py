@@ -15,15 +15,14 @@ from flowforge_assets.gold.incremental import (
     MEMORY,
     combine,
     equal_outcome,
-    judged_orphans,
     plan_build,
     read_driving,
-    remembers_orphans,
     require_version,
 )
 from flowforge_assets.gold.lookups import lookup_outcome, require_columns_in, with_lookups
 from flowforge_assets.gold.model_spec import UNKNOWN_KEY, UNKNOWN_TEXT, ModelSpec
 from flowforge_assets.gold.orphans import Orphans, count_orphans, own_rows, without_orphans
+from flowforge_assets.gold.orphans_in_part import judged_orphans, remembers_orphans
 from flowforge_assets.gold.rows_kept import Driving, rows_kept_outcome
 from flowforge_assets.preview import preview_of
 from flowforge_assets.reconciliation.reconciling import evaluate

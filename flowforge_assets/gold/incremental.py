@@ -6,7 +6,7 @@ needed. Where anything else than the driving table changed, or anything is not k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.gold.input_prints import (
@@ -19,7 +19,7 @@ from flowforge_assets.gold.input_prints import (
     together,
     used_names,
 )
-from flowforge_assets.gold.orphans import Orphans, orphan_counts
+from flowforge_assets.gold.met_prints import MET, Others, ways_of
 from flowforge_checks.results import Outcome
 from flowforge_resources.duck import literal, one_row
 from flowforge_resources.errors import ConcurrentPublishError, ModelColumnsError
@@ -130,16 +130,29 @@ def plan_build(
     names = [name for name, _ in columns]
     prints = known | prints_by_partition(connection, new, names, partition_key(declared.column, declared.every))
     prints = {name: prints[name] for name in parts.names()}
-    why = _why_whole(spec, published, before, memory)
+    files = {name: file for name, (file, _) in others.items()}
+    met = Others(files, ways_of(connection, spec, some, files), _changed(before, memory), used, before.get(MET, {}))
+    why = _why_whole(spec, published, before, memory, met)
     entries = sum(map(len, prints.values()))
     if entries > MOST_PARTITIONS:
         why = f"it has {entries:,} partitions, and more than {MOST_PARTITIONS:,} are not remembered."
         return Plan(declared, why, None, proves=False, memory={}, reads=prints, kind=kind)
     memory["parts"] = {name: [[key, *told] for key, told in found.items()] for name, found in prints.items()}
+    own = changed_keys(together(_known_parts(before).values()), together(prints.values())) if why is None else []
+
+    def rows_in(keys: Sequence[Key] | None) -> str:
+        return driving_rows(declared, kind, prints, parts, scratch=scratch, keys=keys)
+
+    key = partition_key(declared.column, declared.every)
+    differing, told = (met if why is None else replace(met, before={})).look(connection, rows_in, key, own)
+    if entries + sum(len(one["prints"]) for one in told.values()) <= MOST_PARTITIONS:
+        memory[MET] = told
+    affected = sorted({*own, *differing}, key=lambda one: (one is not None, one or ""))
+    if why is None and differing and {one for found in prints.values() for one in found} <= set(affected):
+        why = f"rows of every partition meet what changed in {', '.join(met.changed)}."
     if why is not None:
         memory["since_whole"] = 0
         return Plan(declared, why, None, proves=False, memory=memory, reads=prints, kind=kind)
-    affected = changed_keys(together(_known_parts(before).values()), together(prints.values()))
     due = 0 < declared.full_every <= int(before["since_whole"]) + 1
     memory["since_whole"] = 0 if due or requested else int(before["since_whole"]) + 1
     why = (
@@ -148,6 +161,8 @@ def plan_build(
         else f"it is due after {declared.full_every} builds."
         if due
         else f"only rows of {declared.driving} changed."
+        if not met.changed
+        else f"only rows of {declared.driving} changed, and of {', '.join(met.changed)}, of which those count that they meet."
     )
     return Plan(declared, why, tuple(affected), requested or due, memory, prints, kind, before.get("judged", ()))
 
@@ -223,7 +238,7 @@ def _known_parts(before: Mapping[str, Any]) -> dict[str, dict[Key, Print]]:
 
 
 def _why_whole(
-    spec: ModelSpec, published: Published | None, before: Mapping[str, Any], memory: Mapping[str, Any]
+    spec: ModelSpec, published: Published | None, before: Mapping[str, Any], memory: Mapping[str, Any], met: Others
 ) -> str | None:
     """Why partitions alone would not do, in a sentence; None where they do."""
     if published is None:
@@ -234,11 +249,13 @@ def _why_whole(
         return "DuckDB is of another version, whose hashes may differ."
     if not _same(before, memory, "columns"):
         return "the columns of the driving table changed."
-    told = {name: (one["columns"], one["print"]) for name, one in before["others"].items()}
-    for name, one in memory["others"].items():
-        if told.get(name) != (one["columns"], one["print"]):
-            return f"{name} changed, which every partition may depend on."
-    return None
+    return f"{met.unknown} changed, which every partition may depend on." if met.unknown else None
+
+
+def _changed(before: Mapping[str, Any], memory: Mapping[str, Any]) -> list[str]:
+    """The other tables that say something else than when the table was built."""
+    told = {name: (one["columns"], one["print"]) for name, one in before.get("others", {}).items()}
+    return [name for name, one in memory["others"].items() if told.get(name) != (one["columns"], one["print"])]
 
 
 # -- building -----------------------------------------------------------------------------------------------------
@@ -248,17 +265,27 @@ def read_driving(
     connection: duckdb.DuckDBPyConnection, view: str, plan: Plan, parts: TableParts, scratch: Scratch, *, whole: bool
 ) -> None:
     """Let the SQL see the driving table as it is, or only its rows of the affected partitions."""
-    keys = None if whole else set(plan.affected or ())
-    wanted = [name for name, found in plan.reads.items() if keys is None or keys & set(found)]
+    keys = None if whole else plan.affected or ()
+    source = driving_rows(plan.declared, plan.kind, plan.reads, parts, scratch=scratch, keys=keys)
+    connection.execute(f"CREATE OR REPLACE VIEW {view} AS FROM {source}")
+
+
+def driving_rows(
+    declared: Incremental,
+    kind: str,
+    reads: Mapping[str, dict[Key, Print]],
+    parts: TableParts,
+    *,
+    scratch: Scratch,
+    keys: Sequence[Key] | None,
+) -> str:
+    """SQL for the driving rows of some partitions, from the parts that have any; for None all."""
+    wanted = [name for name, found in reads.items() if keys is None or set(keys) & set(found)]
     files = parts.fetch(wanted or parts.names()[:1], scratch).values()
     source = f"read_parquet([{', '.join(literal(str(path)) for path in files)}])"
-    declared = plan.declared
-    only = (
-        ""
-        if keys is None
-        else f" WHERE {in_partitions(declared.column, declared.every, plan.kind, plan.affected or ())}"
-    )
-    connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {source}{only}")
+    if keys is None:
+        return source
+    return f"(SELECT * FROM {source} WHERE {in_partitions(declared.column, declared.every, kind, keys)})"
 
 
 def combine(
@@ -323,42 +350,3 @@ def equal_outcome(connection: duckdb.DuckDBPyConnection, plan: Plan, in_part: Pa
             "rows_more_or_less": rows,
         },
     )
-
-
-# -- orphans of partitions that were not built ---------------------------------------------------------------------
-
-
-def judged_orphans(
-    connection: duckdb.DuckDBPyConnection,
-    spec: ModelSpec,
-    plan: Plan,
-    target: Path,
-    files: Mapping[str, Path],
-    *,
-    whole: bool,
-) -> tuple[list[Orphans], Mapping[str, Any]]:
-    """Orphans of a table as a full rebuild would count them, and the memory with their numbers by partition.
-
-    Where orphans were dropped or moved, the table shows them no more: the numbers of such a partition are remembered.
-    """
-    key = partition_key(plan.declared.output, plan.declared.every)
-    counts = ", ".join(sql for one in spec.foreign_keys for sql in orphan_counts(one, files))
-    source = f"read_parquet({literal(str(target))})"
-    found = connection.execute(f"SELECT {key}, count(*), {counts} FROM {source} GROUP BY ALL").fetchall()
-    kept = [] if whole else plan.kept
-    known = {row[0] for row in kept}
-    fresh = [list(row) for row in found if row[0] not in known]
-    width = 1 + 2 * len(spec.foreign_keys)
-    totals = [sum(row[1 + place] for row in (*kept, *fresh)) for place in range(width)]
-    orphans = [
-        Orphans(one, totals[0], totals[1 + 2 * place], totals[2 + 2 * place])
-        for place, one in enumerate(spec.foreign_keys)
-    ]
-    changed = [1 + 1 + 2 * place for place, one in enumerate(spec.foreign_keys) if one.on_orphan in ("unknown", "drop")]
-    judged = [*kept, *(row for row in fresh if any(row[place] for place in changed))]
-    return orphans, {**plan.memory, "judged": judged} if judged and plan.memory else plan.memory
-
-
-def remembers_orphans(spec: ModelSpec) -> bool:
-    """Whether the table does not show any more which of its rows were orphans."""
-    return any(one.on_orphan in ("unknown", "drop") for one in spec.foreign_keys)

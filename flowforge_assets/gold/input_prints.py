@@ -55,7 +55,7 @@ def columns_used(
 
 def print_of(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], columns: Sequence[str]) -> Print:
     """Fingerprint of a whole table."""
-    sql = f"SELECT {_sums()} FROM (SELECT {_hash(columns)} AS h FROM {_source(files)})"
+    sql = f"SELECT {_sums()} FROM (SELECT {hash_of(columns)} AS h FROM {_source(files)})"
     rows, xor, total = connection.execute(sql).fetchall()[0]
     return int(rows), int(xor), int(total)
 
@@ -69,7 +69,7 @@ def prints_by_partition(
     named = {str(path): name for name, path in files.items()}
     source = _source(list(files.values()), f", filename = {literal(_FILE)}")
     rows = connection.execute(
-        f"SELECT file, key, {_sums()} FROM (SELECT {quote(_FILE)} AS file, {key} AS key, {_hash(columns)} AS h FROM {source}) "
+        f"SELECT file, key, {_sums()} FROM (SELECT {quote(_FILE)} AS file, {key} AS key, {hash_of(columns)} AS h FROM {source}) "
         f"GROUP BY file, key"
     ).fetchall()
     found: dict[str, dict[Key, Print]] = {name: {} for name in files}
@@ -128,7 +128,8 @@ def _within(column: str, every: Every, keys: Sequence[str]) -> str:
     return f" AND {quote(column)} >= DATE {literal(min(keys))} AND {quote(column)} < {after}"
 
 
-def _hash(columns: Sequence[str]) -> str:
+def hash_of(columns: Sequence[str]) -> str:
+    """SQL of a row's hash."""
     return f"hash(hash({', '.join(map(quote, columns)) or '1'}))"
 
 

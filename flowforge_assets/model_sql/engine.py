@@ -43,6 +43,17 @@ def columns_of(query: Query) -> dict[str, str] | None:
         return _stored(connection, [(name, kind) for name, kind, *_ in found])
 
 
+def names_of(query: Query) -> list[str] | None:
+    """The names of the columns a query returns, in order, as they are written; None where DuckDB cannot run it."""
+    import duckdb
+
+    with _empty_tables(query) as connection:
+        try:
+            return [name for name, *_ in connection.execute(_DESCRIBE + query.statement).fetchall()]
+        except duckdb.Error:
+            return None
+
+
 @contextmanager
 def _empty_tables(query: Query) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database that looks as it will when the model runs, without a row."""

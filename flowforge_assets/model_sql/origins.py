@@ -43,7 +43,7 @@ def origins_of(query: Query) -> Origins | None:
     from sqlglot.optimizer.scope import build_scope
 
     try:
-        root = build_scope(qualified(query))
+        root = build_scope(qualified(query, for_origins=True))
         if root is None:
             return None
         walker = _Walker(query, root)
@@ -52,14 +52,21 @@ def origins_of(query: Query) -> Origins | None:
         return None
 
 
-def qualified(query: Query) -> exp.Expr:
-    """The tree with stars expanded and every column under the name of its source."""
+def qualified(query: Query, *, for_origins: bool = False) -> exp.Expr:
+    """The tree with stars expanded and every column under the name of its source.
+
+    `for_origins`: with what has the same columns and origins in place of a PIVOT and the like; not for running.
+    """
     from sqlglot import exp
     from sqlglot.optimizer.qualify import qualify
 
+    from flowforge_assets.model_sql.named_columns import name_columns, stand_in
     from flowforge_assets.model_sql.reads import parse
 
     tree = parse(query.sql, query.where)
+    if for_origins:
+        stand_in(tree, query)
+    name_columns(tree, query)
     for written in tree.find_all(exp.Coalesce):
         written.meta["written"] = True  # the others stand for a column that USING merged
     schema: dict[str, dict[str, object]] = {}

@@ -70,10 +70,15 @@ def parse(sql: str, where: str) -> exp.Expr:
     except sqlglot.errors.TokenError as error:
         problem = f"the SQL does not parse: {str(error).splitlines()[-1]}."
         raise DefinitionError(where, problem, "Close the text or name that is open there (line:column).") from None
+    if len(statements) == 1 and isinstance(statements[0], exp.Pivot) and not statements[0].args.get("with_"):
+        statements = [exp.select("*").from_(exp.Subquery(this=statements[0]))]
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise DefinitionError(
             where, "a model is one SELECT statement.", "Keep one query in the file; what it returns becomes the table."
         )
+    for cte in statements[0].find_all(exp.CTE):
+        if isinstance(cte.this, exp.Pivot):  # sqlglot looks into a SELECT only
+            cte.set("this", exp.select("*").from_(exp.Subquery(this=cte.this)))
     return statements[0]
 
 

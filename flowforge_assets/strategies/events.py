@@ -110,11 +110,14 @@ class Events:
             batch: query for `_ff_k`, `_ff_op`, order columns, `_rid` and the columns of a row.
         """
         columns = listed(self.columns)
+        # A full extract brings a deleted key back whatever its sequence, so that the delete no longer counts.
+        reopens = self.spec.strategy.takes_extracts and not self.spec.strategy.keeps_history
+        counts = " AND (_ff_op = 0 OR _ff_k IN (SELECT _ff_k FROM old))" if reopens else ""
         known = f"(SELECT {self.keys} FROM {self.state} WHERE _ff_op < 2)"
         plain = f"(FROM old ANTI JOIN {known} USING ({self.keys}))"
         parts = [
             f"SELECT _ff_k, 0 AS _ff_op, {self.ordered(self._read_back())}0 AS _ff_src, 0::BIGINT AS _ff_ord, NULL::BIGINT AS _rid, {columns} FROM {plain}",
-            f"SELECT _ff_k, _ff_op, {listed_after(self.order)}0, _ff_ord, NULL, {columns} FROM {self.state} JOIN touched USING ({self.keys}) WHERE _ff_op < 2",
+            f"SELECT _ff_k, _ff_op, {listed_after(self.order)}0, _ff_ord, NULL, {columns} FROM {self.state} JOIN touched USING ({self.keys}) WHERE _ff_op < 2{counts}",
             f"SELECT _ff_k, _ff_op, {listed_after(self.order)}1, _rid, _rid, {columns} FROM ({batch})",
         ]
         parts += [self._gaps(plain)] if self.spec.strategy.keeps_history else []
@@ -145,14 +148,20 @@ class Events:
     def place(self) -> None:
         """Create `placed`: events without wide columns; `repeats` where one says again what the one before it says.
 
-        Only an event of the same sequence is repeated so. `known`: what is repeated was known before the batch.
+        Only an event of the same sequence is repeated so, and none behind a truncate that comes between. `known`: what
+        is repeated was known before the batch.
         """
         by = ", ".join(["_ff_k", *self.order])
+        same = " AND ".join(f"e.{name} IS NOT DISTINCT FROM t.{name}" for name in self.order) or "TRUE"
         self.run(
-            f"CREATE OR REPLACE TABLE placed AS SELECT _ff_id, _ff_k, _ff_op, {listed_after(self.order)}_ff_src, _ff_ord, _rid, _ff_said, "
-            "coalesce(lag(_ff_op) OVER same = _ff_op AND lag(_ff_said) OVER same IS NOT DISTINCT FROM _ff_said, FALSE) AS repeats, "
-            "coalesce(lag(_ff_src) OVER same = 0, FALSE) AS known "
-            f"FROM event WINDOW same AS (PARTITION BY {by} ORDER BY _ff_src, _ff_ord)"
+            f"CREATE OR REPLACE TABLE placed AS SELECT e.* EXCLUDE (again, of_src, of_ord), "
+            "again AND t._ff_ord IS NULL AS repeats, coalesce(of_src = 0, FALSE) AS known FROM ("
+            f"SELECT _ff_id, _ff_k, _ff_op, {listed_after(self.order)}_ff_src, _ff_ord, _rid, _ff_said, "
+            "coalesce(lag(_ff_op) OVER same = _ff_op AND lag(_ff_said) OVER same IS NOT DISTINCT FROM _ff_said, FALSE) AS again, "
+            "lag(_ff_src) OVER same AS of_src, lag(_ff_ord) OVER same AS of_ord "
+            f"FROM event WINDOW same AS (PARTITION BY {by} ORDER BY _ff_src, _ff_ord)) e "
+            f"LEFT JOIN truncate t ON {same} AND (of_src, of_ord) < (t._ff_src, t._ff_ord) "
+            "AND (t._ff_src, t._ff_ord) < (e._ff_src, e._ff_ord)"
         )
 
 

@@ -86,12 +86,16 @@ def rows_of(extract: int) -> str:
 def absent_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, extract: int, current: str) -> None:
     """Create the table `absent`: keys of the table that the extract does not have, within its scope.
 
-    A row that the gate holds is there all the same: a broken value is no sign that its key is gone.
+    A row that the gate holds is there all the same: a broken value is no sign that its key is gone. A key with several
+    versions is in the scope of its newest one.
     """
     keys, scope = listed(spec.keys), spec.strategy.within
     alive = current
     if spec.strategy.keeps_history and spec.strategy.delete_absent == "invalidate":
         alive = f"(FROM {current} WHERE {quote(spec.strategy.is_current)})"
+    elif spec.strategy.keeps_history and scope:
+        newest = f"row_number() OVER (PARTITION BY {keys} ORDER BY {quote(spec.strategy.valid_from)} DESC) = 1"
+        alive = f"(SELECT {keys}, {quote(scope)} FROM {current} QUALIFY {newest})"
     inside = f"typed WHERE _rid IN {rows_of(extract)}"
     within = f" WHERE {quote(scope)} IN (SELECT {quote(scope)} FROM {inside})" if scope else ""
     connection.execute(
@@ -105,6 +109,7 @@ def date_absences(events: Events, extract: int) -> None:
 
     A moment must come after all that is known of the key. It is the first of these that does: the row's own sequence,
     the newest sequence of the extract, the moment the extract was taken in, the smallest step after what is known.
+    A row that follows one which was given a moment so is compared with that row's own sequence, and comes after it too.
     """
     keys, spec = events.keys, events.spec
     named = {*spec.keys, spec.surrogate_key}
@@ -120,12 +125,15 @@ def date_absences(events: Events, extract: int) -> None:
     candidates = ["event._ff_s0", newest, *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
     chosen = " ".join(f"WHEN {one} > last.moment THEN {one}" for one in candidates)
     step = "1" if kind in ("BIGINT", "DATE") else "to_microseconds(1)"
+    stored = spec.sequence_by and spec.sequence_by[0] in events.values
+    own = f"last({quote(spec.sequence_by[0])} ORDER BY {events.position})" if stored else "NULL"
     events.run(
-        f"CREATE OR REPLACE TABLE last AS SELECT _ff_k, max(_ff_s0) AS moment, last(_ff_op ORDER BY {events.position}) AS op "
-        "FROM event WHERE _ff_src = 0 GROUP BY _ff_k"
+        f"CREATE OR REPLACE TABLE last AS SELECT _ff_k, max(_ff_s0) AS moment, last(_ff_op ORDER BY {events.position}) AS op, "
+        f"{own} AS own FROM event WHERE _ff_src = 0 GROUP BY _ff_k"
     )
-    moved = "TRUE" if not spec.sequence_by else "(last.op = 1 OR event._rid IS NULL)"
+    follows = "last.op = 0 AND event._ff_s0 >= last.own AND event._ff_s0 < last.moment"
+    moved = "TRUE" if not spec.sequence_by else f"(last.op = 1 OR event._rid IS NULL OR ({follows}))"
     events.run(
-        f"UPDATE event SET _ff_s0 = CASE {chosen} ELSE last.moment + {step} END FROM last "
-        f"WHERE event._ff_k = last._ff_k AND event._ff_src = 1 AND {moved}"
+        f"UPDATE event SET _ff_s0 = CASE WHEN {follows} AND event._ff_op = 0 AND event._ff_s0 = last.own THEN last.moment {chosen} "
+        f"ELSE last.moment + {step} END FROM last WHERE event._ff_k = last._ff_k AND event._ff_src = 1 AND {moved}"
     )

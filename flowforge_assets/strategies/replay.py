@@ -118,7 +118,7 @@ def _step(events: Events, rids: str, easy: str, extract: int | None = None) -> S
     order, columns = listed_after(events.order), listed(events.columns)
     batch = f"SELECT _ff_k, _ff_op, {order}_rid, {columns} FROM incoming JOIN touched USING ({events.keys}) WHERE _ff_op < 2"
     events.gather(batch)
-    if absence == "invalidate" and extract is not None:
+    if extract is not None and events.spec.strategy.keeps_history:
         date_absences(events, extract)
     events.place()
     account = versions_from_events(events) if events.spec.strategy.keeps_history else rows_from_events(events)
