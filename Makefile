@@ -61,6 +61,7 @@ bench: home  ## ratios against a plain script, CSV robustness and speed, discove
 	@$(BIN)/python -m benchmarks.csv_speed
 	@$(BIN)/python -m benchmarks.discovery
 	@$(BIN)/python -m benchmarks.extraction
+	@$(BIN)/python -m benchmarks.delivery
 
 .PHONY: bench-partitions
 bench-partitions: home  ## a daily upsert into 50 million rows in 500 partitions; takes 3 GB of disk

@@ -22,8 +22,9 @@ import duckdb
 import polars as pl
 
 from benchmarks.csv_corpus.generate import generate
-from flowforge_assets.formats.csv_options import CsvOptions
-from flowforge_assets.formats.csv_read import read_any
+from flowforge_assets.formats.csv_options import ROW_NUMBER
+from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.formats.read_file import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,15 +47,10 @@ class Score:
 
 
 def flowforge(path: Path) -> Loaded:
-    read = read_any(path, CsvOptions())
-    names, rows = list(read.columns), []
-    for batch in read.batches():
-        columns = [column.to_pylist() for column in batch.columns]
-        numbers, cells = columns[0], columns[1:-1]
-        if not cells:
-            continue
-        rows += [row for number, row in zip(numbers, zip(*cells, strict=True), strict=True) if number is not None]
-    return names, _text(rows)
+    with tempfile.TemporaryDirectory() as scratch:
+        read = read_file(path, FileOptions(), Path(scratch))
+        rows = read.frame().filter(pl.col(ROW_NUMBER).is_not_null()).select(read.columns).collect()
+    return list(read.columns), _text(rows.rows())
 
 
 def duckdb_auto(path: Path) -> Loaded:

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 from flowforge_assets.bronze.discovery import look
 from flowforge_assets.bronze.landing_tick import Cursor, go_round, sort_out_tables
+from flowforge_assets.bronze.named_files import NamedFiles
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_resources.lake import Lake, StoredObject
 from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.ledger import Ledger, LedgerEntry, TakenFile, commit, keep_short, read_ledger
 
 KNOWN = (1_000, 100_000, 1_000_000)
-NEW = 10_000
+NEW, FEW = 10_000, 20
 FILES_A_RUN = 1_000
 KEYS_A_REQUEST = 1_000
 TABLE = TableId("bench", "orders")
@@ -130,6 +131,16 @@ def measure(folder: str, known: int) -> dict[str, Any]:
     landed = look(lake, spec, ledger, utc_now())
     if not len(new) == len(landed.new) == NEW:
         raise SystemExit(f"found {len(new)} and {len(landed.new)} of {NEW} new objects")
+    looked = perf_counter() - began
+    by_key = {one.key: one for one in store.names}
+    lake.head = by_key.get  # type: ignore[method-assign,assignment]
+    few = [found(number * every, "_new").key for number in range(FEW)]
+    timed, lists = {}, {}
+    for name, named in {"few": NamedFiles(tuple(few)), "span": NamedFiles((few[0], few[-1]), span=True)}.items():
+        began, asked = perf_counter(), store.asked.lists
+        if len(look(lake, spec, read_ledger(lake, TABLE), utc_now(), named).new) != FEW:
+            raise SystemExit(f"{name}: not what was named")
+        timed[name], lists[name] = perf_counter() - began, store.asked.lists - asked
     return {
         "known": known,
         "ticks a round": len(ticks),
@@ -138,7 +149,10 @@ def measure(folder: str, known: int) -> dict[str, Any]:
         "gets a tick": max(one[2] for one in ticks),
         "ledger opens s": round(opened, 3),
         "tick adds MB": round(tick_mb - before_mb),
-        "bronze looks s": round(perf_counter() - began, 2),
+        "bronze looks s": round(looked, 2),
+        f"bronze looks at {FEW} named s": round(timed["few"], 3),
+        f"at a span of {FEW} s": round(timed["span"], 3),
+        "lists for a span": lists["span"],
         "bronze adds MB": round(peak_mb() - before_mb),
     }
 

@@ -29,9 +29,9 @@ _PII = "Personal data: hidden in previews and examples."
 def of_bronze(spec: TableSpec) -> dict[str, str]:
     """Notes on the landed columns, by header."""
     return _AUDIT | {
-        column.header: _note(column.description, _PII if column.pii else None)
+        column.header: _note(column.description, _PII if column.header in spec.landed_pii else None)
         for column in spec.landed
-        if column.description or column.pii
+        if column.description or column.header in spec.landed_pii
     }
 
 
@@ -41,7 +41,9 @@ def of_silver(spec: TableSpec) -> dict[str, str]:
         spec.surrogate_key: f"Surrogate key: a number made of {in_code(spec.keys)}, the same in every rebuild."
     }
     declared = {
-        column.name: _note(_KEY if column.name in spec.keys else None, column.description, _PII if column.pii else None)
+        column.name: _note(
+            _KEY if column.name in spec.keys else None, column.description, _PII if column.name in spec.pii else None
+        )
         for column in spec.stored_columns
     }
     made = (surrogate if spec.keys else {}) | _of_versions(spec)

@@ -32,7 +32,7 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
     Raises:
         flowforge_resources.errors.DefinitionError: naming file, line and fix.
     """
-    _collect_garbage_seldom()
+    collect_garbage_seldom()
     tree = dg.ComponentTree.from_module(defs_module=defs, project_root=project)
     with warnings.catch_warnings():
         # What Dagster says of its own use of its own parts.
@@ -47,7 +47,7 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
     return merged
 
 
-def _collect_garbage_seldom() -> None:
+def collect_garbage_seldom() -> None:
     """Look for cycles after 50,000 new objects, not 700: a run makes many, that all live to its end."""
     if gc.get_threshold()[0] < ALLOCATIONS_BETWEEN_COLLECTIONS:
         gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 100)

@@ -41,7 +41,9 @@ def preview_of_text(bronze: Path, spec: TableSpec) -> str:
     rows = pl.scan_parquet(bronze)
     landed = rows.collect_schema().names()
     shown = [column for column in spec.landed if column.header in landed]
-    values = [pl.lit(HIDDEN).alias(one.header) if one.pii else pl.col(one.header) for one in shown]
+    values = [
+        pl.lit(HIDDEN).alias(one.header) if one.header in spec.landed_pii else pl.col(one.header) for one in shown
+    ]
     return as_preview(rows.head(ROWS).select(values).collect().to_dicts())
 
 

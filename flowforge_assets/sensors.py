@@ -16,6 +16,7 @@ import dagster as dg
 
 from flowforge_assets.bronze.discovery import FIRST_PAUSE
 from flowforge_assets.bronze.landing_tick import Cursor, Found, Heard, acknowledge, go_round, listen, sort_out_tables
+from flowforge_assets.bronze.named_files import named_by_sensor
 from flowforge_resources.errors import QueueError
 from flowforge_resources.frames import as_frame
 from flowforge_resources.layout import landing_prefix, utc_now
@@ -76,7 +77,7 @@ def build_landing_sensor(
             acknowledge(lake, workflow, queue, heard, found)
         for key in found.strangers:
             context.log.warning("%s belongs to no table of %s and was left alone.", key, workflow)
-        request = _request(context, workflow, found, max_attempts)
+        request = _request(context, workflow, found, max_attempts, named_by_sensor(found, tables))
         if isinstance(request, str):
             return dg.SensorResult(skip_reason=request, cursor=str(cursor))
         return dg.SensorResult(run_requests=[request], cursor=str(cursor))
@@ -125,7 +126,7 @@ def _nothing(workflow: str, found: Found) -> str:
 
 
 def _request(
-    context: dg.SensorEvaluationContext, workflow: str, found: Found, max_attempts: int
+    context: dg.SensorEvaluationContext, workflow: str, found: Found, max_attempts: int, named: dict[str, str]
 ) -> dg.RunRequest | str:
     """A run for what was found, or why there is none."""
     if not found.new:
@@ -139,7 +140,7 @@ def _request(
     return dg.RunRequest(
         run_key=f"{digest}-{len(runs) + 1}",
         asset_selection=with_downstream(context, keys),
-        tags={FILES_TAG: digest, WORKFLOW_TAG: workflow, "flowforge/files": str(found.files)},
+        tags={FILES_TAG: digest, WORKFLOW_TAG: workflow, "flowforge/files": str(found.files), **named},
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.transforms.base import Transform
     from flowforge_assets.transforms.computing import Route
+    from flowforge_assets.transforms.personal import Personal
     from flowforge_assets.transforms.reshaping import Lookup, Python
     from flowforge_resources.python_function import PythonFunction
 
@@ -44,7 +45,7 @@ class Column(TypedColumn):
     aliases: tuple[str, ...] = Field(default=(), description="Other headers under which files may bring the column.")
     pii: bool = Field(
         default=False,
-        description="Personal data: never shown in previews, examples or errors.",
+        description="Personal data: never shown in previews, examples or errors, nor is what transforms make of it, but for hashes, masks, and columns that say `false`.",
     )
     description: str | None = Field(default=None, description="What the column means; shown in the UI.")
 
@@ -191,8 +192,22 @@ class TableSpec:
 
     @cached_property
     def pii(self) -> frozenset[str]:
-        """Names of the columns that hold personal data."""
-        return frozenset(column.name for column in self.columns if column.pii)
+        """Names of the columns that hold personal data: those declared so, and what is made of them."""
+        return self._personal.silver
+
+    @property
+    def landed_pii(self) -> frozenset[str]:
+        """Headers of the landed columns that hold personal data."""
+        return self._personal.landed
+
+    @cached_property
+    def _personal(self) -> Personal:
+        from flowforge_assets.transforms.personal import Personal, personal
+
+        if self.transformed:
+            return personal(self)
+        declared = [column for column in self.columns if column.pii]
+        return Personal(frozenset(one.name for one in declared), frozenset(one.header for one in declared))
 
     @cached_property
     def types(self) -> dict[str, str]:

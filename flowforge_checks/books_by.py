@@ -1,4 +1,4 @@
-"""The books by file and by partition: what each landed file brought and quarantine holds of it, how each partition grew.
+"""The books by file and by partition: what each landed file brought, and how much of it is in quarantine or dropped; how each partition grew.
 
 Belongs here: the accounts and whether they add up to the table's. Does not: counting (`flowforge_assets.silver.books`).
 """
@@ -22,11 +22,12 @@ SHOWN = 50
 
 @dataclass(frozen=True)
 class FileAccount:
-    """One landed file in one run: rows read of it, and rows of it that went to quarantine."""
+    """One landed file in one run: rows read of it, and of those the ones that went to quarantine or were dropped."""
 
     file: str
     read: int
     quarantined: int
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,11 @@ class Accounts:
         found = [] if self.books.balances else [str(self.books)]
         if self.files is not None:
             # A file's rows that were released count among those read of it.
-            of_table = {"read": self.books.read + self.books.released, "quarantined": self.books.quarantined}
+            of_table = {
+                "read": self.books.read + self.books.released,
+                "quarantined": self.books.quarantined,
+                "dropped": self.books.dropped,
+            }
             for name, whole in of_table.items():
                 told = sum(getattr(one, name) for one in self.files)
                 found += [f"By file {told:,} rows are {name}, by table {whole:,}."] if told != whole else []

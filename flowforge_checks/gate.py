@@ -10,6 +10,7 @@ columns) and leaves a table `verdict` (`_rid`, `_position`, `_h` hash of the key
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ KEYS_PRESENT = "keys_present"
 TYPE = "type"
 PARTITION = "partition"
 EXAMPLES = 5
+# Columns of an example, unless its key and what the rule is about are more: no more fit on a check's page.
+_SHOWN_COLUMNS = 4
 _BITS_A_WORD = 62
 
 
@@ -131,12 +134,19 @@ def of_partition(column: str | None, unlisted: str) -> Statement:
 
 
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
-    column = rule.columns_read[0] if len(rule.columns_read) == 1 else None
     broken = "FALSE" if isinstance(rule, SetRule) else rule.broken(reads)
     expected = rule.demand.replace("`", "")
     asked = f"coalesce(({rule.where}\n)::BOOLEAN, FALSE)" if rule.where else None
     return Statement(
-        rule.check_name, column, broken, rule.effective_action, rule.severity, rule.message, expected, asked, rule
+        rule.check_name,
+        rule.own_column,
+        broken,
+        rule.effective_action,
+        rule.severity,
+        rule.message,
+        expected,
+        asked,
+        rule,
     )
 
 
@@ -166,7 +176,7 @@ class Gate:
             keys: the table's key columns.
             beside: what rows are compared with by rules about sets of rows; its `batch` is filled in here.
         """
-        self.connection = connection
+        self.connection, self._keys = connection, tuple(keys)
         self.told = list(told)
         self._asked = list(dict.fromkeys(one.asked for one in self.told if one.asked))
         for one in self.told:
@@ -280,11 +290,21 @@ class Gate:
                 one.action,
                 asked.get(one.asked or "", self.read),
                 found[check][0],
-                tuple(rows[rid] for rid in found[check][1]),
+                tuple(self._example(one, rows[rid]) for rid in found[check][1]),
                 one.rule.tolerated if one.rule else (None, None),
             )
             for check, one in checks.items()
         ]
+
+    def _example(self, one: Statement, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of a row where it came from, its key, what the rule is about, and some of the rest."""
+        said = f"{one.column} {one.rule.demand if one.rule else one.message} {one.asked}"
+        place = [name for name in ("file", "row") if name in row]
+        first = [name for name in self._keys if name in row]
+        first += [name for name in row if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said)]
+        names = dict.fromkeys([*place, *first, *row])
+        most = max(_SHOWN_COLUMNS + len(place), len({*place, *first}))
+        return {name: row[name] for name in list(names)[:most]}
 
     def _broken_rows(self) -> dict[str, tuple[int, list[int]]]:
         """Per check how many rows break it, and the first few of them.

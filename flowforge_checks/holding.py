@@ -86,16 +86,39 @@ class GateReader:
 
 
 class GateGraph:
-    """What is made from what, with the checks that count on the way; worked out when it is first asked for."""
+    """What is made from what, with the checks that count on the way; worked out when it is first asked for.
 
-    def __init__(self, edges: Callable[[], Mapping[str, tuple[Edge, ...]]]) -> None:
-        self._make = edges
+    `apart`: the checks of tables that a step of their own asks of what is published.
+    """
+
+    def __init__(
+        self,
+        edges: Callable[[], Mapping[str, tuple[Edge, ...]]],
+        apart: Callable[[], Mapping[str, frozenset[str]]] = dict,
+    ) -> None:
+        self._make, self._make_apart = edges, apart
         self._above: dict[str, frozenset[str]] = {}
 
     @cached_property
     def edges(self) -> Mapping[str, tuple[Edge, ...]]:
         """The edges that lead to each table."""
         return self._make()
+
+    @cached_property
+    def _apart(self) -> Mapping[str, frozenset[str]]:
+        return self._make_apart()
+
+    def asked_apart(self, asset: str) -> frozenset[str]:
+        """The checks of an asset that its own step does not ask."""
+        return self._apart.get(asset, frozenset())
+
+    def held_by(self, asset: str, failed: FailedCheck) -> list[str]:
+        """The tables that a failed check of an asset holds directly."""
+        return [
+            below
+            for below, edges in self.edges.items()
+            if any(edge.upstream == asset and edge.holds_for(failed) for edge in edges)
+        ]
 
     @cached_property
     def _named(self) -> Mapping[str, frozenset[str]]:

@@ -57,6 +57,12 @@ REPORT = """
     type: flowforge_assets.components.Model
     attributes: {name: agg_report}
 """
+# The sales have as many items as there are.
+RECONCILED = """
+    ---
+    type: flowforge_assets.components.Reconciliation
+    attributes: {name: items_sold, left: items, right: sales, action: block, measures: [{measure: distinct_count, column: item_id}]}
+"""
 SQL = {
     "fact_report": "SELECT s.number, t.target FROM shop.sales AS s LEFT JOIN targets AS t USING (item_id) ORDER BY number",
     "agg_report": "SELECT count(*) AS sold, sum(target) AS target FROM fact_report",
@@ -68,11 +74,16 @@ MISSING_ITEM = {"items/2.csv": "item_id,price\nb,2\n"}
 
 @contextmanager
 def gated(
-    folder: Path, *, action: str = "block", gates: str = "tags: {}", schedule: str = "sensor_interval_s: 5"
+    folder: Path,
+    *,
+    action: str = "block",
+    gates: str = "tags: {}",
+    schedule: str = "sensor_interval_s: 5",
+    more: str = "",
 ) -> Iterator[dg.Definitions]:
-    """The definitions of both workflows."""
+    """The definitions of both workflows; `more`: documents of the shop."""
     documents = {
-        "shop": SHOP.replace("ACTION", action).replace("A shop.", "A shop., sensor_interval_s: 5"),
+        "shop": SHOP.replace("ACTION", action).replace("A shop.", "A shop., sensor_interval_s: 5") + more,
         "report": REPORT.replace("GATES", gates).replace("SCHEDULE", schedule),
     }
     with project(folder, documents, **SQL) as defs:

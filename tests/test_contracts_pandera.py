@@ -58,6 +58,21 @@ ROW_RULES: list[dict[str, Any]] = [
     {"rule": "python", "name": "even", "function": "own.py:even", "columns": ["n"]},
     {"rule": "unique", "columns": ["text"], "action": "drop", "keep_row": "first"},
     {"rule": "determines", "columns": ["text"], "determines": ["other"], "action": "quarantine", "keep_row": "none"},
+    {
+        "rule": "no_pair",
+        "name": "falls",
+        "sql": "a.n < b.n AND a.price > b.price",
+        "action": "drop",
+        "keep_row": "most_common",
+    },
+    {
+        "rule": "one_spelling",
+        "columns": ["other"],
+        "min_length": 1,
+        "times": 2,
+        "action": "drop",
+        "keep_row": "most_common",
+    },
 ]
 TEXTS = st.sampled_from([None, "", " ", "a", "B", "abc", "a@b.co", "N/A", "12.5", "1234", "x y", "ä"])
 DAYS = st.one_of(st.none(), st.dates(date(2026, 1, 1), date(2026, 1, 4)))

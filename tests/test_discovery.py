@@ -12,8 +12,10 @@ import dagster as dg
 import pytest
 
 from flowforge_assets import sensors
-from flowforge_assets.bronze import discovery, landing_tick
+from flowforge_assets.bronze import discovery, landing_tick, named_files
 from flowforge_assets.bronze.landing_tick import Cursor, go_round
+from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.table_spec import TableSpec
 from flowforge_resources.io_managers import LakeResource
 from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.ledger import read_ledger
@@ -431,7 +433,7 @@ def test_all_files_are_taken_in_bounded_ticks_and_runs(
             runs += 1
             assert run_requested(defs, instance, result).success
     assert set(in_silver(lake)) == set(names)
-    assert runs == 4
+    assert runs == 5
     assert not tick(defs, instance).requests
 
 
@@ -506,6 +508,76 @@ def test_a_tick_asks_the_store_for_no_more_pages_than_its_limit_needs(
     go_round(s3_lake, "shop", cursor, max_keys=2, now=utc_now())
     assert asked == [None, "landing/shop/items/1.csv"]
     assert landing_tick.window(s3_lake, "landing/shop/", after=None, limit=5).height == 5
+
+
+def looked_at(result: dg.ExecuteInProcessResult) -> object:
+    return metadata(result, "bronze_items").get("looked_at")
+
+
+def test_a_run_looks_at_the_files_its_sensor_named_as_they_lie_there_then(
+    any_lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    defs = items(tmp_path)
+    land(any_lake, "shop", files("a.csv", "b.csv", "c.csv", label="first"))
+    asked = tick(defs, instance)
+    any_lake.delete(f"{TABLE.landing}b.csv")
+    land(any_lake, "shop", {**files("c.csv", label="changed"), **files("bb.csv")})
+    with monkeypatch.context() as patch:
+        patch.setattr(discovery, "windows", None)
+        first = run_requested(defs, instance, asked)
+    assert first.success
+    assert looked_at(first) == "3 file(s), named by the landing sensor"
+    assert in_silver(any_lake) == {"a.csv": "first", "c.csv": "changed"}
+    again = run_requested(defs, instance, asked)
+    assert again.success, "what was named is taken already"
+    assert bronze_rows(any_lake) == 2
+
+    monkeypatch.setattr(named_files, "MOST_CHARACTERS", 60)
+    land(any_lake, "shop", files(*(f"deep/{number}.csv" for number in range(7))))
+    asked = tick(defs, instance)
+    land(any_lake, "shop", files("e.csv", "deep/3b.csv", "deep/7.csv"))
+    spanned = run_requested(defs, instance, asked)
+    span = f"{TABLE.landing}bb.csv to {TABLE.landing}deep/6.csv"
+    assert looked_at(spanned) == f"{span}, named by the landing sensor"
+    assert {"bb.csv", "deep/3b.csv", "deep/6.csv"} < set(in_silver(any_lake))
+    assert not {"e.csv", "deep/7.csv"} & set(in_silver(any_lake))
+    monkeypatch.setattr(named_files, "MOST_CHARACTERS", 10)
+    assert looked_at(run_requested(defs, instance, tick(defs, instance))) is None
+    assert len(in_silver(any_lake)) == 13
+    assert bronze_rows(any_lake) == 13
+
+
+@pytest.mark.parametrize(
+    ("table", "odd"),
+    [
+        ({"max_files_per_run": 1}, {}),
+        ({"max_bytes_per_run": 30}, {}),
+        ({"clean_source": "delete"}, {}),
+        ({}, {"items/readme.md": "x"}),
+        ({"max_file_attempts": 1}, {"items/bad.csv": "colour\n1\n"}),
+        ({}, {"items/bad.csv": "colour\n1\n"}),
+    ],
+    ids=["files", "bytes", "cleaning", "stranger", "set aside", "failed"],
+)
+def test_a_run_lists_its_folder_where_more_is_to_be_said_of_it_than_what_is_new(
+    lake: Lake, instance: dg.DagsterInstance, tmp_path: Path, table: dict[str, Any], odd: dict[str, str]
+) -> None:
+    defs = items(tmp_path, **table)
+    land(lake, "shop", {**files("a.csv"), **odd})
+    if odd:
+        run_well(defs, "shop")
+    land(lake, "shop", files("b.csv", "c.csv"))
+    (request,) = tick(defs, instance).requests
+    assert named_files.LOOK_TAG not in request.tags
+
+
+@pytest.mark.parametrize(
+    "text", ["", "rubbish", "[]", '{"items": 3}', '{"items": {}}', '{"items": []}', '{"other": ["a"]}']
+)
+def test_a_tag_that_names_nothing_of_a_table_is_as_none(text: str) -> None:
+    spec = TableSpec(TABLE, "*", FileOptions(), (), (), (), "")
+    assert named_files.named_for(spec, {named_files.LOOK_TAG: text}) is None
+    assert named_files.named_for(spec, {}) is None
 
 
 # -- cleaning up ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-import flowforge_assets.gates.keeping
+import flowforge_assets.gates.own
 import flowforge_assets.gates.sensor
 from flowforge_assets.gates.decisions import Asked, DeclaredGates, revoke_waiver, waive_check
 from flowforge_assets.silver.rollback import plan_rollback, roll_back
@@ -18,7 +18,20 @@ from flowforge_resources.errors import DefinitionError
 from flowforge_resources.gates import NO_GATES, trail
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import TableId, utc_now
-from gated import AGG, BAD_SALE, BLOCK, FACT, MISSING_ITEM, SALES, Platform, first_good_runs, gated, platform, published
+from gated import (
+    AGG,
+    BAD_SALE,
+    BLOCK,
+    FACT,
+    MISSING_ITEM,
+    RECONCILED,
+    SALES,
+    Platform,
+    first_good_runs,
+    gated,
+    platform,
+    published,
+)
 from scenario import checks, failures, load, objects, rows_of
 
 if TYPE_CHECKING:
@@ -108,6 +121,50 @@ def test_a_shut_gate_holds_other_workflows_in_later_runs_until_its_check_passes(
         assert [event["what"] for event in trail(lake, "shop")] == ["shut", "opened"]
 
 
+# Dagster's own, of how it copies a check that has a step of its own.
+@pytest.mark.filterwarnings("ignore:Parameter `execution_type`")
+def test_a_reconciliation_that_blocks_shuts_the_gate_of_its_table_until_it_passes_or_is_waived(
+    lake: Lake, tmp_path: Path
+) -> None:
+    check = "reconcile_items_sold"
+    with platform(tmp_path, lake, action="keep", more=RECONCILED) as on:
+        on.land("shop", BAD_SALE)
+        assert not on.run("shop").success
+        (failed,) = on.gates("shop").failed[SALES]
+        assert (failed.check, failed.blocking, failed.published) == (check, True, True)
+        assert on.gates("report").held[FACT].behind == (f"{SALES}:{check}",), "what it shuts off waits from now on"
+        before = objects(lake, "gold")
+        on.land("report", NEW_TARGET)
+        held = on.run("report")
+        assert f"the check `{check}` of {SALES} fails since" in (
+            checks(held)["fact_report", "upstream_gate"].description or ""
+        )
+        assert not on.run("shop").success
+        assert on.gates("shop").failed[SALES][0].since == failed.since, (
+            "the table's own step, which goes well, opens nothing"
+        )
+        assert objects(lake, "gold") == before
+        assert on.tick("report") == set()
+
+        declared = DeclaredGates.of(on.defs.component_tree)
+        asked = Asked("sales", check)
+        waive_check(lake, declared, asked, by="ada", reason="known", until="2 hours", now=utc_now())
+        assert on.tick("report") == {FACT, AGG, "report/gold_published"}
+        again = on.run("shop")
+        assert again.success, failures(again)
+        assert checks(again)["silver_sales", check].metadata["waived_by"].value == "ada"
+        revoke_waiver(lake, declared, asked, by="ada", reason="mistake", now=utc_now())
+        assert on.tick("report") == set()
+        assert published(on.run("report")) == {"report/bronze_targets", "report/silver_targets"}
+
+        on.land("shop", MISSING_ITEM)
+        assert on.run("shop").success
+        assert on.gates("shop").failed == {}
+        assert FACT in on.tick("report")
+        assert published(on.run("report")) >= {FACT, AGG}
+        assert [event["what"] for event in trail(lake, "shop")] == ["shut", "waived", "revoked", "opened"]
+
+
 def test_a_waived_check_publishes_its_table_and_counts_again_when_the_waiver_is_over(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +200,7 @@ def _later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     def clock() -> datetime:
         return utc_now() + by
 
-    for module in (flowforge_assets.gates.keeping, flowforge_assets.gates.sensor):
+    for module in (flowforge_assets.gates.own, flowforge_assets.gates.sensor):
         monkeypatch.setattr(module, "utc_now", clock)
 
 

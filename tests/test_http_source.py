@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import math
+import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -29,6 +30,7 @@ from flowforge_resources import retries
 from flowforge_resources.errors import SecretError, SourceError, SourceUnreachableError
 from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.ledger import read_ledger
+from flowforge_resources.web.unpacking import UnpackError, unpacked
 from flowforge_resources.web.waiting import Clock, Pace, retry_after_s
 from http_server import serving
 from scenario import checks, failures, load, metadata, objects, rows_of, run, run_well
@@ -308,6 +310,10 @@ WRONG: dict[str, tuple[Response, str]] = {
     "no array": (Response('{"a": 1}', media_type="application/json"), "neither an array nor"),
     "two arrays": (Response('{"a": [], "b": []}', media_type="application/json"), "Arrays: a, b"),
     "a text": (Response('"hello"', media_type="application/json"), "neither an array nor"),
+    "a page packed twice": (
+        Response(gzip.compress(gzip.compress(b" " * 200_000)), headers={"Content-Encoding": "gzip, gzip"}),
+        "packs its answer in a way",
+    ),
     "a huge page": (Response(gzip.compress(b" " * 200_000), headers={"Content-Encoding": "gzip"}), "100,000 bytes"),
     "a refusal": (Response('{"hint": "hidden"}', status_code=400), "answered 400"),
     "no right": (Response(status_code=403), "answered 403, and the source has no `auth`"),
@@ -324,6 +330,19 @@ def test_what_is_no_data_is_refused_in_words_that_quote_nothing(name: str, api: 
     assert "hidden" not in everything_said(caught.value)
     assert len(api.asked) == 1
     assert objects(lake) == {}
+
+
+def test_a_packed_body_is_unpacked_in_small_pieces_and_to_its_end() -> None:
+    bomb = gzip.compress(bytes(64 << 20))
+    first = next(unpacked("gzip", [bomb]))
+    assert len(first) <= 1 << 20
+    body = gzip.compress(b"one") + gzip.compress(b" two")
+    for pieces in ([body], [bytes([byte]) for byte in body], [b"", body]):
+        assert b"".join(unpacked("gzip", pieces)) == b"one two"
+    assert b"".join(unpacked("deflate", [zlib.compress(b"one")])) == b"one"
+    for broken in ([body[:-1]], [b"no gzip"], []):
+        with pytest.raises(UnpackError):
+            list(unpacked("gzip", broken))
 
 
 def test_text_in_another_encoding_is_read_where_the_server_says_so(api: Api, lake: Lake) -> None:
@@ -506,6 +525,8 @@ def test_retry_after_is_seconds_or_a_date_and_nonsense_is_none() -> None:
         "Thu, 01 Jan 2026 00:00:30 GMT": 30,
         "Wed, 31 Dec 2025 00:00:00 GMT": 0,
         "soon": None,
+        "1 Jan 99999999999 00:00:00": None,
+        "Sun, 06 Nov 1994 08:49:37 +99999999999999999999": None,
         "-5": None,
         "": None,
     }

@@ -35,6 +35,7 @@ YAML = """
       rules:
         - {rule: range, column: total, min: 0}
         - {rule: unique, columns: [id], action: keep}
+        - {rule: unique, columns: [total], name: totals_differ, action: keep, severity: warn}
       partition_by: {column: day, every: day, start: 2026-01-01, end_offset: 1}
     ---
     type: flowforge_assets.components.Table
@@ -133,7 +134,7 @@ def test_the_job_takes_what_is_new_and_notes_every_partition_it_touched(lake: La
 
 
 def test_a_check_says_in_which_partitions_the_broken_rows_are(lake: Lake, defs: dg.Definitions) -> None:
-    land(lake, "shop", DAY1)
+    land(lake, "shop", DAY1 | {"orders/9.csv": "id,day,total\no9,2026-01-02,10\n"})
     with dg.DagsterInstance.ephemeral() as instance:
         found = checks(run_job(defs, instance))
     table = found["silver_orders", "range_total"].metadata["partitions"]
@@ -141,6 +142,11 @@ def test_a_check_says_in_which_partitions_the_broken_rows_are(lake: Lake, defs: 
     assert said == [{"partition": "2026-01-02", "rows_broken": 1}]
     assert found["silver_regions", "partition"].metadata["rows_broken"].value == 1
     assert found["silver_orders", "unique_id"].passed
+    alike = found["silver_orders", "totals_differ"].metadata["partitions"]
+    assert [record.data for record in alike.value.records] == [
+        {"partition": "2026-01-01", "rows_broken": 1},
+        {"partition": "2026-01-02", "rows_broken": 1},
+    ], "also of a rule about rows beside each other"
 
 
 def test_chosen_partitions_are_made_anew_alone_one_or_a_range(lake: Lake, defs: dg.Definitions) -> None:

@@ -249,7 +249,15 @@ def decide(defs: dg.Definitions, instance: dg.DagsterInstance, **config: Any) ->
 
 
 def test_the_form_in_the_launchpad_decides_as_the_commands_do(defs: dg.Definitions, lake: Lake) -> None:
+    job = defs.resolve_job_def("shop_quarantine")
+    assert job.run_config is not None
+    blank = job.run_config["ops"]["decide_shop"]["config"]
+    assert {"action", "table", "ids", "actor", "reason"} <= blank.keys(), "every field is there to be filled in"
     with dg.DagsterInstance.ephemeral() as instance:
+        unfilled = job.execute_in_process(
+            instance=instance, raise_on_error=False, run_config={**QUIET, **job.run_config}
+        )
+        assert "'' is no table of shop" in failures(unfilled)
         assert decide(defs, instance, action="fix", where="item_id = '2'", set={"price": "7"}).success
         done = decide(defs, instance, action="release", where="item_id = '2'")
         assert done.success

@@ -146,6 +146,7 @@ OF_FORMATS: dict[str, tuple[list[str], list[str]]] = {
     "phone_e164": (["+493012345678"], ["493012345678", "+0123456789", "+49 30 1"]),
     "country": (["DE", "deu", "Germany", "USA", "Viet Nam"], ["XX", "Germny", ""]),
     "country_alpha2": (["DE", "US"], ["de", "UK", "DEU"]),
+    "us_state": (["AL", "DC", "PR"], ["al", "Ala", "ZZ", ""]),
     "country_alpha3": (["DEU"], ["DE", "GER"]),
     "country_name": (["france", "Côte d'Ivoire"], ["FR"]),
     "currency": (["EUR", "USD"], ["eur", "DEM"]),
@@ -179,6 +180,22 @@ def test_an_expression_that_asks_for_a_text_says_the_same_without_being_run(
         slow = database.execute(f"SELECT _rid FROM {table} WHERE {full} ORDER BY 1").fetchall()
         rule = rule_of(rule="matches", column="v", pattern=pattern, negate=negate)
         assert broken(database, rule, table) == [row[0] for row in slow]
+
+
+def test_an_example_shows_the_key_and_what_the_rule_is_about_before_other_columns(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(20)]
+    rules = [rule_of(rule="expression", name="adds_up", sql="c17 = c12 + c15"), rule_of(rule="not_null", column="c9")]
+    with connect(tmp_path) as connection:
+        columns = ", ".join(f"NULLIF({n}, 9) AS {name}, '{n}' AS _raw_{name}" for n, name in enumerate(names))
+        connection.execute(
+            f"CREATE VIEW typed AS SELECT 1 AS _rid, 1 AS _position, 'f' AS _source_file, 1 AS _row_number, {columns}"
+        )
+        gate = Gate(connection, statements([], {}, rules, {}), ["c19"])
+        shown = {count.check: list(count.examples[0]) for count in gate.counts(names) if count.examples}
+    assert shown == {
+        "adds_up": ["file", "row", "c19", "c12", "c15", "c17"],
+        "not_null_c9": ["file", "row", "c19", "c9", "c0", "c1"],
+    }
 
 
 def test_the_gate_counts_each_of_many_statements_and_shows_the_first_rows_that_break_it(tmp_path: Path) -> None:
@@ -346,6 +363,9 @@ def test_history_is_compared_and_a_first_version_passes(database: duckdb.DuckDBP
 def test_the_spread_of_texts_is_compared_by_the_share_of_each(database: duckdb.DuckDBPyConnection) -> None:
     before, now = values(["a"] * 60 + ["b"] * 40, "VARCHAR"), values(["a"] * 40 + ["b"] * 60, "VARCHAR")
     outcome = outcome_of(database, now, before, rule="distribution_like", column="v", max=0.1)
+    # Both together are half a, so 40 of 200 are 10 rows from each expectation of 50: 4 * 100 / 50 over 200.
+    v = outcome_of(database, now, before, rule="distribution_like", column="v", method="cramers_v", max=0.1)
+    assert float(v.metadata["measured"]) == pytest.approx(0.2, abs=1e-6)
     # Twice 0.2 times the logarithm of 1.5.
     assert float(outcome.metadata["measured"]) == pytest.approx(0.162186, abs=1e-6)
     assert not outcome.passed
@@ -356,6 +376,17 @@ def test_a_functional_dependency_counts_the_rows_that_disagree_with_most(databas
     outcome = outcome_of(database, rows, rule="determines", columns=["zip"], determines=["city"])
     assert outcome.rows_broken == 1
     assert outcome.metadata["examples"].records[0].data == {"_rid": 2}
+
+
+def test_pairs_and_misspellings_count_the_rows_that_would_have_to_go(database: duckdb.DuckDBPyConnection) -> None:
+    rows = "(SELECT * FROM (VALUES (0, 1, 9, 'heart'), (1, 2, 8, 'heart'), (2, 3, 7, 'hearts'), (3, 4, 10, 'lung'), (4, 5, NULL, NULL)) AS t(_rid, a, b, v))"
+    outcome = outcome_of(database, rows, rule="no_pair", name="falls", sql="a.a < b.a AND a.b < b.b")
+    assert (outcome.rows_broken, outcome.metadata["examples"].records[0].data) == (1, {"_rid": 3})
+    where = outcome_of(database, rows, rule="no_pair", name="falls", sql="a.a < b.a AND a.b < b.b", where="a < 4")
+    assert (where.rows_broken, where.passed) == (0, True)
+    outcome = outcome_of(database, rows, rule="one_spelling", columns=["v"], times=2)
+    assert (outcome.rows_broken, outcome.metadata["examples"].records[0].data) == (1, {"_rid": 2})
+    assert outcome_of(database, rows, rule="one_spelling", columns=["v"], times=3).passed
 
 
 @pytest.mark.parametrize(
@@ -439,6 +470,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"rule": "unique", "columns": ["v"], "action": "drop", "keep_row": "most_common"},
         "has no `keep_row: most_common`",
     ),
+    ({"rule": "no_pair", "sql": "a.v > b.v"}, "needs a `name`"),
+    ({"rule": "one_spelling", "columns": ["v"], "action": "drop"}, "`keep_row: most_common`"),
     ({"rule": "sql", "name": "x", "sql": "SELECT 1"}, "does not read the table"),
     ({"rule": "fresh_within", "column": "v", "max_age": "soon"}, "is no span"),
     ({"rule": "references", "columns": ["a", "b"], "table": "t", "to": "a"}, "Name one for each"),

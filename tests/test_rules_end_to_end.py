@@ -77,6 +77,8 @@ DIRTY_YAML = """
         - rule: sql
           name: no_outlier_of_its_style
           sql: SELECT id FROM {table} QUALIFY abs(abv - median(abv) OVER (PARTITION BY style)) > 0.5
+        - {rule: no_pair, name: stronger_is_more_bitter, columns: [style], sql: a.abv > b.abv AND a.ibu < b.ibu}
+        - {rule: one_spelling, columns: ["st*", id]}
         - {rule: row_count, min: 1, action: block}
         - {rule: null_rate, column: ibu, max: 50%}
         - {rule: python, name: even_id, function: own.py:even, columns: [id], action: keep}
@@ -131,6 +133,8 @@ def test_what_an_analyst_would_say_can_be_said(lake: Lake, tmp_path: Path) -> No
     assert held(lake, "flights", "src") == {"x": ["type_scheduled"]}
     flights = metadata(result, "silver_flights")
     assert (flights["read"], flights["inserted"], flights["dropped"], flights["quarantined"]) == (4, 2, 1, 1)
+    by_file = [record.data for record in found["silver_flights", "books"].metadata["account_by_file"].records]  # type: ignore[union-attr]
+    assert by_file == [{"file": "landing/dirty/flights/1.csv", "read": 4, "quarantined": 1, "dropped": 1}]
     assert found["silver_flights", "determines_flight_scheduled"].metadata["rows_broken"].value == 1
 
     # 8 breaks a rule that drops it and one that holds it: it is held, since it could come back.
@@ -140,6 +144,8 @@ def test_what_an_analyst_would_say_can_be_said(lake: Lake, tmp_path: Path) -> No
     assert found["silver_beers", "even_id"].metadata["rows_broken"].value == 1
     assert found["silver_beers", "compare_abv_ibu"].metadata["rows_broken"].value == 1
     assert found["silver_beers", "no_outlier_of_its_style"].passed
+    assert found["silver_beers", "stronger_is_more_bitter"].passed
+    assert found["silver_beers", "one_spelling_style"].passed
     assert not any("555" in str(one.metadata) for one in found.values()), "a phone number is personal data"
 
     land(
@@ -193,6 +199,11 @@ WRONG: dict[str, tuple[str, str]] = {
         "- {rule: sql, name: s, sql: 'SELECT * FROM {table} JOIN other USING (id)'}",
         "other",
     ),
+    "a pair of rows with an unknown column": (
+        "- {rule: no_pair, name: p, sql: a.n > b.m}",
+        "cannot be asked",
+    ),
+    "a spelling of numbers": ("- {rule: one_spelling, columns: [n]}", "reads text"),
     "a pattern of columns that fits none": ("- {rule: not_null, for_each_column: [x_*]}", "fits no column"),
     "rows taken out of a set that replace each other later": (
         "- {rule: unique, columns: [n], action: quarantine, keep_row: last}",

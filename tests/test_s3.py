@@ -13,10 +13,17 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from flowforge_assets.components.known import known_tables
+from flowforge_assets.gates.decisions import Asked, DeclaredGates, waive_check
+from flowforge_assets.quarantine import deciding
+from flowforge_assets.quarantine.waiting import Selection, waiting
 from flowforge_resources import retries
-from flowforge_resources.errors import LakeAccessError, LakeUnreachableError, SettingError
+from flowforge_resources.decisions import decide
+from flowforge_resources.errors import DecisionError, LakeAccessError, LakeUnreachableError, SettingError
+from flowforge_resources.gates import read_gates, trail
 from flowforge_resources.io_managers import StoredTable
 from flowforge_resources.lake import Lake
+from flowforge_resources.layout import TableId, utc_now
 from scenario import (
     QUIET,
     SHOP_DAY1,
@@ -25,9 +32,11 @@ from scenario import (
     land,
     land_day,
     leftovers,
+    load,
     metadata,
     objects,
     retail,
+    rows_of,
     run,
     run_well,
     shop,
@@ -47,6 +56,51 @@ def test_two_days_on_s3_give_the_same_rows_as_on_the_local_lake(s3_lake: Lake, t
     before = objects(s3_lake)
     run_well(retail(), "retail")
     assert objects(s3_lake) == before
+
+
+DECIDED_YAML = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: A shop.}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: items
+      columns: [{name: item_id}, {name: price, type: integer}]
+      keys: [item_id]
+      rules:
+        - {rule: range, column: price, min: 0}
+        - {rule: range, name: not_too_dear, column: price, max: 500, action: block}
+    ---
+    type: flowforge_assets.components.Model
+    attributes: {name: dim_item, keys: [item_id]}
+"""
+
+
+def test_a_gate_is_shut_and_waived_and_a_held_row_fixed_and_released_on_s3(s3_lake: Lake, tmp_path: Any) -> None:
+    """Their files are changed by compare-and-swap and created exclusively, by the store's own conditions."""
+    defs = load(tmp_path, DECIDED_YAML, dim_item="SELECT item_id, price FROM items")
+    land(s3_lake, "shop", {"items/1.csv": "item_id,price\na,5\nb,-3\nc,900\n"})
+    assert not run(defs, "shop").success
+    (failed,) = read_gates(s3_lake, "shop").failed["shop/silver_items"]
+    assert (failed.check, failed.published) == ("not_too_dear", False)
+    declared, asked = DeclaredGates.of(defs.component_tree), Asked("items", "not_too_dear")
+    waive_check(s3_lake, declared, asked, by="ada", reason="known", until="2 hours", now=utc_now())
+    assert metadata(run_well(defs, "shop"), "silver_items")["quarantined"] == 1
+
+    assert defs.component_tree is not None
+    table = TableId("shop", "items")
+    spec = known_tables(defs.component_tree).table_spec(table)
+    for decided, said in ((deciding.fix, [{"price": "3"}]), (deciding.release, [])):
+        rows = waiting(s3_lake, spec, Selection(everything=True))
+        decided(s3_lake, rows, *said, decide(actor="ann", reason="a typo", now=utc_now()))  # type: ignore[operator]
+    released = metadata(run_well(defs, "shop"), "silver_items")
+    assert (released["released"], released["inserted"]) == (1, 1)
+    made = {row["item_id"]: row["price"] for row in rows_of(s3_lake, "gold/shop/dim_item.parquet")}
+    assert made == {"a": 5, "b": 3, "c": 900}
+    assert rows_of(s3_lake, table.quarantine) == []
+    with pytest.raises(DecisionError):
+        deciding.release(s3_lake, rows, decide(actor="bob", reason="again", now=utc_now()))
+    assert [event["what"] for event in trail(s3_lake, "shop")] == ["shut", "waived", "opened"]
 
 
 def from_silver(name: str) -> dg.AssetIn:

@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowforge_assets.bronze.type_ladder import common_type, holds_all_of
+from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.formats.file_read import types_of
 from flowforge_assets.formats.json_types import types_of_objects
+from flowforge_assets.formats.read_file import read_file
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import LedgerEntry, commit, keep_short, read_ledger
 from flowforge_resources.ledger_checkpoint import newest_checkpoint
@@ -220,3 +223,18 @@ def test_types_are_compared_by_the_words_databases_use(wide: str, narrow: str, h
 def test_the_types_of_objects_are_told_by_those_before_the_first_that_is_broken() -> None:
     text = '{"a": 1, "b": null, "c": {"d": 1}}\n{"a": 2.5, "b": true, "c": [1]} ,{"a": nope}'
     assert types_of_objects(text) == {"a": "double", "b": "boolean", "c": "json"}
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "json", "excel"])
+def test_a_type_that_changes_far_down_a_file_is_seen(kind: str, tmp_path: Path) -> None:
+    """Behind the first 200 rows: of an array in the next block, elsewhere at the end."""
+    count = 120_000 if kind == "json" else 1_000
+    values = [*range(count), *(["n/a"] * (60_000 if kind == "json" else 1))]
+    path = tmp_path / "landed"
+    if kind == "excel":
+        path.write_bytes(write_workbook({"one": [["price"], *([value] for value in values)]}))
+    else:
+        rows = [json.dumps({"price": value, "text": "x" * 20}) for value in values]
+        path.write_text("\n".join(rows) if kind == "ndjson" else f"[{','.join(rows)}]")
+    read = read_file(path, FileOptions(), tmp_path / "scratch")
+    assert types_of(read)["price"] == "text"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake
     from sources import Server
 
+ROOT = Path(__file__).parent.parent
 READERS = {"postgres": PostgresReader, "mariadb": MysqlReader}
 SLEEP = {"postgres": "pg_sleep((SELECT s FROM nap)) IS NOT NULL", "mariadb": "SLEEP((SELECT s FROM nap) + 0 * id) = 0"}
 RUNNING = {
@@ -101,10 +103,7 @@ def test_a_snapshot_that_died_with_its_session_is_transient(postgres: Server) ->
 
 @contextmanager
 def killer(server: Server) -> Iterator[list[int]]:
-    """Ends the first statement that sleeps, as an operator would; the next ones need not sleep.
-
-    Not while ConnectorX reads: it holds Python's lock, so that this thread would not get to look.
-    """
+    """Ends the first statement that sleeps, as an operator would; the next ones need not sleep."""
     killed: list[int] = []
     over = Event()
 
@@ -126,7 +125,7 @@ def killer(server: Server) -> Iterator[list[int]]:
 def test_a_statement_that_somebody_ends_is_tried_again(tmp_path: Path, lake: Lake, server: Server) -> None:
     _many(server, 20)
     server.run("DROP TABLE IF EXISTS nap", "CREATE TABLE nap (s float)", "INSERT INTO nap VALUES (1)")
-    source = f'query: "SELECT * FROM orders WHERE {SLEEP[server.kind]}", reconcile: [row_count]'
+    source = f'query: "SELECT * FROM orders WHERE {SLEEP[server.kind]}"'
     defs = load(tmp_path, workflow(server, source, ORDERS))
     with killer(server) as killed:
         result = run_well(defs, "shop")
@@ -264,3 +263,29 @@ def test_a_value_of_64_megabytes_is_whole(tmp_path: Path, lake: Lake, postgres: 
     run_well(load(tmp_path, workflow(postgres, "table: orders")), "shop")
     (row,) = bronze(lake)
     assert row["note"] == "é" * (size // 2)
+
+
+PEAKS = """
+import resource
+from pathlib import Path
+from benchmarks.extraction import _flowforge
+for table in ("once", "four_times"):
+    for kind, port in {ports!r}.items():
+        _flowforge(kind, port, table, Path({folder!r}) / table / kind)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+TEXTS = {
+    "postgres": "SELECT n, repeat(n::text, 25) AS note FROM generate_series(1, {0}) AS s(n)",
+    "mariadb": "SELECT seq AS n, repeat(seq, 25) AS note FROM seq_1_to_{0}",
+}
+
+
+def test_four_times_the_rows_take_no_more_memory(postgres: Server, mariadb: Server, tmp_path: Path) -> None:
+    """480,000 rows are 80 MB of text in each database. Less than the first would not fill a row group."""
+    for server in (postgres, mariadb):
+        for table, rows in (("once", 120_000), ("four_times", 480_000)):
+            server.run(f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} AS {TEXTS[server.kind].format(rows)}")
+    code = PEAKS.format(ports={one.kind: one.port for one in (postgres, mariadb)}, folder=str(tmp_path))
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    once, four_times = map(int, said.stdout.split())
+    assert four_times - once < 56

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowforge_assets.webhook import connections
 from flowforge_assets.webhook.declared import declared_endpoints
 from flowforge_assets.webhook.refused import RefusedError
 from flowforge_assets.webhook.server import Webhook
@@ -274,6 +275,40 @@ def test_a_sender_that_goes_away_or_dawdles_leaves_nothing(lake: Lake, tmp_path:
             assert b" 408 " in wire.recv(4096)
         wait_until(lambda: not list(lake.scratch_root.glob("task-*")), "scratch is empty")
     assert list(lake.objects("")) == []
+
+
+def test_connections_without_a_whole_head_take_no_places(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One says nothing, one stops within its head, one within its second; a slow body is let through."""
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.15)
+    application = Webhook(lake, declared_endpoints(defs_folder(tmp_path))).application()
+    with serving(application, http=connections.ImpatientProtocol, limit_concurrency=5) as port, ExitStack() as opened:
+        health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        wires = {
+            said: opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            for said in (b"", health[:9], health + health[:9])
+        }
+        for said, wire in wires.items():
+            wire.sendall(said)
+        for said, wire in wires.items():
+            answered = b""
+            while piece := wire.recv(4096):
+                answered += piece
+            assert answered.count(b" 200 ") == (len(said) > len(health))
+        sender = Sender(port, lake)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+            head = (
+                "POST /landing/shop/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(BODY)}\r\nX-FlowForge-Signature: {sender.signed(BODY)}\r\n\r\n"
+            )
+            wire.sendall(head.encode() + BODY[:1])
+            wire.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                wire.recv(1)
+            wire.settimeout(20)
+            wire.sendall(BODY[1:])
+            assert b" 201 " in wire.recv(4096)
 
 
 def test_a_secret_is_replaced_while_both_hold(sender: Sender) -> None:

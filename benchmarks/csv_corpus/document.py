@@ -1,6 +1,6 @@
 """A table and how it is written: what pollutions change, and what is rendered to bytes.
 
-`header` and `rows` are what stands in the file; `true_header` and `true_rows` what a careful person reads from it.
+`header` and `rows` are what stands in the file (`drawn`: the lines they stand in, where it is no CSV); `true_header` and `true_rows` what a careful person reads from it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Document:
     before_row: dict[int, str] = field(default_factory=dict)
     suffix: str = ""
     pad: tuple[str, str] = ("", "")
+    drawn: list[str] | None = None
     true_header: list[str] | None = None
     true_rows: dict[int, list[str]] = field(default_factory=dict)
 
@@ -63,6 +64,9 @@ class Document:
 
     def render(self) -> bytes:
         """Write the file."""
+        if self.drawn is not None:
+            lines = [*self.above, *self.drawn, *self.below]
+            return self.bom + "".join(line + self.newline for line in lines).encode(self.encoding, errors="replace")
         parts = [line + self.newline for line in self.above]
         heads = self.header_lines or ([self.header] if self.show_header else [])
         parts += [self.line(head) + self.newline for head in heads]

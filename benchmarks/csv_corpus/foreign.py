@@ -134,6 +134,40 @@ def title_over_group_names(doc: Document, r: random.Random) -> None:
     doc.above = ['"Sales, returns, and shipping, 2024 (draft)"' + doc.delimiter * (len(doc.header) - 1), ""]
 
 
+def preamble_longer_than_table(doc: Document, r: random.Random) -> None:
+    doc.rows = [[" ".join(cell.split()) for cell in row] for row in doc.rows[:12]]
+    doc.above = [*(f"Parameter {n}: value {n * 3}" for n in range(25)), ""]
+
+
+def half_of_rows_short(doc: Document, r: random.Random) -> None:
+    kept = max(1, len(doc.header) - 2)
+    for i in range(1, len(doc.rows), 2):
+        doc.raw_rows[i] = doc.line(doc.rows[i][:kept])
+        doc.true_rows[i] = [*doc.rows[i][:kept], *[""] * (len(doc.header) - kept)]
+
+
+def empty_rows_below(doc: Document, r: random.Random) -> None:
+    """As a spreadsheet writes rows that were cleared; of two columns or fewer nobody can tell them from rows."""
+    if len(doc.header) > 2:
+        doc.below = [doc.delimiter * (len(doc.header) - 1)] * r.randint(1, 5)
+
+
+def header_other_quote(doc: Document, r: random.Random) -> None:
+    doc.quoting, doc.show_header, doc.true_header = "all", False, doc.header
+    doc.above = ["'" + f"'{doc.delimiter}'".join(doc.header) + "'"]
+
+
+def header_other_delimiter(doc: Document, r: random.Random) -> None:
+    doc.show_header, doc.true_header = False, doc.header
+    doc.above = [r.choice([";", "\t", "|"]).join(doc.header)]
+
+
+def empty_cell_in_first_row(doc: Document, r: random.Random) -> None:
+    cells = [*doc.rows[0]]
+    cells.insert(0, "")
+    doc.raw_rows[0] = doc.line(cells)
+
+
 FOREIGN: dict[str, Callable[[Document, random.Random], None]] = {
     "sep= line": separator_line, "excel text cells": excel_text, "decimal comma": decimal_comma,
     "leading delimiter": leading_delimiter,
@@ -143,4 +177,7 @@ FOREIGN: dict[str, Callable[[Document, random.Random], None]] = {
     "name of 600 KB": huge_name, "other escape in rows": one_row_other_escape,
     "far too many cells": far_too_many_cells, "second table after two blanks": second_table_at_once,
     "years as names": numeric_names, "words only": text_only, "title with delimiters": title_over_group_names,
+    "preamble longer than table": preamble_longer_than_table, "half of the rows short": half_of_rows_short,
+    "empty rows below": empty_rows_below, "header in other quotes": header_other_quote,
+    "header delimited otherwise": header_other_delimiter, "first row begins empty": empty_cell_in_first_row,
 }  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.csv_corpus.document import Document
 from benchmarks.csv_corpus.foreign import FOREIGN
+from benchmarks.csv_corpus.guises import GUISES
 from benchmarks.csv_corpus.pollutions import BODY, FOOT, FORMAT, HEAD, SIZE
 from benchmarks.csv_corpus.tables import TABLES
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLES_PER_KIND = 9
-ALONE = FORMAT | HEAD | FOOT | BODY | SIZE | FOREIGN
+ALONE = FORMAT | HEAD | FOOT | BODY | SIZE | FOREIGN | GUISES
 MIXED_FILES = 500
 SHARE_OF_GROUPS = 0.6
 

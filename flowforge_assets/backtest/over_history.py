@@ -105,7 +105,9 @@ class _History:
             types = {column.name: column.expected for column in spec.typed_columns}
             told = judged.judged(spec, statements(spec.keys, types, spec.rules, self.reads))
             gate = Gate(connection, [*told, *prepared.statements, *unlisted(spec)], spec.keys, rows_beside(spec, None))
-            counts = {one.check: one for one in gate.counts([one.name for one in spec.columns if not one.pii])}
+            counts = {
+                one.check: one for one in gate.counts([one.name for one in spec.columns if one.name not in spec.pii])
+            }
             tried = tuple(_tried(connection, gate, counts[rule.check_name]) for rule in rules)
             first: BronzePart = batch.entries[0]
             return Moment(first.committed_at, gate.read, tried, run=first.run_id)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from flowforge_assets.bronze.landing_options import LandingOptions
+    from flowforge_assets.bronze.named_files import NamedFiles
     from flowforge_assets.table_spec import TableSpec
     from flowforge_resources.lake import Lake
     from flowforge_resources.ledger import Ledger
@@ -67,11 +68,14 @@ class Landed:
             mine.extend(theirs)
 
 
-def look(lake: Lake, spec: TableSpec, ledger: Ledger, now: datetime) -> Landed:
-    """Everything in a table's landing folder that was not ingested. Memory goes with what is new, not with what is known."""
+def look(lake: Lake, spec: TableSpec, ledger: Ledger, now: datetime, named: NamedFiles | None = None) -> Landed:
+    """Everything in a table's landing folder that was not ingested, or what is so of the files that a sensor named.
+
+    Memory goes with what is new, not with what is known.
+    """
     landed = Landed()
     covered = 0 if spec.landing.clean_source == "keep" else covered_version(lake, spec)
-    for found in windows(lake, spec.id.landing, limit=KEYS_AT_ONCE):
+    for found in named.listed(lake) if named else windows(lake, spec.id.landing, limit=KEYS_AT_ONCE):
         judged = ledger.judge(found)
         landed.add(sort_out(lake, spec, judged, now))
         landed.done += done_with(spec, judged, covered, now)

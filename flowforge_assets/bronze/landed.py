@@ -14,8 +14,10 @@ from flowforge_assets.bronze.discovery import look, within_limits
 from flowforge_assets.bronze.file_lists import SHOWN
 from flowforge_assets.bronze.intake import take_in
 from flowforge_assets.bronze.landing_check import landing_outcome
+from flowforge_assets.bronze.named_files import named_for
 from flowforge_assets.bronze.schema_changes import changes_of, stop_once
 from flowforge_assets.bronze.staged import LOSSLESS, SCHEMA, bronze_report, lossless, staged_batch, tidy_ledger
+from flowforge_assets.formats.csv_options import WRITTEN_AS
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.running.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_assets.running.steps_at_once import READS_FILES
@@ -24,6 +26,8 @@ from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger import commit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flowforge_assets.bronze.intake import Intake
     from flowforge_assets.gates.keeping import Gatekeeper
     from flowforge_assets.table_spec import TableSpec
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from flowforge_resources.ledger import Ledger
 
 LANDING = "landing"
+_TOLD = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
 
 
 def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
@@ -78,7 +83,8 @@ def _take_new_files(
     with lake.scratch() as scratch:
         with watch.phase("discover"):
             ledger = tidy_ledger(lake, spec, context.run.run_id)
-            landed = look(lake, spec, ledger, utc_now())
+            named = named_for(spec, context.run.tags)
+            landed = look(lake, spec, ledger, utc_now(), named)
             batch = within_limits(spec.landing, landed.new)
         with watch.phase("ingest"):
             ingested_at = utc_now()
@@ -106,6 +112,7 @@ def _take_new_files(
         if wanted and not blocked:
             waiting = len(landed.new) - len(batch)
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
+            said |= {"looked_at": f"{named}, named by the landing sensor"} if named else {}
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata={**said, **changes.metadata})
             clean(lake, spec, landed.done)
         gate.settle(outcomes)
@@ -135,9 +142,11 @@ def _give_up(
 def _metadata(
     spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: int
 ) -> dict[str, Any]:
+    shown = staged.files[:SHOWN]
+    names = _TOLD + ((WRITTEN_AS,) if any(WRITTEN_AS in intake.done.decided.get(one.key, {}) for one in shown) else ())
     files = [
-        {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key)}
-        for file in staged.files[:SHOWN]
+        {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key, names)}
+        for file in shown
     ]
     more = len(staged.files) - len(files)
     left = Counter(file.outcome for file in staged.left)
@@ -153,8 +162,7 @@ def _metadata(
     }
 
 
-def _written(done: Ingested, key: str) -> dict[str, object]:
+def _written(done: Ingested, key: str, names: Sequence[str]) -> dict[str, object]:
     """How a file is written, as far as a person wants to know."""
     decided = done.decided.get(key, {})
-    names = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
     return {name: decided.get(name, "") for name in names}

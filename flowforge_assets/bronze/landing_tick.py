@@ -58,12 +58,14 @@ class Cursor:
 class Found:
     """What a tick found: objects to ask a run for, by table; names of no table; how much it looked at.
 
-    `open_keys`: what no ledger holds yet and some run is going to take, now or later.
+    `open_keys`: what no ledger holds yet and some run is going to take, now or later; `failed`: what failed and is not
+    due to be tried again.
     """
 
     new: dict[str, list[StoredObject]] = field(default_factory=dict)
     strangers: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     open_keys: set[str] = field(default_factory=set)
     young: int = 0
     keys: int = 0
@@ -160,6 +162,7 @@ def _add(found: Found, lake: Lake, spec: TableSpec, own: pl.DataFrame, now: date
         found.new[spec.id.name] = due
     found.strangers += landed.strangers
     found.set_aside += [one.object.key for one in landed.set_aside]
+    found.failed += [one.object.key for one in landed.new if not one.is_due(now)]
     found.young += len(landed.young)
     found.open_keys |= {*(one.object.key for one in landed.new), *landed.young}
 

@@ -127,5 +127,6 @@ def _by_file(told: Sequence[tuple[RunReport, AssetReport]], file: str) -> Iterat
                     "table": asset.asset.removeprefix("silver_"),
                     "read": one["read"],
                     "quarantined": one["quarantined"],
+                    "dropped": one.get("dropped", 0),
                     "published": "blocked" if asset.blocked else "yes",
                 }

@@ -20,6 +20,7 @@ def serve(host: str, port: int) -> None:
     """
     import uvicorn
 
+    from flowforge_assets.webhook.connections import ImpatientProtocol
     from flowforge_assets.webhook.server import LOG, Webhook
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -33,6 +34,7 @@ def serve(host: str, port: int) -> None:
         Webhook(Lake(), endpoints).application(),
         host=host,
         port=port,
+        http=ImpatientProtocol,
         log_config=None,
         access_log=False,  # a sender's own words, and one line a delivery is written anyhow
         server_header=False,

@@ -53,6 +53,7 @@ class GoldPart(AssetPart):
         spec = known.spec(ModelId(self.workflow, self.name))
         self._require_unknown_members(spec, known)
         columns = validate_model(self, spec, known)
+        spec = replace(spec, pii=known.personal(spec.id))
         metadata: dict[str, Any] = {"sql": dg.MetadataValue.md(f"```sql\n{spec.sql}\n```"), **self.facts}
         if columns is not None:
             schema = column_notes.declared_gold(spec, columns)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.reconciliation import Reconciliation
     from flowforge_assets.components.sink import Sink
     from flowforge_assets.components.table import Table
     from flowforge_assets.gold.model_spec import ModelSpec
@@ -43,14 +44,16 @@ class KnownTables:
         models: Sequence[GoldPart],
         connections: Callable[[], Sequence[Connection]] = lambda: (),
         sinks: Sequence[Sink] = (),
+        reconciliations: Callable[[], Sequence[Reconciliation]] = lambda: (),
     ) -> None:
-        self._sinks = sinks
+        self._sinks, self._reconciliations = sinks, reconciliations
         self._tables = {TableId(part.workflow, part.name): part for part in tables}
         self._models = {ModelId(part.workflow, part.name): part for part in models}
         self._connections = connections
         self._names: dict[str, dict[str, TableId | ModelId]] = {}
         self._analyses: dict[ModelId, SqlAnalysis] = {}
         self._specs: dict[ModelId, ModelSpec] = {}
+        self._personal: dict[TableId | ModelId, frozenset[str]] = {}
 
     def names(self, workflow: str) -> Mapping[str, TableId | ModelId]:
         """Every table a model of `workflow` may read: its own by name, other workflows' as `workflow.name`."""
@@ -147,17 +150,40 @@ class KnownTables:
     def personal(self, read: TableId | ModelId) -> frozenset[str]:
         """Columns of a table with personal data, under the names of every layer."""
         if isinstance(read, ModelId):
-            return self.spec(read).pii
-        columns = [column for column in self._table_specs[read].columns if column.pii]
-        return frozenset(name for one in columns for name in (one.name, one.header, *one.aliases))
+            return self._published_personal(read)
+        spec = self._table_specs[read]
+        aliases = (name for one in spec.landed if one.header in spec.landed_pii for name in one.aliases)
+        return spec.pii | spec.landed_pii | frozenset(aliases)
 
     def shown_keys(self, read: TableId | ModelId) -> tuple[str, ...]:
         """The key columns of a table that may be shown: none with personal data."""
         if isinstance(read, TableId):
             table = self._table_specs[read]
             return tuple(name for name in table.keys if name not in table.pii)
-        model = self.spec(read)
-        return tuple(name for name in model.keys if name not in model.pii)
+        return tuple(name for name in self.spec(read).keys if name not in self.personal(read))
+
+    def _personal_of_model(self, model: ModelId) -> frozenset[str]:
+        """Columns that are declared personal, and those whose values are taken from such columns or computed of them.
+
+        What is counted or added up of many rows is not, unless it is a text: the smallest address is an address.
+        """
+        spec, found = self.spec(model), self.analysis(model)
+        carried = {
+            name
+            for name, sources in found.origins.items()
+            for source in sources
+            if source.kind in ("identity", "transformation")
+            or (source.kind == "aggregation" and (found.columns or {}).get(name) == "VARCHAR")
+            if source.column in self._published_personal(spec.read(source.table))
+        }
+        return spec.pii | (carried - spec.not_pii)
+
+    def _published_personal(self, read: TableId | ModelId) -> frozenset[str]:
+        """Those of a silver table, without what only bronze calls so, or of a model."""
+        if read not in self._personal:
+            found = self._table_specs[read].pii if isinstance(read, TableId) else self._personal_of_model(read)
+            self._personal[read] = found
+        return self._personal[read]
 
     def identifying(self, read: TableId | ModelId) -> tuple[str, ...]:
         """The columns that identify a row of a table; of one that keeps history, a version of a row."""
@@ -216,19 +242,29 @@ class KnownTables:
                 [(part, self._table_specs[name]) for name, part in self._tables.items()],
                 [(part, self.spec(name)) for name, part in self._models.items()],
                 [(part, part.read(self)) for part in self._sinks],
-            )
+            ),
+            lambda: self._apart,
         )
+
+    @cached_property
+    def _apart(self) -> dict[str, frozenset[str]]:
+        """The checks that reconciliations have in a step of their own, by `workflow/asset`."""
+        found: dict[str, frozenset[str]] = {}
+        for asset, check in filter(None, (part.asked_apart(self) for part in self._reconciliations())):
+            found[asset] = found.get(asset, frozenset()) | {check}
+        return found
 
     @cached_property
     def checks(self) -> dict[str, tuple[str, ...]]:
         """The checks of every asset that can hold others, by `workflow/asset`."""
         models = [self.with_row_keeping(self.spec(model)) for model in self._models]
-        return checks_of(self._table_specs.values(), models)
+        own = checks_of(self._table_specs.values(), models)
+        return {asset: (*names, *sorted(self._apart.get(asset, ()))) for asset, names in own.items()}
 
     @cached_property
     def lineage(self) -> Lineage:
         """Where every column of every workflow comes from."""
-        models = [(self.spec(model), self.analysis(model)) for model in self._models]
+        models = [(replace(self.spec(model), pii=self.personal(model)), self.analysis(model)) for model in self._models]
         about: dict[TableId | ModelId, str] = {name: part.description or "" for name, part in self._tables.items()}
         about |= {name: part.description or "" for name, part in self._models.items()}
         found = lineage_of(list(self._table_specs.values()), models, about)
@@ -250,6 +286,7 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
     """Every table and model of a tree."""
     from flowforge_assets.components.connection import Connection
     from flowforge_assets.components.gold_part import GoldPart
+    from flowforge_assets.components.reconciliation import Reconciliation
     from flowforge_assets.components.sink import Sink
     from flowforge_assets.components.table import Table
 
@@ -257,6 +294,12 @@ def known_tables(tree: dg.ComponentTree) -> KnownTables:
         tables = [part for part in tree.get_all_components(Table) if part.columns]  # the others are bronze only
         models = tree.get_all_components(GoldPart)
         sinks = tree.get_all_components(Sink)
-        _Loaded.known = KnownTables(tables, models, lambda: tree.get_all_components(Connection), sinks)
+        _Loaded.known = KnownTables(
+            tables,
+            models,
+            lambda: tree.get_all_components(Connection),
+            sinks,
+            lambda: tree.get_all_components(Reconciliation),
+        )
         _Loaded.tree = tree
     return _Loaded.known

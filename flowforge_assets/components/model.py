@@ -57,7 +57,13 @@ class Model(GoldPart):
         default=[],
         description="Rules about the rows of the result: `action: keep` (the default) counts those that break it, `block` publishes nothing.",
     )
-    pii: list[str] = Field(default=[], description="Columns with personal data: never shown in previews.")
+    pii: list[str] = Field(
+        default=[],
+        description="Columns with personal data: never shown in previews. What the SQL takes from personal columns or computes of them is so by itself.",
+    )
+    not_pii: list[str] = Field(
+        default=[], description="Columns that are computed of personal data and hold none, e.g. a region of an address."
+    )
     incremental: Annotated[AsWritten[Incremental] | None, as_written(Incremental | None)] = Field(
         default=None,
         description="Build only the partitions whose rows of one large table changed, instead of the whole table.",
@@ -127,6 +133,7 @@ class Model(GoldPart):
             unknown_member=self.unknown_member,
             foreign_keys=tuple(self.foreign_keys),
             pii=frozenset(self.pii),
+            not_pii=frozenset(self.not_pii),
             reads=reads,
             tests=tests,
             notes={one.name: one.description for one in self.columns if one.description},

@@ -48,6 +48,7 @@ def _columns_named(model: GoldPart, spec: ModelSpec) -> Iterable[tuple[str, Iter
     yield "`unknown_member`", [spec.unknown_member] if spec.unknown_member else []
     yield "`columns`", model.documented
     yield "`pii`", sorted(spec.pii)
+    yield "`not_pii`", sorted(spec.not_pii)
     for test in spec.tests:
         yield f"test {test.check_name}", test.columns_read
 

@@ -74,8 +74,14 @@ class Reconciliation(Part):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The check, unless the model makes it before it is published."""
         self._require_one(context)
-        found = self.reconciled(known_tables(context.component_tree))
-        return dg.Definitions(asset_checks=[] if found.stages else [build_check(found)])
+        known = known_tables(context.component_tree)
+        found = self.reconciled(known)
+        return dg.Definitions(asset_checks=[] if found.stages else [build_check(found, known.gates)])
+
+    def asked_apart(self, known: KnownTables) -> tuple[str, str] | None:
+        """The table, as `workflow/asset`, and the check that has a step of its own; None where the model asks it."""
+        found = self.reconciled(known)
+        return None if found.stages else ("/".join(found.judges.asset), found.check)
 
     def _require_one(self, context: dg.ComponentLoadContext) -> None:
         named = [part for part in all_parts(context, Reconciliation) if part.workflow == self.workflow]

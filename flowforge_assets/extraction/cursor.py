@@ -139,7 +139,7 @@ def window(
         closed = True
     name, relation = reader.quote(column.name), source.relation(reader)
     top = f"SELECT {column.text} FROM (SELECT max({name}) AS {name} FROM {relation} WHERE {reader.finite(name)}) {'' if _is_oracle(reader) else 'AS '}top"
-    high = reader.rows(top)[0][0]
+    high = reader.texts(top)[0][0]
     high = None if high is None else str(high)
     if (high is not None and low is not None and value_of(high, column) < value_of(low, column)) or (
         high is not None and high == low and not closed

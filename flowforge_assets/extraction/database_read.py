@@ -92,7 +92,7 @@ class DatabaseRead:
             yield from self.batches()
         except (GeneratorExit, KeyboardInterrupt, MemoryError):
             raise
-        except BaseException as error:  # noqa: BLE001  # a driver written in Rust raises panics that are no `Exception`
+        except BaseException as error:  # noqa: BLE001  # a panic of an engine written in Rust is no `Exception`
             self.error = error if isinstance(error, FlowForgeError) else explain(self.connection, error)
             raise self.error from None
 

@@ -96,7 +96,9 @@ def extract(
     if not isinstance(source, DatabaseSource):
         raise AssertionError("a table without a database is not read from one")  # noqa: TRY004  # a caller's mistake
     earlier = extractions(ledger, source.name)
-    with reading(connection, consistent=source.consistent) as reader:
+    with reading(connection) as reader:
+        if source.parallel is not None:
+            reader.read_beside(source.relation(reader), source.parallel.connections, agreeing=source.consistent)
         columns = reader.describe(source.relation(reader))
         asked = Asked(lake, spec, source, ledger, at, scratch, reader, columns)
         last = earlier[-1][1] if earlier else None

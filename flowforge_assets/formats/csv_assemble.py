@@ -63,7 +63,7 @@ class Assembler:
         if aside is not None:
             return [aside]
         cells = self.splitter.strict(line)
-        requoted = self._other_quote(line)
+        requoted = self._other_quote(line) or self._in_quotes(cells)
         if requoted is not None:
             return [self._row(unit, 1, requoted, line)]
         if isinstance(cells, list) and self._complete(cells):
@@ -158,6 +158,14 @@ class Assembler:
             return None
         quoted = bare.count(other + self.delimiter + other) == len(cells) - 1 and bare.endswith(other)
         return Reading(list(cells), [], [f"quoted by {other}"], 0.0) if quoted else None
+
+    def _in_quotes(self, cells: list[str] | Damage) -> Reading | None:
+        """Read a line that stands in one pair of quotes as a whole."""
+        alone = isinstance(cells, list) and cells and not any(cells[1:])
+        inner = self.splitter.strict(cells[0]) if isinstance(cells, list) and alone else Damage.ODD
+        if not isinstance(inner, list) or len(inner) != self.dialect.width or len(inner) < REGULAR_ENOUGH:
+            return None
+        return Reading(list(inner), [], ["quoted as a whole"], 0.0)
 
     def _bare(self, line: str) -> str:
         """Return a line without the delimiter that ends every line of this file."""

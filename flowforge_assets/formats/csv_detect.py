@@ -9,8 +9,10 @@ import codecs
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_fast import proven
-from flowforge_assets.formats.csv_layout import Layout, find_layout, footer_length
+from flowforge_assets.formats.csv_footer import footer_length
+from flowforge_assets.formats.csv_layout import Layout, find_layout
 from flowforge_assets.formats.csv_options import CsvDialect, CsvOptions
+from flowforge_assets.formats.csv_sample import is_blank
 from flowforge_assets.formats.csv_score import Scored, best_dialect, one_column
 from flowforge_assets.formats.csv_source import LINE_END, Source, decode, sniff_encoding, split_lines
 
@@ -100,12 +102,9 @@ def _footer(  # noqa: PLR0917 -- one step of detect, which has all of it at hand
     start += (source.size - start) % wide
     text = decode(source.range(start, source.size), encoding)
     tail = split_lines(text)[(1 if start else len(layout.leading)) :]
-    blank = len(tail) - len(_stripped(tail))
-    count = (
-        pinned.footer_lines
-        if pinned.footer_lines is not None
-        else footer_length(_stripped(tail), scored.splitter(), layout)
-    )
+    filled = _stripped(tail, scored.delimiter)
+    blank = len(tail) - len(filled)
+    count = pinned.footer_lines if pinned.footer_lines is not None else footer_length(filled, scored.splitter(), layout)
     if pinned.footer_lines is None and count:
         count += blank
     count = min(count, len(tail))
@@ -119,10 +118,10 @@ def _footer(  # noqa: PLR0917 -- one step of detect, which has all of it at hand
     return count, len(text[begin:].encode(encoding, errors="replace"))
 
 
-def _stripped(tail: list[str]) -> list[str]:
+def _stripped(tail: list[str], delimiter: str) -> list[str]:
     """Return lines without the blank ones at their end."""
     stop = len(tail)
-    while stop and not tail[stop - 1].strip():
+    while stop and is_blank(tail[stop - 1], delimiter):
         stop -= 1
     return tail[:stop]
 

@@ -1,4 +1,4 @@
-"""Which lines of a file are its table: what stands above, which records are the header, what stands below.
+"""Where a file's table begins: what stands above, which records are the header. What stands below is in `csv_footer`.
 
 A header is the normal case: it is denied only where the first record looks like the rows under it.
 """
@@ -16,18 +16,12 @@ from flowforge_assets.formats.csv_sample import SampleRecord, sample_records, us
 from flowforge_assets.formats.csv_split import LineSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from flowforge_assets.formats.csv_options import CsvOptions, Role
 
 OTHER_DELIMITERS = (";", ",", "\t", "|", ":", " ")
 COMMENT_MARKS = ("#", "//", "%", "--", "!")
-TOTALS = re.compile(
-    r"(?:grand |sub-?)?totals?\b.{0,12}|sum|summe|gesamt(?:summe)?|average|avg|mean|median|count"
-    r"|end of (?:file|report|data).*|eof|(?:source|notes?|generated|exported|created|printed|copyright|disclaimer)\b.*"
-    r"|\(?\d+ (?:rows?|records?|lines?|entries)\b.*|©.*|[-=_*]{3,}",
-    re.IGNORECASE,
-)
 QUOTES = frozenset("\"'`")
 UNIT = re.compile(r"\([^()]{1,20}\)|\[[^\[\]]{1,20}\]")
 MAX_HEADER_RECORDS = 4
@@ -133,7 +127,17 @@ def _near(records: Sequence[SampleRecord], index: int, width: int) -> bool:
         return False
     adjacent = index + 1 < len(records) and records[index + 1].line == record.line + record.lines
     filled = record.filled == record.width
+    if adjacent and not any(below.width == width for below in _right_below(records, index)):
+        return False
     return width > 3 or (filled and (adjacent or _index_column(records[index + 1 :], width)))  # noqa: PLR2004
+
+
+def _right_below(records: Sequence[SampleRecord], index: int) -> Iterator[SampleRecord]:
+    """Yield the two records under one, unless a blank line stands between."""
+    for above, record in pairwise(records[index : index + 3]):
+        if above.line + above.lines < record.line:
+            return
+        yield record
 
 
 def _followed(records: Sequence[SampleRecord], index: int, width: int) -> bool:
@@ -175,6 +179,9 @@ def _header(
         return list(table[: int(pinned.header)])
     body = [record.cells for record in table[1:] if record.width in {width, width + 1}][:300]
     columns = profiles([row[:width] for row in body], width)
+    sure = _surely_header(table[0].cells[:width], columns)
+    if not sure and (names := _other_delimiter(records, first, width, splitter, OTHER_DELIMITERS[:4])):
+        return [names]
     if not header_like(table[0].cells[:width], columns, body):
         above = _odd_header(records, first, width, splitter)
         return [above] if above else []
@@ -200,16 +207,32 @@ def _groups_above(records: Sequence[SampleRecord], first: int, width: int) -> li
 
 def _odd_header(records: Sequence[SampleRecord], first: int, width: int, splitter: LineSplitter) -> SampleRecord | None:
     """Find a header above the rows that is short or written with another delimiter."""
-    if not first or width < 3:  # noqa: PLR2004
+    if width < 3:  # noqa: PLR2004 -- two words are any title
         return None
-    above = records[first - 1]
-    if above.line + above.lines != records[first].line:
+    above = _right_above(records, first)
+    named = _other_delimiter(records, first, width, splitter, OTHER_DELIMITERS)
+    short = above is not None and above.width * 2 >= width and above.filled == above.width
+    return named or (above if short else None)
+
+
+def _right_above(records: Sequence[SampleRecord], first: int) -> SampleRecord | None:
+    """Return the record above one, unless a blank line stands between."""
+    above = records[first - 1] if first else None
+    return above if above is not None and above.line + above.lines == records[first].line else None
+
+
+def _other_delimiter(
+    records: Sequence[SampleRecord], first: int, width: int, splitter: LineSplitter, delimiters: Sequence[str]
+) -> SampleRecord | None:
+    """Find names right above the rows that another delimiter parts into as many cells as the table has columns."""
+    above = _right_above(records, first)
+    if above is None or above.width >= width:
         return None
-    for delimiter in OTHER_DELIMITERS:
+    for delimiter in delimiters:
         cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(above.text)
-        if isinstance(cells, list) and len(cells) == width and not any(kind_of(c) in TYPED for c in cells):
+        if isinstance(cells, list) and len(cells) == width and not any(kind_of(c) in TYPED - {"code"} for c in cells):
             return SampleRecord(cells, above.line, above.lines, damaged=True, text=above.text)
-    return above if above.width * 2 >= width and above.filled == above.width else None
+    return None
 
 
 def header_like(first: Sequence[str], columns: Sequence[ColumnProfile], body: Sequence[Sequence[str]]) -> bool:
@@ -268,12 +291,26 @@ def _more_header(
     quoted = record.damaged or any(cell[:1] in QUOTES and cell[:1] == cell[-1:] for cell in record.cells)
     if len(rest) < 2 or not len(columns) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
         return False
+    if record.width > len(columns) and _is_shifted_row(record, columns):
+        return False
     typed = [(cell, column) for cell, column in zip(record.cells, columns, strict=False) if column.strict]
     told = [kind_of(cell) != column.kind for cell, column in typed if kind_of(cell) not in {EMPTY, MISSING}]
     units = all(UNIT.fullmatch(cell.strip()) for cell in record.cells if cell.strip())
     if (units and record.filled > 1) or (not typed and _names_under_groups(above, record)):
         return True
     return bool(told) and all(told) and (len(told) * 2 >= len(typed) or record.filled <= len(told) + 1)
+
+
+def _is_shifted_row(record: SampleRecord, columns: Sequence[ColumnProfile]) -> bool:
+    """Tell whether a record with a cell too many is a row with an empty one put in between."""
+    empty = [place for place, cell in enumerate(record.cells) if not cell.strip()]
+    fitted = [[*record.cells[:place], *record.cells[place + 1 :]] for place in empty]
+    return any(
+        kind_of(cell) == column.kind
+        for cells in fitted
+        for cell, column in zip(cells, columns, strict=False)
+        if column.strict
+    )
 
 
 def _names_under_groups(above: SampleRecord, record: SampleRecord) -> bool:
@@ -288,10 +325,18 @@ def _names(
     header: Sequence[SampleRecord], body: Sequence[SampleRecord], width: int, join: str
 ) -> tuple[tuple[str, ...], int]:
     """Return unique column names and their count, from header records that may be short or long."""
-    rows = [_fitted(record.cells, body, width) for record in header]
+    rows = [_fitted(_without_quotes(record.cells), body, width) for record in header]
     width = max([width, *map(len, rows)]) if rows else width
     parts = [dict.fromkeys(row[i].strip() for row in rows if i < len(row) and row[i].strip()) for i in range(width)]
     return unique_names([join.join(part) for part in parts]), width
+
+
+def _without_quotes(cells: Sequence[str]) -> Sequence[str]:
+    """Take the quotes off names that all stand in such as the file's rows do not have."""
+    for quote in QUOTES:
+        if len(cells) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == quote for cell in cells):
+            return [cell[1:-1] for cell in cells]
+    return cells
 
 
 def _fitted(cells: Sequence[str], body: Sequence[SampleRecord], width: int) -> list[str]:
@@ -330,65 +375,3 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
         taken.add(final)
         unique.append(final)
     return tuple(unique)
-
-
-def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -> int:
-    """Return how many physical lines at the end are no rows; blank lines at the very end are not among them."""
-    width = len(layout.columns)
-    if width < 2:  # noqa: PLR2004
-        return 0
-    records = sample_records(tail, splitter)
-    count = _other_table(records, width, layout)
-    kept, seen = records[: len(records) - count], count
-    for position in range(len(kept) - 1, max(-1, len(kept) - 40), -1):
-        record = kept[position]
-        gap = position > 0 and kept[position - 1].line + kept[position - 1].lines < record.line
-        seen += 1
-        if _is_footer(record, width, layout):
-            count = seen
-        elif not (record.width < width and record.filled <= max(1, width // 2)) or _fits(record, layout):
-            break
-        elif gap:
-            count = seen
-    if not count:
-        return 0
-    return len(tail) - records[len(records) - count].line
-
-
-def _other_table(records: Sequence[SampleRecord], width: int, layout: Layout) -> int:
-    """Return how many records at the end, after a blank line, are a table of their own: two or more, none that fits."""
-    for position in range(len(records) - 1, max(0, len(records) // 2), -1):
-        above, record = records[position - 1], records[position]
-        if _belongs(record, width, layout):
-            return 0
-        if above.line + above.lines < record.line:
-            count = len(records) - position
-            return count if count > 1 else 0
-    return 0
-
-
-def _belongs(record: SampleRecord, width: int, layout: Layout) -> bool:
-    """Tell whether a record may be a row: about as wide, and every typed cell or no typed column says otherwise."""
-    if record.width != width + layout.trailing_delimiter:
-        return abs(record.width - width) == 1 and _fits(record, layout)
-    told = [p.misfit(c) < 0.5 for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict]  # noqa: PLR2004
-    return not told or 2 * sum(told) > len(told)
-
-
-def _fits(record: SampleRecord, layout: Layout) -> bool:
-    cells = [(c, p) for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict and c.strip()]
-    return bool(cells) and all(kind_of(cell) == column.kind for cell, column in cells)
-
-
-def _is_footer(record: SampleRecord, width: int, layout: Layout) -> bool:
-    """Tell a totals line or a remark from a row."""
-    filled = [cell for cell in record.cells if cell.strip()]
-    if not filled or record.lines > 1:
-        return False
-    said = bool(TOTALS.fullmatch(filled[0].strip()))
-    odd = layout.profiles[0].strict and layout.profiles[0].misfit(record.cells[0]) >= 0.6  # noqa: PLR2004
-    if said and record.width <= width + 1 and (len(filled) * 2 <= width or odd or record.width < width):
-        return True
-    full = layout.profiles[-1].strict and not layout.profiles[-1].ever_empty
-    alone = len(filled) == 1 and bool(record.cells[0].strip()) and (width > 2 or (full and " " in filled[0].strip()))  # noqa: PLR2004
-    return alone and not _fits(record, layout) and (record.width in {1, width, width + 1})

@@ -21,6 +21,8 @@ Role = Literal["header", "preamble", "comment", "blank"]
 
 ROW_NUMBER = "_row_number"
 RESCUED = "_rescued"
+# What a run's metadata says of a table that did not land as CSV.
+WRITTEN_AS = "written_as"
 # Bronze has these of every row; a file's column of that name gets another.
 OWN_COLUMNS = (ROW_NUMBER, RESCUED, "_source_file", "_ingested_at")
 

@@ -14,7 +14,7 @@ import polars as pl
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_detect import NO_PINS, detect
 from flowforge_assets.formats.csv_fast import scan_fast
-from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvDialect, CsvOptions
+from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, WRITTEN_AS, CsvDialect, CsvOptions
 from flowforge_assets.formats.file_read import lazy_frame
 
 if TYPE_CHECKING:
@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class CsvRead:
-    """A file and how it is written. `account` is filled by `batches()`, and by `counted()` after a fast read."""
+    """A file and how it is written. `account` is filled by `batches()`, and by `counted()` after a fast read.
+
+    `guise`: what the landed file was, where `path` is what `csv_guise` made of it.
+    """
 
     path: Path
     dialect: CsvDialect
     options: CsvOptions = NO_PINS
     account: CsvAccount = field(default_factory=CsvAccount)
+    guise: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,7 +74,7 @@ class CsvRead:
 
     def as_dict(self) -> Decided:
         """Return what was decided."""
-        return {"format": "csv", **self.dialect.as_dict()}
+        return {"format": "csv", **self.dialect.as_dict(), **({WRITTEN_AS: self.guise} if self.guise else {})}
 
     def counted(self, rows: int, continuation: int = 0) -> CsvAccount:  # noqa: ARG002 -- the face; counted in the bytes
         """Fill the account of a fast read: rows as they were read, lines as they were counted in the bytes."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_split import Damage, LineSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-LOOK_AHEAD_LINES = 60
+# A record of more lines is believed only where nothing in it looks like a record, and its quote is soon found to close.
+LOOK_AHEAD_LINES, LONGEST_LOOK_LINES, LATE_TRIES = 60, 5_000, 3
+FEWEST_ROWS, REGULAR = 6, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,7 @@ def _record(lines: Sequence[str], position: int, splitter: LineSplitter) -> Samp
 
 def _joined(lines: Sequence[str], position: int, splitter: LineSplitter) -> SampleRecord | None:
     """Join lines until an open quote closes by the rules; None if it does not soon."""
-    for stop in range(position + 2, min(position + LOOK_AHEAD_LINES, len(lines)) + 1):
-        if splitter.quote not in lines[stop - 1]:
-            continue
+    for stop in _ends(lines, position, splitter):
         text = "\n".join(lines[position:stop])
         cells = splitter.strict(text)
         if isinstance(cells, list):
@@ -85,7 +86,36 @@ def _joined(lines: Sequence[str], position: int, splitter: LineSplitter) -> Samp
     return None
 
 
+def _ends(lines: Sequence[str], position: int, splitter: LineSplitter) -> Iterator[int]:
+    """Yield the lines with which a record may end: any near one with a quote, a few far ones with an odd count of them."""
+    near = min(position + LOOK_AHEAD_LINES, len(lines))
+    yield from (stop for stop in range(position + 2, near + 1) if splitter.quote in lines[stop - 1])
+    far = range(near + 1, min(position + LONGEST_LOOK_LINES, len(lines)) + 1)
+    odd = (stop for stop in far if lines[stop - 1].count(splitter.quote) % 2)
+    for stop in islice(odd, LATE_TRIES):
+        swallowed = lines[position + 1 : stop - 1]
+        like = lines[position].count(splitter.delimiter)
+        if sum(1 for line in swallowed if line.count(splitter.delimiter) == like) * 2 > len(swallowed):
+            return
+        yield stop
+
+
 def usual_width(records: Sequence[SampleRecord]) -> int:
     """Return the count of cells most records have; the wider of two that come equally often."""
-    widths = Counter(record.width for record in records)
+    widths = Counter(record.width for record in below_preamble(records))
     return max(widths, key=lambda width: (widths[width], width), default=0)
+
+
+def below_preamble(records: Sequence[SampleRecord]) -> Sequence[SampleRecord]:
+    """Leave out a preamble of more lines than the table has: what is wide and regular to the end is the table."""
+    if len(records) < 2 * FEWEST_ROWS:
+        return records
+    tail = Counter(record.width for record in records[-max(FEWEST_ROWS, len(records) // 4) :])
+    width, _ = tail.most_common(1)[0]
+    usual, often = Counter(record.width for record in records).most_common(1)[0]
+    if width <= max(usual, 2) or often * 2 < len(records):
+        return records
+    first = next(n for n, record in enumerate(records) if record.width == width)
+    table = records[first:]
+    regular = sum(1 for record in table if record.width == width)
+    return table if len(table) >= FEWEST_ROWS and regular >= REGULAR * len(table) else records

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, WORD, kind_of
-from flowforge_assets.formats.csv_sample import SampleRecord, sample_records, usual_width
+from flowforge_assets.formats.csv_sample import SampleRecord, below_preamble, sample_records, usual_width
 from flowforge_assets.formats.csv_split import LineSplitter
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ WHOLE = (
 QUOTES = ('"', "'", "`")
 SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
 MIN_SHARE_OF_LINES = 0.4
-WEAK, WEAKEST, FEW, ALIKE = 0.8, 0.5, 3, 0.9
+WEAK, WEAKEST, FEW, ALIKE, IN_TIMES = 0.8, 0.5, 3, 0.9, 0.5
+IN_MOMENTS = {
+    ":": re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])"),
+    " ": re.compile(r"\d[-/.]\d{1,4} \d{1,2}:\d{2}"),
+}
 # A mark between two cells has no space after it; in a sentence it has. Digits around it may be a number or a time.
 FOREIGN = {
     mark: re.compile("[" + re.escape(",;\t|:^~".replace(mark, "")) + r"](?=[^\s])") for mark in (*PRIORS, *WHOLE)
@@ -93,14 +97,17 @@ def _evident(text: str, delimiter: str, quote: str) -> bool:
 
 
 def _scored_part(lines: Sequence[str]) -> list[str]:
-    """Take lines that hold something, until there are enough."""
+    """Take lines that hold something, until there are enough; those within a quoted cell are only a part of one."""
     part: list[str] = []
-    size = 0
+    size = count = 0
+    inside = False
     for line in lines:
         if line.strip():
             part.append(line)
             size += len(line)
-        if len(part) >= SCORED_LINES or size > SCORED_CHARS:
+            inside ^= line.count(QUOTES[0]) % 2 == 1
+            count += not inside
+        if count >= SCORED_LINES or size > SCORED_CHARS:
             break
     return part
 
@@ -115,7 +122,7 @@ def _delimiters(lines: Sequence[str], text: str) -> Iterator[str]:
 
 
 def _score(lines: Sequence[str], supposed: Scored) -> Scored:
-    records = sample_records(lines, supposed.splitter(), max_cells=SCORED_CELLS * 4)
+    records = below_preamble(sample_records(lines, supposed.splitter(), max_cells=SCORED_CELLS * 4))
     if not records:
         return supposed
     width = usual_width(records)
@@ -124,9 +131,18 @@ def _score(lines: Sequence[str], supposed: Scored) -> Scored:
     near = sum(1 for record in records if abs(record.width - width) == 1 and width > 2) / len(records)  # noqa: PLR2004
     damaged = sum(1 for record in records if record.damaged) / len(records)
     shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
-    prior = PRIORS.get(supposed.delimiter, 1.0)
+    prior = PRIORS.get(supposed.delimiter, 1.0) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
     score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
     return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
+
+
+def _stands_in_times(lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether a colon or a space is but a mark within times of day, or between a date and its time."""
+    if delimiter not in IN_MOMENTS:
+        return False
+    text = "\n".join(lines)
+    within = sum(found.group().count(delimiter) for found in IN_MOMENTS[delimiter].finditer(text))
+    return within >= ALIKE * text.count(delimiter)
 
 
 def _sense(body: Sequence[SampleRecord], supposed: Scored) -> float:
@@ -185,12 +201,14 @@ def _lengthened(best: Scored, lines: Sequence[str]) -> Scored:
     short = best.delimiter
     if short == " ":
         return best
-    bare = [_unquoted(line, best.quote) for line in lines]
+    text = "\n".join(lines)
+    paired = bool(best.quote) and text.count(best.quote) % 2 == 0
+    bare = _unquoted(text, best.quote).split("\n") if paired else [_unquoted(line, best.quote) for line in lines]
     longest = sorted((whole for whole in WHOLE if short in whole and whole != short), key=len, reverse=True)
     for longer in (*longest, f" {short} ", short * 3, short * 2, f"{short} "):
         used = sum(line.count(longer) for line in bare)
         alone = sum(line.rstrip(short).replace(longer, "").count(short) for line in bare)
-        if used > 0.5 * len(lines) and alone <= 0.02 * used:
+        if used > 0.5 * len(bare) and alone <= 0.02 * used:
             return Scored(longer, best.quote, best.escape, best.score)
     return best
 

@@ -118,10 +118,16 @@ class _Sheet:
                 yield Line(row + 1, cells, "\t".join(cell or "" for cell in cells).strip("\t"))
 
     def types(self, leading: int) -> list[str]:
-        """Return the type that the first rows of the table show, by column; '' for one that is empty there."""
-        first = self.window.top + leading
+        """Return the type that some rows of the table show, by column; '' for one that is empty in them.
+
+        The first rows, and from there to the last as many again at equal distances.
+        """
+        first, stop = self.window.top + leading, self.window.bottom + 1
+        far = max((stop - first) // TYPED_ROWS, 1)
         found = [""] * (self.window.right + 1 - self.window.left)
-        for row in islice(self.sheet.iter_rows(), first, min(first + TYPED_ROWS, self.window.bottom + 1)):
+        for place, row in enumerate(islice(self.sheet.iter_rows(), first, stop)):
+            if place >= TYPED_ROWS and place % far and place + first < stop - 1:
+                continue
             for column, value in enumerate(self._values(row)):
                 if word := _word(value):
                     found[column] = common_type(found[column] or word, word)

@@ -14,7 +14,7 @@ from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
 from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
 from flowforge_assets.formats.json_cells import NotJsonError, cells_at, rows_of_elements, scan
-from flowforge_assets.formats.json_types import types_of_objects
+from flowforge_assets.formats.json_types import merged, types_of_objects
 from flowforge_assets.formats.json_wrapper import wrapper_key
 from flowforge_assets.formats.ndjson import BLANK, text_encoding
 from flowforge_assets.formats.text_parts import PartsRead, PartWriter
@@ -173,7 +173,6 @@ class _Document:
         self.text.skip("[")
         if self.text.skip("]"):
             return
-        self._look_at_types()
         while True:
             if not self._bulk():
                 self._element("an element that is no object")
@@ -184,7 +183,7 @@ class _Document:
 
     def _look_at_types(self) -> None:
         self.text.peek()
-        self.types = types_of_objects(self.text.text, self.text.at)
+        self.types = merged(self.types, types_of_objects(self.text.text, self.text.at))
 
     def _bulk(self) -> bool:
         """Take all elements that lie whole in the buffer, if they are plain; tried once a block."""
@@ -192,7 +191,7 @@ class _Document:
         if self.tried == text.blocks_read:
             return False
         self.tried = text.blocks_read
-        text.peek()
+        self._look_at_types()
         cut = text.text.rfind("}", text.at) + 1
         rows = rows_of_elements(text.text[text.at : cut]) if cut else None
         if not rows or not self.writer.rows(rows, cut - text.at):

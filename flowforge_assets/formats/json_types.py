@@ -1,4 +1,7 @@
-"""The types a JSON document's first objects show, column by column: a look at a few, because cells are kept as text."""
+"""The types that a few objects of a JSON document show, column by column: cells are kept as text, so a look is enough.
+
+A look is taken at each block that is read, so that a column which changes its type far down the file is seen to.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.bronze.type_ladder import common_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MOST_OBJECTS, MOST_CHARS = 200, 64 << 10
 _BETWEEN = re.compile(r"[\s,\x00\x1a\ufeff]*").match
@@ -26,6 +29,28 @@ def types_of_objects(text: str, at: int = 0) -> dict[str, str]:
             if word is not None:
                 found[name] = common_type(found.get(name, word), word)
     return found
+
+
+def types_of_lines(block: str) -> dict[str, str]:
+    """As `types_of_objects`, of the first and the last lines of a block of whole lines."""
+    last = len(block) - MOST_CHARS
+    tail = block.find("\n", last) + 1 if last > 0 else 0
+    return merged(types_of_objects(block), types_of_objects(block, _far_line(block, tail)))
+
+
+def _far_line(block: str, start: int) -> int:
+    """Where the last lines begin that are looked at; the end of a block without so many."""
+    ends = len(block)
+    for _ in range(MOST_OBJECTS):
+        ends = block.rfind("\n", start, ends)
+        if ends < 0:
+            return start
+    return ends + 1
+
+
+def merged(found: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """The types that hold all of two looks."""
+    return {**found, **{name: common_type(found.get(name, word), word) for name, word in more.items()}}
 
 
 def _objects(text: str) -> Iterator[dict[str, object]]:

@@ -11,7 +11,7 @@ from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source, sniff_encod
 from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
 from flowforge_assets.formats.json_cells import NotJsonError, cells_at, rows_of_lines
-from flowforge_assets.formats.json_types import types_of_objects
+from flowforge_assets.formats.json_types import merged, types_of_lines
 from flowforge_assets.formats.text_parts import PartsRead, PartWriter
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def read_ndjson(
     """Read a file of one JSON object a line."""
     source, writer = Source(path), PartWriter(scratch_folder, "ndjson", max_columns)
     name, bom = text_encoding(source, encoding)
-    number, types = 0, None
+    number, types = 0, dict[str, str]()
     for block in _blocks(source, name, bom):
-        types = types_of_objects(block) if types is None else types
+        types = merged(types, types_of_lines(block))
         rows = rows_of_lines(block)
         if rows is not None and writer.rows(rows, len(block)):
             number += len(rows)
@@ -43,7 +43,7 @@ def read_ndjson(
             _take(writer, piece, number + 1)
     account = writer.account
     account.lines, account.redecoded = number, source.redecoded
-    return writer.finished({"format": "ndjson", "encoding": name}, types or {})
+    return writer.finished({"format": "ndjson", "encoding": name}, types)
 
 
 def text_encoding(source: Source, pinned: str | None = None) -> tuple[str, int]:

@@ -6,7 +6,7 @@ in turn; they must have one format. Nothing is published here and nothing decide
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,6 +14,7 @@ import polars as pl
 from flowforge_assets.formats.compression import Part, opened_parts
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_fast import another
+from flowforge_assets.formats.csv_guise import unveiled
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 from flowforge_assets.formats.csv_read import CsvRead, read_any
 from flowforge_assets.formats.file_kind import binary_kind, text_kind
@@ -64,6 +65,9 @@ def _read_part(part: Part, options: FileOptions, scratch: Path, shown: str) -> F
     kind, read = options.implied_format, None
     if kind is None:
         kind = binary_kind(part.path, name)
+    if kind in {None, "csv"} and (found := unveiled(part.path, options.csv, scratch)) is not None:
+        plain, csv, guise = found
+        return replace(read_any(plain, csv), guise=guise)
     if kind is None:
         kind, dialect = text_kind(part.path, options.csv, name)
         read = CsvRead(part.path, dialect, options.csv) if dialect else None

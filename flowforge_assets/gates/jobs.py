@@ -10,6 +10,7 @@ from pydantic import Field
 
 from flowforge_assets.gates.decisions import Asked, DeclaredGates, revoke_waiver, said, waive_check
 from flowforge_assets.running.executor import quick_executor
+from flowforge_assets.running.forms import blank_form
 from flowforge_resources.decisions import require_person
 from flowforge_resources.layout import utc_now
 
@@ -72,6 +73,7 @@ def build_gate_jobs(declared: Callable[[], DeclaredGates]) -> list[dg.JobDefinit
     @dg.job(
         name="flowforge_waive_check",
         executor_def=quick_executor,
+        config=blank_form("waive_check", WaiveCheck),
         description="Who lets which failed check not count, why, and until when: fill in the form.",
     )
     def waiving() -> None:
@@ -80,6 +82,7 @@ def build_gate_jobs(declared: Callable[[], DeclaredGates]) -> list[dg.JobDefinit
     @dg.job(
         name="flowforge_revoke_waiver",
         executor_def=quick_executor,
+        config=blank_form("revoke_waiver", RevokeWaiver),
         description="Takes a waiver of a failed check back: fill in the form.",
     )
     def revoking() -> None:

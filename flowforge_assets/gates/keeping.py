@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from flowforge_assets.gates.own import OwnGate
 from flowforge_assets.partitions.definitions import chosen_partitions
-from flowforge_checks.holding import NEVER_WAIVED, UPSTREAM_GATE, GateReader, workflow_of
+from flowforge_checks.holding import UPSTREAM_GATE, workflow_of
 from flowforge_checks.results import Outcome, as_table, blocks_publishing, still_true
 from flowforge_resources.gates import FailedCheck, Held, change_gates, settle
-from flowforge_resources.layout import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ def gate_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(UPSTREAM_GATE, asset=key, description=said)
 
 
-class Gatekeeper:
+class Gatekeeper(OwnGate):
     """What one step has to do with gates: those above its table, and its table's own.
 
     `checks`: the names of the table's checks.
@@ -53,10 +53,8 @@ class Gatekeeper:
         graph: GateGraph,
         checks: Iterable[str],
     ) -> None:
-        self.asset, self._key = key.to_user_string(), key
-        self._context, self._lake, self._graph = context, lake, graph
-        self._checks, self._gates, self._now = frozenset(checks), GateReader(lake), utc_now()
-        self._waived: set[str] = set()
+        super().__init__(lake, key, graph, context.run.run_id)
+        self._context, self._key, self._checks = context, key, frozenset(checks)
 
     # -- above ----------------------------------------------------------------------------------------------------
 
@@ -104,26 +102,6 @@ class Gatekeeper:
 
     # -- its own --------------------------------------------------------------------------------------------------
 
-    def waived(self, outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-        """The same, where a blocking check that failed and was waived only warns, and says by whom it was."""
-        return tuple(self._waive(one) if one.blocks and not one.passed else one for one in outcomes)
-
-    def _waive(self, outcome: Outcome) -> Outcome:
-        waiver = self._gates.waiver(self.asset, outcome.check, of=None, now=self._now)
-        if waiver is None or waiver.edge is not None or outcome.check in NEVER_WAIVED:
-            return outcome
-        self._waived.add(outcome.check)
-        decision = waiver.decision
-        said = {"waived_by": decision.actor, "waived_because": decision.reason, "waived_at": decision.at.isoformat()}
-        said |= {"waived_until": decision.until.isoformat()} if decision.until else {}
-        return replace(
-            outcome,
-            warns=True,
-            blocks=False,
-            description=f"{outcome.description or 'It fails.'} Published all the same: waived {decision}.",
-            metadata={**outcome.metadata, **said},
-        )
-
     def stood(self, checks: Iterable[str], published: Published) -> list[Outcome]:
         """Blocking checks of a version that stays, which passed them all but for what was waived then."""
         run = published.facts.get("run_id")
@@ -165,33 +143,11 @@ class Gatekeeper:
         if after or self._own:
             settle(self._lake, workflow_of(self.asset), self.asset, seen=self._own, now_failed=after.values())
 
-    @property
-    def _own(self) -> tuple[FailedCheck, ...]:
-        return self._gates.failed(self.asset)
-
-    def _failed(
-        self, outcome: Outcome, partitions: tuple[str, ...], *, published: bool, everything: bool
-    ) -> FailedCheck:
-        before = next((one for one in self._own if one.check == outcome.check), None)
-        whole = everything or not partitions or (before is not None and not before.partitions)
-        known = before.partitions if before else ()
-        return FailedCheck(
-            check=outcome.check,
-            blocking=outcome.blocks or outcome.check in self._waived,
-            since=before.since if before else self._now.isoformat(),
-            failed_at=self._now.isoformat(),
-            run_id=self._context.run.run_id,
-            rows_broken=outcome.rows_broken,
-            said=outcome.description or "",
-            published=published,
-            partitions=() if whole else tuple(sorted({*known, *partitions})),
-        )
-
     def _left(
         self, failed: FailedCheck, said: set[str], partitions: tuple[str, ...], *, everything: bool
     ) -> FailedCheck | None:
         """What is left of an earlier failure after this run; None: nothing, it passed or nobody asks it any more."""
-        if failed.check not in self._checks:
+        if failed.check not in self._checks | self._graph.asked_apart(self.asset):
             return None
         if failed.check not in said:
             return failed

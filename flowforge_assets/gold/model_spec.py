@@ -82,7 +82,10 @@ def _shape(foreign: ForeignKey) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One gold table: a query, and what must hold of its result."""
+    """One gold table: a query, and what must hold of its result.
+
+    `pii`: columns with personal data; `not_pii`: those that hold none, whatever they are computed of.
+    """
 
     id: ModelId
     sql: str
@@ -91,6 +94,7 @@ class ModelSpec:
     unknown_member: str | None
     foreign_keys: tuple[ForeignKey, ...]
     pii: frozenset[str]
+    not_pii: frozenset[str] = frozenset()
     reads: Mapping[str, TableId | ModelId] = field(default_factory=dict)
     tests: tuple[Rule, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)

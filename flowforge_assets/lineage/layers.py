@@ -37,7 +37,7 @@ def table_nodes(spec: TableSpec, about: str) -> Iterator[TableNode]:
     """The silver of a table, and its landing files and bronze where it has its own."""
     if spec.routed is None:
         keys = frozenset(column.header for column in spec.landed if column.name in spec.keys)
-        pii = frozenset(column.header for column in spec.landed if column.pii)
+        pii = spec.landed_pii
         landed = dict.fromkeys([name for names in _headers(spec).values() for name in names], "text")
         yield TableNode(landing_name(spec.id), "landing", landed, keys, pii, description=f"Files `{spec.files}`.")
         columns = dict.fromkeys(spec.landed_headers, "text") | _written(AUDIT_TYPES)

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 from flowforge_checks.gate import of_partition
 from flowforge_checks.results import as_table
+from flowforge_checks.rules import SetRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import duckdb
+
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.gate import Gate, Statement
     from flowforge_checks.results import Outcome
+    from flowforge_checks.rules import Judged, Rule
 
 # As many rows as the UI shows of a table without a click.
 MOST_SHOWN = 50
@@ -25,16 +29,36 @@ def by_partition(spec: TableSpec, gate: Gate, outcomes: Sequence[Outcome]) -> li
     if not broken:
         return list(outcomes)
     counts = gate.broken_by(spec.partition_key, broken)
-    said = {
-        check: [{"partition": name, "rows_broken": rows} for name, rows in found[:MOST_SHOWN]]
-        for check, found in counts.items()
-    }
-    return [
-        replace(outcome, metadata={**outcome.metadata, "partitions": as_table(said[outcome.check])})
-        if said.get(outcome.check)
-        else outcome
-        for outcome in outcomes
-    ]
+    return [_told(outcome, counts.get(outcome.check, ())) for outcome in outcomes]
+
+
+def sets_by_partition(
+    connection: duckdb.DuckDBPyConnection,
+    spec: TableSpec,
+    rules: Sequence[Rule],
+    judged: Judged,
+    outcomes: Sequence[Outcome],
+) -> list[Outcome]:
+    """The same of rules about rows beside each other, asked of the whole table; their groups may reach over partitions."""
+    by_name = {rule.check_name: rule for rule in rules if isinstance(rule, SetRule)}
+    told = []
+    for outcome in outcomes:
+        rule = by_name.get(outcome.check)
+        found: Sequence[tuple[str, int]] = ()
+        if rule is not None and outcome.rows_broken:
+            rows = (
+                f"SELECT {spec.partition_key} AS name, count(*) AS n FROM ({rule.rows_breaking(judged)}) GROUP BY ALL"
+            )
+            found = connection.execute(f"{rows} ORDER BY n DESC, name LIMIT {MOST_SHOWN}").fetchall()
+        told.append(_told(outcome, found))
+    return told
+
+
+def _told(outcome: Outcome, found: Sequence[tuple[str, int]]) -> Outcome:
+    if not found:
+        return outcome
+    rows = [{"partition": name, "rows_broken": count} for name, count in found[:MOST_SHOWN]]
+    return replace(outcome, metadata={**outcome.metadata, "partitions": as_table(rows)})
 
 
 def unlisted(spec: TableSpec) -> list[Statement]:

@@ -13,6 +13,7 @@ from flowforge_assets.quarantine import deciding
 from flowforge_assets.quarantine.trail import told
 from flowforge_assets.quarantine.waiting import Selection, Waiting, waiting
 from flowforge_assets.running.executor import quick_executor
+from flowforge_assets.running.forms import blank_form
 from flowforge_assets.table_spec import TableSpec
 from flowforge_resources.decisions import decide, require_person
 from flowforge_resources.errors import DecisionError, did_you_mean
@@ -68,6 +69,7 @@ def build_quarantine_job(workflow: str, tables: Sequence[TableSpec]) -> dg.JobDe
     @dg.job(
         name=f"{workflow}_quarantine",
         executor_def=quick_executor,
+        config=blank_form(f"decide_{workflow}", DecideRows),
         description=f"Decides about quarantined rows of {workflow}: fix, waive, release, discard or restore; fill in the form.",
     )
     def decide_quarantine() -> None:

@@ -132,12 +132,8 @@ class Waiting:
 
 
 def hidden_columns(spec: TableSpec) -> set[str]:
-    """The landed columns that hold personal data: of a table that other rows are made of, all that may become such."""
-    found = {spec.sources[name] for name in spec.pii if name in spec.sources} | set(spec.pii)
-    if spec.routed:
-        found |= hidden_columns(spec.routed.source)
-    made = spec.pii - spec.sources.keys()
-    return found | (set(spec.root.landed_headers) if made else set())
+    """The landed columns that hold personal data, by the names of bronze and of silver."""
+    return {*spec.pii, *spec.landed_pii, *(spec.sources[name] for name in spec.pii if name in spec.sources)}
 
 
 def waiting(lake: Lake, spec: TableSpec, chosen: Selection) -> Waiting:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from flowforge_assets.gates.own import OwnGate
 from flowforge_assets.reconciliation.sides import Place, Sides, SideSpec
+from flowforge_checks.holding import GateGraph
 from flowforge_checks.reconciliation.findings import Compared, outcome_of
 from flowforge_checks.reconciliation.measures import compare_measures
 from flowforge_checks.reconciliation.row_diff import compare_rows
@@ -99,8 +101,8 @@ def evaluate(
     return found, outcome_of(one.spec, one.check, found)
 
 
-def build_check(one: Reconciled) -> dg.AssetChecksDefinition:
-    """The check, as a step of its own behind both sides."""
+def build_check(one: Reconciled, graph: GateGraph) -> dg.AssetChecksDefinition:
+    """The check, as a step of its own behind both sides. Where it blocks, it shuts and opens the gate of what it judges."""
     judged = dg.AssetKey(one.judges.asset)
     others = {dg.AssetKey(place.asset) for side in (one.left, one.right) for place in side.places.values()}
     spec = dg.AssetCheckSpec(
@@ -113,8 +115,12 @@ def build_check(one: Reconciled) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"{one.spec.workflow}__{one.check}", specs=[spec], required_resource_keys={"lake"})
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
         with clear_failure(context.retry_number):
-            _, outcome = evaluate(context.resources.lake.open(), one, context.run.run_id)
+            _, outcome = evaluate(lake, one, context.run.run_id)
+        gate = OwnGate(lake, judged, graph, context.run.run_id)
+        (outcome,) = gate.waived([outcome])
+        gate.settle_apart([outcome])
         yield outcome.result(judged)
 
     return check

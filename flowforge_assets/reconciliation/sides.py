@@ -105,7 +105,7 @@ class Sides:
         from flowforge_checks.reconciliation.database_side import DatabaseSide
         from flowforge_resources.databases.reading import reading
 
-        reader = self.opened.enter_context(reading(side.connection, consistent=True))
+        reader = self.opened.enter_context(reading(side.connection))
         return DatabaseSide(name, reader, side.rows.relation(reader), self.connection)
 
     def _show(self, name: str, place: Place) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowforge_assets.partitions.checks import sets_by_partition
 from flowforge_assets.preview import shown_columns
 from flowforge_assets.silver.partitions import PartitionedBatch
 from flowforge_checks.rules import Judged
@@ -61,7 +62,11 @@ class TableRules:
         compares = self.batch.published is not None and any(rule.compares for rule in rules)
         before = self._published(table) if compares else None
         shown = [name for name in shown_columns(self.spec) if name not in self.spec.pii]
-        return judge(self.connection, rules, Judged(whole, self.began, self.reads, before), shown)
+        judged = Judged(whole, self.began, self.reads, before)
+        outcomes = judge(self.connection, rules, judged, shown)
+        if isinstance(table, PartitionedBatch):
+            return sets_by_partition(self.connection, self.spec, rules, judged, outcomes)
+        return outcomes
 
     def _published(self, table: Path | PartitionedBatch) -> str | None:
         """SQL of the rows that are published so far."""

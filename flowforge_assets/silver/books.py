@@ -47,16 +47,19 @@ def _by_file(
     held: dict[str, int] = {}
     if books.quarantined:
         out = f" AND NOT ({gate.breaks_check(DISCARDED)})" if prepared.laid_over.discards else ""
-        verdict = f"SELECT * FROM verdict WHERE ({gate.held}){out}"
-        if prepared.landed_of:
-            verdict = f"SELECT * REPLACE ({prepared.landed_of} AS _rid) FROM ({verdict})"
         with picked_rows(connection):
-            held = dict(
-                connection.execute(
-                    f"SELECT _source_file, count(*) FROM landed JOIN ({verdict}) USING (_position, _rid) GROUP BY ALL"
-                ).fetchall()
-            )
-    return [FileAccount(file, int(rows), int(held.get(file, 0))) for file, rows in read]
+            held = _judged_so(connection, prepared, f"({gate.held}){out}")
+    left_out = _judged_so(connection, prepared, gate.dropped) if books.dropped else {}
+    return [FileAccount(file, int(rows), held.get(file, 0), left_out.get(file, 0)) for file, rows in read]
+
+
+def _judged_so(connection: duckdb.DuckDBPyConnection, prepared: Prepared, verdict: str) -> dict[str, int]:
+    """By file the judged rows of a verdict."""
+    rows = f"SELECT * FROM verdict WHERE {verdict}"
+    if prepared.landed_of:
+        rows = f"SELECT * REPLACE ({prepared.landed_of} AS _rid) FROM ({rows})"
+    joined = f"SELECT _source_file, count(*) FROM landed JOIN ({rows}) USING (_position, _rid) GROUP BY ALL"
+    return {file: int(count) for file, count in connection.execute(joined).fetchall()}
 
 
 def _by_partition(parts: PartitionedBatch) -> list[PartitionAccount]:

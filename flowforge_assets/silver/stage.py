@@ -172,7 +172,7 @@ def stage(
 
 def _counts(gate: Gate, spec: TableSpec) -> tuple[list[CheckCount], int]:
     """What each check found, and how many rows were discarded by a decision, which no check speaks of."""
-    found = gate.counts([column.name for column in spec.columns if not column.pii])
+    found = gate.counts([column.name for column in spec.columns if column.name not in spec.pii])
     discarded = sum(count.rows_broken for count in found if count.check == DISCARDED)
     return [count for count in found if count.check != DISCARDED], discarded
 

@@ -97,7 +97,7 @@ def dtype_of(sql_type: str) -> Any:
 
 def _own_column(rule: Rule) -> str | None:
     """The one column a rule is about; a condition or SQL may read any other, and then shows nothing of it."""
-    return rule.columns_read[0] if len(rule.columns_read) == 1 and not isinstance(rule, Expression) else None
+    return None if isinstance(rule, Expression) else rule.own_column
 
 
 def _told(rule: Rule) -> dict[str, Any]:

@@ -24,23 +24,25 @@ from flowforge_checks.rules.base import (
 from flowforge_checks.rules.compare import AtLeastOneNotNull, Compare, ExactlyOneNotNull
 from flowforge_checks.rules.expression import Expression
 from flowforge_checks.rules.formats import Format
+from flowforge_checks.rules.freshness import FreshWithin
+from flowforge_checks.rules.growth import RowCountChange
 from flowforge_checks.rules.measures import (
     DistinctCount,
-    FreshWithin,
     MeanBetween,
     NullRate,
     QuantileBetween,
     RowCount,
-    RowCountChange,
-    SchemaIs,
     SumBetween,
 )
+from flowforge_checks.rules.pairs import NoPair
 from flowforge_checks.rules.pandera_model import Pandera
 from flowforge_checks.rules.python import Python
 from flowforge_checks.rules.query import Sql
 from flowforge_checks.rules.references import References
 from flowforge_checks.rules.series import DistributionLike, NoGaps
 from flowforge_checks.rules.sets import Determines, Rows, SetRule, Unique
+from flowforge_checks.rules.spelling import OneSpelling
+from flowforge_checks.rules.table_schema import SchemaIs
 from flowforge_checks.rules.tables import Finding, Judged, TableRule
 from flowforge_checks.rules.types import Type
 from flowforge_checks.rules.values import (
@@ -72,6 +74,8 @@ AnyRule = Annotated[
     | Pandera
     | Unique
     | Determines
+    | NoPair
+    | OneSpelling
     | RowCount
     | RowCountChange
     | NullRate
@@ -105,6 +109,8 @@ RULE_KINDS: tuple[type[Rule], ...] = (
     Pandera,
     Unique,
     Determines,
+    NoPair,
+    OneSpelling,
     RowCount,
     RowCountChange,
     NullRate,
@@ -143,9 +149,11 @@ __all__ = [
     "Matches",
     "MeanBetween",
     "NoGaps",
+    "NoPair",
     "NotBlank",
     "NotNull",
     "NullRate",
+    "OneSpelling",
     "Pandera",
     "Python",
     "QuantileBetween",

@@ -1,4 +1,4 @@
-"""Codes that standards list: currencies (ISO 4217, in use), languages (ISO 639-1), lengths of IBANs; how postal codes are written."""
+"""Codes that standards list: currencies (ISO 4217, in use), languages (ISO 639-1), states of the US, lengths of IBANs; how postal codes are written."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro
 sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi
 yo za zh zu
 """
+# ISO 3166-2:US: states, the district, territories; and the armed forces' own.
+_US_STATES = """
+AA AE AK AL AP AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP MS MT NC ND NE
+NH NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VI VT WA WI WV WY
+"""
 # SWIFT's IBAN registry: country and characters.
 _IBANS = """
 AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20
@@ -29,6 +34,7 @@ UA29 VA22 VG24 XK20 YE30
 """
 
 CURRENCIES = tuple(_CURRENCIES.split())
+US_STATES = tuple(_US_STATES.split())
 LANGUAGES = tuple(_LANGUAGES.split())
 IBAN_LENGTHS = {pair[:2]: int(pair[2:]) for pair in _IBANS.split()}
 # How postal codes are written, by country.

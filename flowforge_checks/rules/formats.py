@@ -156,6 +156,7 @@ FORMATS: Mapping[str, Callable[[str], str]] = {
     "country_alpha3": _one_of(one[1] for one in countries.COUNTRIES),
     "country_name": _one_of([*(one[2] for one in countries.COUNTRIES), *countries.OTHER_NAMES], lower=True),
     "currency": _one_of(codes.CURRENCIES),
+    "us_state": _one_of(codes.US_STATES),
     "language": lambda v: _one_of(codes.LANGUAGES)(f"regexp_replace({v}, '[-_][A-Z]{{2}}$', '')"),
     "date": _date,
     "time": _full(_TIME + _ZONE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import log, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -84,7 +84,8 @@ class DistributionLike(MeasureRule):
 
     `psi`, the population stability index, compares shares: of texts, those of each value; of numbers, those between the
     tenths of the earlier version; null is a share of its own. Below 0.1 is called stable, above 0.25 a shift (Siddiqi,
-    Credit Risk Scorecards, 2006). `ks`, the statistic of Kolmogorov and Smirnov, is the largest distance of the two
+    Credit Risk Scorecards, 2006). `cramers_v` makes of the chi-square of the same counts a number from 0 to 1, whatever the
+    number of rows (Cramér, Mathematical Methods of Statistics, 1946). `ks`, the statistic of Kolmogorov and Smirnov, is the largest distance of the two
     distribution functions, from 0 to 1; for numbers only, null left out.
     """
 
@@ -92,7 +93,7 @@ class DistributionLike(MeasureRule):
 
     rule: Literal["distribution_like"]
     column: str = Field(description="The column.")
-    method: Literal["psi", "ks"] = Field(default="psi", description="How the spread is compared.")
+    method: Literal["psi", "cramers_v", "ks"] = Field(default="psi", description="How the spread is compared.")
     max: float = Field(default=0.25, gt=0, description="Largest valid distance.")
 
     @property
@@ -135,9 +136,23 @@ class DistributionLike(MeasureRule):
         """Of no rows, before or now, nothing is asked."""
         if judged.previous is None or values[0] is None:
             return Finding(0, "", {"measured": "none"})
-        distance = float(values[0]) if self.method == "ks" else stability_index(*values)
+        of_counts = {"psi": stability_index, "cramers_v": cramers_v}
+        distance = float(values[0]) if self.method == "ks" else of_counts[self.method](*values)
         said = f"{self.column} is spread otherwise than in the version before: {self.method} is {distance:.4g}, above {self.max:g}."
         return self.found(round(distance, 6), judged, broken=distance > self.max, said=said)
+
+
+def cramers_v(before: Sequence[int], now: Sequence[int]) -> float:
+    """The square root of the chi-square of two counts of the same bins over the number of rows.
+
+    0 for equal shares, 1 where no bin has rows of both; 0 where one side has no row.
+    """
+    rows, was, became = sum(before) + sum(now), sum(before), sum(now)
+    if not was or not became:
+        return 0.0
+    bins = [(a, b) for a, b in zip(before, now, strict=True) if a or b]
+    expected = [(a, (a + b) * was / rows, b, (a + b) * became / rows) for a, b in bins]
+    return sqrt(sum((a - e) ** 2 / e + (b - f) ** 2 / f for a, e, b, f in expected) / rows)
 
 
 def stability_index(before: Sequence[int], now: Sequence[int]) -> float:

@@ -55,7 +55,7 @@ class SetRule(TableRule):
     columns: tuple[str, ...] = Field(min_length=1, description="The columns that are looked at together.")
     keep_row: KeepRow | None = Field(
         default=None,
-        description="With `action: quarantine` or `drop`: which row of a group stays. `first` or `last` by `sequence_by`, then by arrival; `none` of them; with `determines` those with the `most_common` value.",
+        description="With `action: quarantine` or `drop`: which row of a group stays. `first` or `last` by `sequence_by`, then by arrival; `none` of them; the `most_common`: with `determines` those with that value, with `no_pair` the row that forms fewer pairs.",
     )
 
     @model_validator(mode="after")
@@ -93,7 +93,7 @@ class SetRule(TableRule):
 
     def _asked(self, conditions: list[str]) -> str:
         asked = [f"coalesce(({self.where}\n)::BOOLEAN, FALSE)"] if self.where else []
-        return " AND ".join([*conditions, *asked])
+        return " AND ".join([*conditions, *asked]) or "TRUE"
 
     def questions(self, table: str, reads: Mapping[str, str]) -> list[str]:
         """Its query, and which rows do not stay."""

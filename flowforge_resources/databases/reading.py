@@ -15,25 +15,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reading(connection: ConnectionFields, *, consistent: bool = False) -> Iterator[Reader]:
+def reading(connection: ConnectionFields) -> Iterator[Reader]:
     """An open view of a database for the length of the block.
-
-    Args:
-        connection: the database.
-        consistent: whether several statements must see the same rows, also where that is slower.
 
     Raises:
         DatabaseRefusedError, DatabaseUnreachableError, SecretError, MissingDriverError: in words what is wrong.
     """
     with in_words(connection):
-        reader = _open(connection, consistent=consistent)
+        reader = _open(connection)
         try:
             yield reader
         finally:
             reader.close()
 
 
-def _open(connection: ConnectionFields, *, consistent: bool) -> Reader:
+def _open(connection: ConnectionFields) -> Reader:
     kind: str = connection.kind
     if connection.url is not None and kind == "sqlalchemy":
         kind = _named_by_url(connection) or kind
@@ -44,7 +40,7 @@ def _open(connection: ConnectionFields, *, consistent: bool) -> Reader:
     if kind in ("mysql", "mariadb"):
         from flowforge_resources.databases.readers.mysql import MysqlReader
 
-        return MysqlReader(connection, consistent=consistent)
+        return MysqlReader(connection)
     if kind == "duckdb":
         from flowforge_resources.databases.readers.duckdb import DuckdbReader
 

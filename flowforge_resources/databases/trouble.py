@@ -171,16 +171,7 @@ def is_of_a_driver(error: BaseException) -> bool:
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     ours = {"psycopg", "pymysql", "sqlalchemy", "adbc_driver_manager", "oracledb", "mssql_python", "sqlite3"}
     network = isinstance(error, ConnectionError | socket.gaierror | TimeoutError)
-    by_text = isinstance(error, RuntimeError) and "connectorx" in _origin(error)
-    return bool(modules & (ours | {"_duckdb", "duckdb"})) or network or by_text
-
-
-def _origin(error: BaseException) -> str:
-    trace, names = error.__traceback__, []
-    while trace is not None:
-        names.append(trace.tb_frame.f_code.co_filename)
-        trace = trace.tb_next
-    return " ".join(names)
+    return bool(modules & (ours | {"_duckdb", "duckdb"})) or network
 
 
 def explain(connection: ConnectionFields, error: BaseException) -> DatabaseRefusedError | DatabaseUnreachableError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from flowforge_resources.errors import SourceError, SourceUnreachableError
 from flowforge_resources.web.auth import Credentials, HttpAuth, Identity
+from flowforge_resources.web.unpacking import UnpackError, is_known, unpacked
 from flowforge_resources.web.waiting import Clock, Deadline, Pace, retry_after_s
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 Params = dict[str, str]
+# One way to pack, which `unpacked` unpacks piece by piece.
+_ACCEPTED = {"Accept": "application/json", "Accept-Encoding": "gzip"}
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
@@ -139,7 +142,7 @@ class HttpClient:
         for _ in range(_MOST_REDIRECTS + 1):
             trusted = self.is_trusted(str(target))
             credentials = self._identity.credentials() if trusted else Credentials()
-            headers = {"Accept": "application/json"} | ({**self.headers, **credentials.headers} if trusted else {})
+            headers = _ACCEPTED | ({**self.headers, **credentials.headers} if trusted else {})
             request = self._client.build_request("GET", target.copy_merge_params(credentials.params), headers=headers)
             answer = self._answered(request)
             if isinstance(answer, Answer):
@@ -152,7 +155,7 @@ class HttpClient:
 
         credentials = self._identity.credentials()
         target = httpx2.URL(self.url).copy_merge_params(credentials.params)
-        said = {"Accept": "application/json", **self.headers, **headers, **credentials.headers}
+        said = {**_ACCEPTED, **self.headers, **headers, **credentials.headers}
         answer = self._answered(self._client.build_request(method, target, headers=said, content=content))
         if isinstance(answer, str):
             raise self._refused(f"{_shown(target)} redirects, and rows are not sent on.", "Correct `url`.")
@@ -188,7 +191,7 @@ class HttpClient:
                 response.close()
         except httpx2.TimeoutException:
             raise _BusyError(f"{shown} did not answer within {self.patience.timeout_s:g} seconds.") from None
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
+        except (httpx2.TransportError, UnpackError) as error:
             raise _BusyError(f"{shown} cannot be reached, or ended the answer: {type(error).__name__}.") from None
 
     def _require_success(self, shown: str, response: httpx2.Response) -> None:
@@ -217,8 +220,13 @@ class HttpClient:
     def _content(self, shown: str, response: httpx2.Response) -> bytes:
         if response.status_code == _NO_CONTENT:
             return b""
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if not is_known(encoding):
+            raise self._refused(
+                f"{shown} packs its answer in a way that was not asked for.", "It must be gzip or none."
+            )
         pieces, size_bytes = [], 0
-        for piece in response.iter_bytes():
+        for piece in unpacked(encoding, response.iter_raw()):
             size_bytes += len(piece)
             if size_bytes > self.patience.max_page_bytes:
                 raise self._refused(

@@ -79,6 +79,19 @@ class Reader(ABC):
     def rows(self, sql: str) -> list[Sequence[Any]]:
         """All rows of a small answer."""
 
+    def texts(self, sql: str) -> list[Sequence[str | None]]:
+        """All rows of a small answer whose values are texts, as `batches` would have them."""
+        return self.rows(sql)
+
+    def read_beside(self, relation: str, connections: int, *, agreeing: bool) -> None:  # noqa: B027  # most are ready
+        """Make ready for reading ranges at once, before anything is read.
+
+        Args:
+            relation: what will be read.
+            connections: how many at once, at most.
+            agreeing: whether all must see the same rows; where they cannot, there is one connection.
+        """
+
     @abstractmethod
     def batches(self, sql: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
         """The rows of a query as text, streamed."""

@@ -1,17 +1,17 @@
-"""MySQL and MariaDB: sessions by PyMySQL, rows by ConnectorX.
+"""MySQL and MariaDB: sessions by PyMySQL, rows by the bytes that it receives (`mysql_rows`).
 
-ConnectorX opens a session of its own, which is twice to five times as fast as any driver that ships wheels; a statement
-there sees a snapshot of its own. Where several statements must see the same rows (`consistent`), or TLS is asked for, PyMySQL
-reads them in one transaction instead.
+Everything is read in transactions with a consistent snapshot. There is none that several connections could share, so for
+ranges that are read at once the table is locked against writers for the moment in which all of them begin.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote as percent
 
 from flowforge_resources.databases.engine import open_engine
-from flowforge_resources.databases.readers.base import BATCH_ROWS, Reader, SourceColumn, named, text_frame
+from flowforge_resources.databases.readers.base import Reader, SourceColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from flowforge_resources.databases.connection import ConnectionFields
 
 _BINARY_CHARSET = 63
-_UNSIGNED = 32
+_UNSIGNED, _ZEROFILL = 32, 64
+_LOCK_WAIT_S = 2
+_FIRST_CLIENT_ERROR = 2000
 _TINY, _SHORT, _LONG, _FLOAT, _DOUBLE, _TIMESTAMP, _LONGLONG, _INT24 = 1, 2, 3, 4, 5, 7, 8, 9
 _DATE, _TIME, _DATETIME, _YEAR, _BIT, _JSON, _DECIMAL = 10, 11, 12, 13, 16, 245, 246
 _BLOBS, _TEXTS, _GEOMETRY = (249, 250, 251, 252), (15, 253, 254), 255
@@ -47,24 +49,74 @@ _WHOLE = (_TINY, _SHORT, _LONG, _LONGLONG, _INT24)
 
 
 class MysqlReader(Reader):
-    """A transaction with a consistent snapshot, and ConnectorX beside it."""
+    """A transaction with a consistent snapshot; others beside it for ranges."""
 
-    def __init__(self, connection: ConnectionFields, *, consistent: bool = False) -> None:
+    snapshot = "one transaction with a consistent snapshot"
+
+    def __init__(self, connection: ConnectionFields) -> None:
         super().__init__(connection)
         self._engine = open_engine(connection)
-        self._pooled = self._engine.raw_connection()
+        self._beside = self._engine
+        self._sessions: list[Any] = []
+        self._idle: SimpleQueue[Any] = SimpleQueue()
         try:
-            self._session = cast("Any", self._pooled.driver_connection)
-            self.rows("SET NAMES utf8mb4")
-            self._session.rollback()
-            self.rows("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            self.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            self._session = self._opened(self._engine)
+            _begin(self._session)
         except BaseException:
             self.close()
             raise
-        self._own = consistent or connection.tls not in (None, "disable", "prefer")
-        self.reads_side_by_side = not self._own
-        self.snapshot = "one transaction with a consistent snapshot" if self._own else ""
+        self._idle.put(self._session)
+
+    def _opened(self, engine: Any) -> Any:
+        pooled = engine.raw_connection()
+        self._sessions.append(pooled)
+        session = cast("Any", pooled.driver_connection)
+        _run(session, "SET NAMES utf8mb4")
+        session.rollback()
+        return session
+
+    def read_beside(self, relation: str, connections: int, *, agreeing: bool) -> None:
+        from pymysql.err import MySQLError
+
+        if connections == 1:
+            return
+        self._beside = open_engine(self.connection.model_copy(update={"pool_size": connections}))
+        others = [self._opened(self._beside) for _ in range(connections - 1)]
+        try:
+            with self._locked(relation):
+                for session in (self._session, *others):
+                    _begin(session)
+            self.snapshot = f"one consistent snapshot, of {connections} connections"
+        except MySQLError as error:
+            if not error.args or not isinstance(error.args[0], int) or error.args[0] >= _FIRST_CLIENT_ERROR:
+                raise
+            why = f"LOCK TABLES was refused, error {error.args[0]}"
+            if agreeing:
+                self.snapshot = f"one transaction with a consistent snapshot, of one connection: {why}"
+                return
+            # The first one's is the oldest: what it says is the highest value of a cursor, all others see too.
+            for session in (self._session, *others):
+                _begin(session)
+            self.snapshot = f"a consistent snapshot of its own for each of {connections} connections: {why}"
+        for session in others:
+            self._idle.put(session)
+        self.reads_side_by_side = True
+
+    @contextmanager
+    def _locked(self, relation: str) -> Iterator[None]:
+        """Nobody writes to a table meanwhile. Whoever comes while we wait for writers to end waits too, so not for long.
+
+        Raises:
+            pymysql.err.MySQLError: no right to, it takes too long, or the relation is a query.
+        """
+        pooled = self._beside.raw_connection()
+        session = cast("Any", pooled.driver_connection)
+        try:
+            _run(session, f"SET SESSION lock_wait_timeout = {_LOCK_WAIT_S}")
+            _run(session, f"LOCK TABLES {relation} READ")
+            yield
+        finally:
+            pooled.invalidate()  # ends the session, and its lock
 
     def quote(self, identifier: str) -> str:
         return "`" + identifier.replace("`", "``") + "`"
@@ -95,40 +147,50 @@ class MysqlReader(Reader):
             cursor.execute(sql)
             return list(cursor.fetchall())
 
+    def texts(self, sql: str) -> list[Sequence[str | None]]:
+        return [row for frame in self._frames(self._session, sql, None) for row in frame.rows()]
+
     def batches(self, sql: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
-        if self._own:
-            yield from self._by_session(sql, names)
-            return
-        import connectorx
-        import polars as pl
+        session = self._idle.get_nowait()
+        yield from self._frames(session, sql, names)
+        self._idle.put(session)
 
-        stream = connectorx.read_sql(self._url(), sql, return_type="arrow_stream", batch_size=BATCH_ROWS)
-        for batch in stream:
-            if batch.num_rows:
-                yield named(pl.DataFrame(batch), names)
-
-    def _by_session(self, sql: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+    def _frames(self, session: Any, sql: str, names: Sequence[str] | None) -> Iterator[pl.DataFrame]:
         from pymysql.cursors import SSCursor
 
-        cursor = self._session.cursor(SSCursor)
+        from flowforge_resources.databases.readers.mysql_rows import frames
+
+        cursor = session.cursor(SSCursor)
         try:
             cursor.execute(sql)
-            while rows := cursor.fetchmany(BATCH_ROWS):
-                yield text_frame(rows, names)
+            fields = cursor._result.fields  # noqa: SLF001  # DB-API's description has no charset
+            yield from frames(session, names or [one.name for one in fields], binary=list(map(_is_binary, fields)))
         finally:
             if cursor._result is not None:  # noqa: SLF001  # it would read the rest of the answer, also from a dead server
                 cursor._result.unbuffered_active = False  # noqa: SLF001
             cursor.close()
 
-    def _url(self) -> str:
-        url = self._engine.url
-        login = f"{percent(url.username or '', safe='')}:{percent(str(url.password or ''), safe='')}"
-        # Else it goes on through the server's Unix socket where it finds one, past whatever the address says.
-        return f"mysql://{login}@{url.host}:{url.port}/{percent(url.database or '', safe='')}?prefer_socket=false&max_allowed_packet=1073741824"
-
     def close(self) -> None:
-        self._pooled.invalidate()
-        self._engine.dispose()
+        for pooled in self._sessions:
+            pooled.invalidate()
+        for engine in {self._engine, self._beside}:
+            engine.dispose()
+
+
+def _run(session: Any, statement: str) -> None:
+    with session.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def _begin(session: Any) -> None:
+    """Begin a transaction whose snapshot is taken now; one that is open ends."""
+    session.rollback()
+    _run(session, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    _run(session, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+
+
+def _is_binary(field: Any) -> bool:
+    return field.charsetnr == _BINARY_CHARSET and field.type_code in (*_BLOBS, *_TEXTS, _GEOMETRY)
 
 
 def _type(field: Any) -> str:
@@ -148,20 +210,20 @@ def _type(field: Any) -> str:
 
 
 def _text(name: str, field: Any) -> str:
-    """SQL for the text of a column; whole numbers, texts and bytes go as they are.
+    """SQL for what is the column's text on the wire: most go as they are.
 
-    No driver rounds them, and a function of the server makes NULL of what is larger than its `max_allowed_packet`.
+    That costs the server nothing, and its functions make NULL of what is larger than its `max_allowed_packet`.
     """
     code = field.type_code
-    if code in (*_BLOBS, *_TEXTS, *_WHOLE):
-        return name
     if code == _BIT:
         return f"LPAD(BIN({name} + 0), {field.length}, '0')"
     if code == _GEOMETRY:
         return f"ST_AsWKB({name})"
     if code == _FLOAT:
-        return f"CAST({name} + 0e0 AS CHAR)"  # a FLOAT shows six digits of its own
+        return f"{name} + 0e0"  # a FLOAT shows six digits of its own
+    if field.flags & _ZEROFILL and code in (*_WHOLE, _DECIMAL, _DOUBLE):
+        return f"{name} + 0"
     if code == _TIMESTAMP:
         since = f"DATE_ADD('1970-01-01 00:00:00', INTERVAL UNIX_TIMESTAMP({name}) SECOND)"
         return f"IF({name} = 0, CAST({name} AS CHAR), CONCAT(CAST({since} AS CHAR), '+00:00'))"
-    return f"CAST({name} AS CHAR)"
+    return name

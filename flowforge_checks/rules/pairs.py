@@ -1,0 +1,102 @@
+"""Rules about two rows at a time: a denial constraint, which no pair of rows may satisfy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from flowforge_checks.rules.base import in_code
+from flowforge_checks.rules.sets import SetRule
+from flowforge_resources.duck import quote
+
+if TYPE_CHECKING:
+    from flowforge_checks.rules.sets import Rows
+    from flowforge_checks.rules.tables import Judged
+
+_BOTH_WAYS = "(SELECT x, y FROM _pair UNION SELECT y, x FROM _pair)"
+
+
+class NoPair(SetRule):
+    """No two rows `a` and `b` for which a condition holds, such as a higher salary taxed at a lower rate."""
+
+    keeps = ("most_common", "first", "last", "none")
+
+    rule: Literal["no_pair"]
+    columns: tuple[str, ...] = Field(
+        default=(),
+        description="Columns that are the same in both rows; rows with a null there form no pair. Without any, every row is compared with every other.",
+    )
+    sql: str = Field(
+        description="SQL condition over the two rows `a` and `b`, in any order, that must hold for no pair.",
+        examples=["a.salary > b.salary AND a.rate < b.rate"],
+    )
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        if not self.name:
+            raise ValueError("`no_pair` needs a `name` that says what holds, e.g. `name: rate_grows_with_salary`.")
+        return self
+
+    @property
+    def own_column(self) -> str | None:
+        """None: it is not the value that both share which is wrong."""
+        return None
+
+    @property
+    def demand(self) -> str:
+        same = f" of the same {in_code(self.columns)}" if self.columns else ""
+        return f"No two rows a and b{same} have `{' '.join(self.sql.split())}`"
+
+    @property
+    def message(self) -> str:
+        return f"not true beside another row: {self.name}"
+
+    def query(self, judged: Judged) -> str:
+        """The rows that would have to go so that no pair is left."""
+        return f"SELECT count(*) FROM ({self.rows_breaking(judged)})"
+
+    def rows_breaking(self, judged: Judged) -> str:
+        rows = f"SELECT *, row_number() OVER () AS _n FROM {judged.table} WHERE {self.present}"
+        gone = f"SELECT x FROM {_BOTH_WAYS} {self._yields('most_common')}"
+        return f"WITH {self._found(rows, '')} SELECT * EXCLUDE (_n) FROM _numbered WHERE _n IN ({gone})"
+
+    def losers(self, rows: Rows) -> str:
+        """Of each pair within the batch the row that yields; and the batch's rows that form a pair with a published one."""
+        within = f", ({rows.within}) AS _within" if rows.within else ""
+        numbered = (
+            f"SELECT *, row_number() OVER (ORDER BY {rows.order}) AS _n{within} FROM {rows.batch} WHERE {self.present}"
+        )
+        apart = f" AND {rows.key('a.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
+        same = " AND a._within IS NOT DISTINCT FROM b._within" if rows.within else ""
+        gone = f"SELECT x FROM {_BOTH_WAYS} {self._yields(self.keep_row or 'most_common')}"
+        among = f"SELECT _rid FROM _numbered WHERE _n IN ({gone})"
+        if rows.published is None:
+            return f"WITH {self._found(numbered, apart + same)} {among}"
+        published = f"(SELECT * FROM {rows.published} WHERE {self.present})"
+        meets = [
+            f"SELECT {mine}._rid FROM _numbered {mine} JOIN {published} {theirs} ON {self._on}{apart}"
+            for mine, theirs in (("a", "b"), ("b", "a"))
+        ]
+        return f"WITH {self._found(numbered, apart + same)} {' UNION '.join([among, *meets])}"
+
+    @property
+    def _on(self) -> str:
+        same = [f"a.{quote(name)} = b.{quote(name)}" for name in self.columns]
+        return " AND ".join([*same, f"({self.sql}\n)"])
+
+    def _found(self, numbered: str, apart: str) -> str:
+        """SQL of the numbered rows, and of each row `x` that forms a pair with a row `y`, looked for once."""
+        pairs = f"SELECT a._n AS x, b._n AS y FROM _numbered a JOIN _numbered b ON a._n <> b._n{apart} AND {self._on}"
+        return f"_numbered AS MATERIALIZED ({numbered}), _pair AS MATERIALIZED ({pairs})"
+
+    @staticmethod
+    def _yields(keep: str) -> str:
+        """SQL behind the pairs: `x` is the row that goes. So at least one of each pair does.
+
+        `most_common`: the one that forms more pairs, and of two equal ones the later.
+        """
+        if keep == "most_common":
+            degree = "count(*) OVER (PARTITION BY {})".format
+            return f"QUALIFY ({degree('x')}, x) > ({degree('y')}, y)"
+        return {"first": "WHERE x > y", "last": "WHERE x < y", "none": ""}[keep]

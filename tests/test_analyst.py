@@ -1,0 +1,271 @@
+"""What `docs/analyst.md` says of tables in the shapes of public dirty ones: exactly the wrong rows are held, each for its reason."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.strategies.spec import Strategy
+from flowforge_assets.table_spec import Column, TableSpec
+from flowforge_checks.rules import AnyRule, NoPair, OneSpelling
+from flowforge_resources.layout import TableId
+from merging import Merged
+
+if TYPE_CHECKING:
+    from flowforge_checks.rules import Rule
+
+PAGE = Path(__file__).parents[1] / "docs" / "analyst.md"
+RULES: TypeAdapter[Any] = TypeAdapter(AnyRule)
+TABLES: dict[str, dict[str, Any]] = {
+    found["name"]: found for found in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL))
+}
+# Each with the rules that its wrong rows break, by the number of the row.
+DIRTY: dict[str, tuple[str, dict[int, list[str]]]] = {
+    "hospital": (
+        "provider,city,state,zip,phone,emergency,measure,score,average\n"
+        + "".join(f"{n},birmingham,al,35233,2053258100,yes,heart failure,97%,al_hf\n" for n in range(1, 11))
+        + "11,birmingham,al,35233,20532581x0,yes,heart failure,97%,al_hf\n"
+        "12,birmingham,ak,35233,2053258100,Yes,heart failure,empty,ak_hf\n"
+        "13,sitka,ak,99835,2053258100,no,heart faxlure,x%,ak_hf\n"
+        "14,sitka,ak,99835,2053258100,no,heart faxlure,9%,ak_hf\n"
+        "15,sitka,ak,99835,2053258100,n,heart failure,9%,al_hf\n"
+        "16,dothan,al,36301,2053258100,no,heart failure,,\n",
+        {
+            11: ["matches_phone"],
+            12: ["determines_zip_city_state"],
+            13: ["matches_score"],
+            14: ["one_spelling_measure"],
+            15: ["allowed_values_emergency", "average_is_of_its_state"],
+        },
+    ),
+    "flights": (
+        (
+            "source,flight,scheduled,actual\n"
+            "aa,AA-1,7:10 a.m.,7:16 a.m.\nweb,AA-1,7:10 a.m.,Not Available\nx,AA-1,7:15 a.m.,7:16 a.m.\n"
+            'aa,AA-2,1:00 p.m.,"Dec 1, 1:05p"\nweb,AA-2,1:00 p.m.,9:00 a.m.\nx,AA-2,1:00 p.m.,12:58 p.m.\n'
+        ),
+        {
+            2: ["matches_actual"],
+            3: ["determines_flight_scheduled"],
+            4: ["matches_actual"],
+            5: ["departs_when_scheduled_or_later"],
+        },
+    ),
+    "beers": (
+        (
+            "id,ounces,abv,brewery_id,brewery,city,state\n"
+            "1,12.0,0.05,7,Ten Barrel,Bend,OR\n2,12.0 oz,0.05,7,Ten Barrel,Bend,OR\n3,16,N/A,7,Ten Barrel,Bend,OR\n"
+            "4,16,5.0,7,Ten Barrel,Bend,OR\n5,16,0.05%,7,Ten Barrel,Bend,OR\n6,16,,8,Karl,San Diego CA,\n"
+            "7,16,0.06,8,Karl,San Diego,Calif\n8,16,0.06,7,10 Barrel,Bend,OR\n9,16,0.06,8,Karl,San Diego,CA\n"
+        ),
+        {
+            2: ["matches_ounces"],
+            4: ["range_abv"],
+            5: ["type"],
+            6: ["matches_city"],
+            7: ["format_state"],
+            8: ["determines_brewery_id_brewery"],
+        },
+    ),
+    "rayyan": (
+        (
+            "id,journal,issn,pages,created,language\n"
+            "1,Lancet,0140-6736,70-6,1/1/14,eng\n2,Lancet,0140-6736,6-Jan,1/1/14,eng\n3,Lancet,1-Mar-85,S12-S14,1/1/14,\n"
+            "4,Lancet,0028-4793,12,1/1/14,eng\n5,Lancet,0140-6736,12,2014-01-01,eng\n6,Chest,0012-3692,1-9,12/31/14,English\n"
+            "7,Chest,0012-3629,1-9,12/31/14,eng\n8,Chest,,1-9,,ger\n"
+        ),
+        {
+            2: ["matches_pages"],
+            3: ["format_issn"],
+            4: ["determines_journal_issn"],
+            5: ["type_created"],
+            6: ["allowed_values_language"],
+            7: ["format_issn"],
+        },
+    ),
+    "movies": (
+        (
+            "id,title,year,released,duration,rating,votes\n"
+            '1,Heat,1995,15 December 1995,170 min,8.2,"410,201"\n2,Heat.,1995,15 December 1995,170 min,8.2,9\n'
+            "3,Ran,1985,1 June 1985,2 hr. 42 min.,8.2,10\n4,Ran,1958,1 June 1985,162 min,8.2,10\n5,Alien,1979,25 May 1979,117 min,85.0,10\n"
+            "6,Alien,1979,25 May 1979,117 min,,10\n7,Up,2009,2009,96 min,8.2,\n8,Jaws,197,20 June 1975,124 min,8.0,7\n"
+        ),
+        {
+            2: ["no_film_twice"],
+            3: ["matches_duration"],
+            4: ["released_in_its_year_or_the_next"],
+            5: ["range_rating"],
+            6: ["not_null_rating"],
+            8: ["range_year", "released_in_its_year_or_the_next"],
+        },
+    ),
+    "adult": (
+        (
+            "age,work,education,years,relationship,sex,income\n"
+            "39,Private,Bachelors,13,Husband,Male,<=50K\n38,?,Bachelors,13,Husband,Female,<=50K\n37,Private,Bachelors,13,Wife,Female,>50K\n"
+            "36,Private,Bachelors,31,Own-child,Male,>50K\n3,Private,HS-grad,9,Own-child,Female,<50K\n35,?,HS-grad,,Unmarried,Female,<=50K\n"
+        ),
+        {
+            2: ["allowed_values_sex"],
+            4: ["determines_education_years"],
+            5: ["allowed_values_income", "range_age"],
+        },
+    ),
+    "tax": (
+        (
+            "id,zip,state,child,child_exemption,salary,rate\n"
+            "1,90001,CA,N,0,10000,1.0\n2,90001,CA,Y,500,20000,2.0\n3,90001,CA,N,0,30000,3.0\n4,90001,CA,N,0,40000,0.5\n"
+            "5,90001,NV,N,0,50000,0.0\n6,89001,NV,N,0,90000,0.0\n7,89001,NV,N,20,10000,0.0\n8,89001,NV,Y,,10000,0.0\n"
+        ),
+        {4: ["rate_grows_with_salary"], 5: ["determines_zip_state"], 7: ["allowed_values_child_exemption"]},
+    ),
+    "inspections": (
+        (
+            "id,license,facility,city,zip,day,results,latitude,longitude\n"
+            "1,9,Bakery,CHICAGO,60601,01/31/2015,Pass,41.9,-87.6\n2,9,Bakery,CHICAGOO,60601,01/31/2015,Pass,41.9,-87.6\n"
+            "3,9,Bakery,CHICAGO,60601,31/01/2015,Fail,41.9,-87.6\n4,9,Bakery,CHICAGO,61601,01/31/2015,Fail,,\n"
+            "5,9,School,CHICAGO,60601,01/31/2015,Fail,41.9,-87.6\n6,0,School,CHICAGO,60601,01/31/2015,No Entry,41.9,-87.6\n"
+            "7,0,Store,CHICAGO,60601,01/31/2015,Failed,410.9,-87.6\n8,8,Store,CHICAGO,,01/31/2015,Pass,,\n"
+        ),
+        {
+            2: ["allowed_values_city"],
+            3: ["type_day"],
+            4: ["matches_zip"],
+            5: ["determines_license_facility"],
+            7: ["allowed_values_results", "format_latitude"],
+            8: ["at_least_one_not_null_latitude_zip"],
+        },
+    ),
+}
+
+
+def spec_of(table: dict[str, Any]) -> TableSpec:
+    """The table as its document says it."""
+    columns = tuple(Column(**one) for one in table["columns"])
+    names = [column.name for column in columns]
+    keys = tuple(table.get("keys", ()))
+    return TableSpec(
+        id=TableId("w", table["name"]),
+        files="*",
+        file=FileOptions(),
+        columns=columns,
+        keys=keys,
+        sequence_by=(),
+        surrogate_key=f"{table['name']}_key" if keys else "",
+        rules=tuple(rule for one in table["rules"] for rule in RULES.validate_python(one).each(names)),
+        strategy=Strategy(kind=table.get("strategy", "upsert")),
+    )
+
+
+def held(table: Merged) -> dict[int, list[str]]:
+    """The reasons of each row that waits, by its number in its file."""
+    return {row["_row_number"]: sorted(one["rule"] for one in row["_reasons"]) for row in _waiting(table)}
+
+
+def _waiting(table: Merged) -> list[dict[str, Any]]:
+    import polars as pl
+
+    return pl.read_parquet(table.quarantine).to_dicts() if table.quarantine else []
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    """CSV as bronze has it: an empty cell is null."""
+    return [{name: cell or None for name, cell in row.items()} for row in csv.DictReader(StringIO(text))]
+
+
+@pytest.mark.parametrize("name", list(DIRTY))
+def test_exactly_the_wrong_rows_are_held_each_for_its_reason(tmp_path: Path, name: str) -> None:
+    text, wrong = DIRTY[name]
+    table = Merged(tmp_path, spec_of(TABLES[name]))
+    books = table.take(0, [rows(text)])
+    assert held(table) == wrong
+    assert books.balances
+    assert len(table.table()) == len(rows(text)) - len(wrong)
+    assert set(TABLES) == set(DIRTY), "every table of the page is tried"
+
+
+PEOPLE = (
+    Column(name="id"),
+    Column(name="state"),
+    Column(name="pay", type="integer"),
+    Column(name="rate", type="float"),
+)
+RATES = NoPair(
+    rule="no_pair",
+    name="rate_grows",
+    columns=("state",),
+    sql="a.pay > b.pay AND a.rate < b.rate",
+    action="quarantine",
+    keep_row="most_common",
+)
+
+
+def people(rules: tuple[Rule, ...], **more: Any) -> TableSpec:
+    """Taxpayers by id."""
+    spec = spec_of({"name": "people", "columns": [], "keys": ["id"], "rules": []})
+    return replace(spec, columns=PEOPLE, rules=rules, **more)
+
+
+def person(number: int, state: str | None, pay: int | None, rate: float | None) -> dict[str, Any]:
+    """One, as text."""
+    made = {"id": str(number), "state": state, "pay": pay, "rate": rate}
+    return {name: None if value is None else str(value) for name, value in made.items()}
+
+
+PAYERS = st.lists(
+    st.tuples(st.sampled_from(["A", "B", None]), st.sampled_from([1, 2, 3, None]), st.sampled_from([0.1, 0.2, None])),
+    max_size=8,
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(PAYERS, PAYERS, st.sampled_from(["most_common", "first", "none"]), st.sampled_from(["upsert", "full_refresh"]))
+def test_no_pair_is_ever_published_and_one_row_of_each_that_goes_is_to_blame(
+    first: list[Any], second: list[Any], keep: Any, kind: Any
+) -> None:
+    rule = RATES.model_copy(update={"keep_row": keep})
+    with TemporaryDirectory() as folder:
+        table = Merged(Path(folder), people((rule,), strategy=Strategy(kind=kind)))
+        for number, batch in enumerate((first, second)):
+            before = table.table()
+            given_rows = [person(10 * number + place, *one) for place, one in enumerate(batch)]
+            books = table.take(number, [given_rows])
+            assert books.balances
+            assert not any(_contradict(a, b) for a in table.table() for b in table.table())
+            there = [
+                {**row, "pay": row["pay"] and int(row["pay"]), "rate": row["rate"] and float(row["rate"])}
+                for row in given_rows
+            ]
+            in_conflict = [a for a in there if any(_contradict(a, b) or _contradict(b, a) for b in [*there, *before])]
+            assert books.quarantined <= len(in_conflict)
+            assert bool(books.quarantined) or kind == "full_refresh" or not in_conflict
+
+
+def _contradict(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    if None in (a["state"], a["pay"], a["rate"], b["pay"], b["rate"]):
+        return False
+    return bool(a["state"] == b["state"] and a["pay"] > b["pay"] and a["rate"] < b["rate"])
+
+
+def test_a_misspelling_of_a_later_batch_is_seen_beside_what_is_published(tmp_path: Path) -> None:
+    rule = OneSpelling(
+        rule="one_spelling", columns=("state",), max_edits=2, times=3, action="quarantine", keep_row="most_common"
+    )
+    table = Merged(tmp_path, people((rule,)))
+    usual = [person(number, "Route 66 north", None, None) for number in range(3)]
+    assert table.take(0, [[*usual, person(9, "North", None, None)]]).quarantined == 0
+    said = ["Ruote 66 north", "Route 67 north", "Rte 66 north", "Nort", None]
+    table.take(1, [[person(10 + place, one, None, None) for place, one in enumerate(said)]])
+    assert held(table) == {1: ["one_spelling_state"], 3: ["one_spelling_state"]}
