@@ -20,6 +20,7 @@ from flowforge_resources.databases.readers.base import SourceColumn
 from flowforge_resources.databases.readers.mysql import MysqlReader
 from flowforge_resources.databases.readers.postgres import PostgresReader
 from flowforge_resources.errors import DatabaseRefusedError
+from processes import wait_until
 from scenario import load, run_well
 from sources import PASSWORD
 from test_extraction import ORDERS, _many, bronze, orders, workflow
@@ -80,10 +81,10 @@ def test_a_server_that_crashes_between_two_ranges_is_read_again_from_the_start(
     _many(postgres, 3_000)
 
     def crash() -> None:
-        (row,) = postgres.run("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_export_snapshot%' LIMIT 1") or [
-            postgres.run("SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' LIMIT 1")[0]
-        ]
-        os.kill(int(row[0]), signal.SIGKILL)
+        mine = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND pid <> pg_backend_pid()"
+        sessions = [int(row[0]) for row in postgres.run(mine)]
+        os.kill(sessions[0], signal.SIGKILL)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in sessions), "the sessions have ended")
 
     before_read(monkeypatch, "postgres", 2, crash)
     source = "table: orders, parallel: {by: id, connections: 2}"
