@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 def wait_until(
-    ask: Callable[[], T], what: str, *, process: subprocess.Popen[bytes] | None = None, limit_s: float = 60
+    ask: Callable[[], T], what: str, *, process: subprocess.Popen[bytes] | None = None, limit_s: float = 150
 ) -> T:
     """The first true answer; fails at the limit, or at once when the process that should answer has ended."""
     end = time.monotonic() + limit_s

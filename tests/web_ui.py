@@ -81,7 +81,7 @@ class Stack:
 
     def start_webserver(self) -> None:
         process = self.start("dagster-webserver", "-h", "127.0.0.1", "-p", str(self.port))
-        wait_until(self._answers, "the webserver answers", process=process, limit_s=90)
+        wait_until(self._answers, "the webserver answers", process=process, limit_s=180)
 
     def stop(self) -> None:
         """All at once: the daemon waits for its threads, and what they still say is of no use."""
@@ -168,7 +168,7 @@ class Page:
     def text(self) -> str:
         return str(self.driver.execute_script("return document.body.innerText"))
 
-    def see(self, *texts: str, limit_s: float = 60) -> None:
+    def see(self, *texts: str, limit_s: float = 120) -> None:
         """Wait until the page shows all these texts; a picture of it is left behind where it does not."""
         missing = list(texts)
 
@@ -192,7 +192,7 @@ class Page:
             found = self.driver.find_elements(By.XPATH, xpath)
             return next((one for one in found if one.is_displayed() and one.is_enabled()), None)
 
-        found = wait_until(first, f"the page has {xpath}", limit_s=30)
+        found = wait_until(first, f"the page has {xpath}", limit_s=90)
         assert found is not None
         return found
 
