@@ -28,7 +28,7 @@ SEED = 20261121
 # Every point takes two or three runs. `FLOWFORGE_TEST_THOROUGH=1` or `FLOWFORGE_TEST_EVERY=1` tries all, the quick
 # suite a spread of them.
 THOROUGH = bool(os.environ.get("FLOWFORGE_TEST_THOROUGH"))
-RANDOM_MOMENTS = 20 if THOROUGH else 4
+RANDOM_MOMENTS = 20 if THOROUGH else 2
 EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "1" if THOROUGH else "13"))
 
 

@@ -35,7 +35,7 @@ SEED = 20261121
 # the work with `FLOWFORGE_TEST_EVERY=16` and `FLOWFORGE_TEST_FROM=0` to 15.
 EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "401"))
 FIRST = int(os.environ.get("FLOWFORGE_TEST_FROM", "0"))
-MIXES = 40 if EVERY == 1 else 3
+MIXES = 40 if EVERY == 1 else 2
 CLEAR = ("did not answer when asked to", "refused to", "another run published")
 # The store's own client asks again, or leaves it to the step: the second shows every fault to the product.
 STORES = {
