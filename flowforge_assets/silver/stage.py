@@ -92,82 +92,200 @@ def stage(
     `began`: when the run did, which is now for rules that ask how old something is.
     """
     with watch.phase("fetch"):
-        bronze = [lake.stage_in(file.key, scratch) for file in batch.files if file.key != READ_BACK]
-        if batch.read_back:
-            bronze = [batch.read_back.fetch(lake, spec, scratch), *bronze]
-        current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
-        state = _remembered(lake, batch, scratch)
-        reads = referenced(lake, spec, scratch)
+        fetched = _fetch(lake, spec, batch, scratch)
     with connect(scratch.root) as connection:
-        if not bronze:
-            bronze = [_empty_bronze(connection, spec, scratch)]
-        with watch.phase("judge"):
-            prepared = prepare(
-                connection,
-                spec,
-                bronze,
-                rows_that_count(batch.files, batch.retracted),
-                reads=reads,
-                scratch=scratch,
-                decided=batch.decided,
-            )
-            if batch.chosen:
-                narrow_to(connection, spec, batch.chosen)
-            types = {column.name: column.expected for column in spec.typed_columns}
-            ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
-            told = prepared.laid_over.statements([*ruled, *prepared.statements, *unlisted(spec)])
-            gate = Gate(connection, told, spec.keys, rows_beside(spec, current))
-            if batch.read_back:
-                note_known(connection, gate, prepared.laid_over)
-            counts, discarded = _counts(gate, spec)
-            trend = _trend(batch, counts, began or utc_now())
-        parts = _partitions(lake, spec, batch, scratch)
+        staging = _Staging(lake, spec, batch, scratch, watch, run_id, began or utc_now(), connection, fetched)
+        return staging.run()
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """Local files: bronze, the published version and what was remembered beside it, and tables that are looked into."""
+
+    bronze: list[Path]
+    current: Path | None
+    state: Path | None
+    reads: dict[str, str]
+
+
+def _fetch(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> _Fetched:
+    bronze = [lake.stage_in(file.key, scratch) for file in batch.files if file.key != READ_BACK]
+    if batch.read_back:
+        bronze = [batch.read_back.fetch(lake, spec, scratch), *bronze]
+    current = lake.stage_in(spec.id.current, scratch) if batch.merges_into and not spec.partition_by else None
+    return _Fetched(bronze, current, _remembered(lake, batch, scratch), referenced(lake, spec, scratch))
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """The prepared rows with the verdict on them, and what each check counted."""
+
+    prepared: Prepared
+    gate: Gate
+    counts: list[CheckCount]
+    discarded: int
+    trend: Trend
+
+
+@dataclass(frozen=True)
+class _Staging:
+    """One batch on its way through the phases."""
+
+    lake: Lake
+    spec: TableSpec
+    batch: Batch
+    scratch: Scratch
+    watch: Stopwatch
+    run_id: str
+    began: datetime
+    connection: duckdb.DuckDBPyConnection
+    fetched: _Fetched
+
+    def run(self) -> Staged:
+        bronze = self.fetched.bronze or [_empty_bronze(self.connection, self.spec, self.scratch)]
+        with self.watch.phase("judge"):
+            found = self._judge(bronze)
+        parts = _partitions(self.lake, self.spec, self.batch, self.scratch)
+        published = [self.fetched.current] if self.fetched.current else []
         if parts is not None:
-            with watch.phase("touched"):
-                touched = parts.fetch_touched(connection, gate)
-        with watch.phase("merge"):
-            merged = merge(
+            with self.watch.phase("touched"):
+                published = parts.fetch_touched(self.connection, found.gate)
+        with self.watch.phase("merge"):
+            merged = self._merge(found, published)
+        with self.watch.phase("write"):
+            output = self._write(merged, found, parts)
+        with self.watch.phase("audit"):
+            staged = self._audit(output, merged, found, parts)
+        return replace(staged, released_from=found.prepared.laid_over.released_from(self.connection, found.gate))
+
+    def _judge(self, bronze: list[Path]) -> _Judgement:
+        spec, batch, connection, reads = self.spec, self.batch, self.connection, self.fetched.reads
+        prepared = prepare(
+            connection,
+            spec,
+            bronze,
+            rows_that_count(batch.files, batch.retracted),
+            reads=reads,
+            scratch=self.scratch,
+            decided=batch.decided,
+        )
+        if batch.chosen:
+            narrow_to(connection, spec, batch.chosen)
+        types = {column.name: column.expected for column in spec.typed_columns}
+        ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
+        told = prepared.laid_over.statements([*ruled, *prepared.statements, *unlisted(spec)])
+        gate = Gate(connection, told, spec.keys, rows_beside(spec, self.fetched.current))
+        if batch.read_back:
+            note_known(connection, gate, prepared.laid_over)
+        counts, discarded = _counts(gate, spec)
+        return _Judgement(prepared, gate, counts, discarded, _trend(batch, counts, self.began))
+
+    def _merge(self, found: _Judgement, published: Sequence[Path]) -> Merge:
+        merged = merge(
+            self.connection,
+            self.spec,
+            found.gate,
+            published,
+            self.fetched.state,
+            empty=self.batch.empty,
+            known=KNOWN if self.batch.read_back else "",
+        )
+        return replace(merged, books=found.prepared.account(self.connection, merged.books, found.discarded))
+
+    def _audit(self, output: StagedSilver, merged: Merge, found: _Judgement, parts: PartitionedBatch | None) -> Staged:
+        spec, batch, connection = self.spec, self.batch, self.connection
+        table = output.path or (parts.sample() if parts else self.fetched.current)
+        if table is None:
+            raise AssertionError("a table without an earlier version is always written")
+        books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
+        accounts = accounts_of(connection, spec, batch, found.gate, found.prepared, books=books, parts=parts)
+        refuse_collisions(connection, spec, table, books.rows_after)
+        row_rules = [with_trend(of_count(count), found.trend) for count in found.counts]
+        if parts is not None:
+            row_rules = by_partition(spec, found.gate, row_rules)
+        if spec.strategy.takes_extracts:
+            row_rules.append(of_extract(spec, batch.published.rows if batch.published else 0, merged))
+        reads = relations(self.fetched.reads)
+        asked = TableRules(connection, self.lake, spec, batch, self.scratch, reads, self.began)
+        outcomes = (*row_rules, *asked.of(parts or table), accounts.outcome())
+        shown = parts.sample() if parts else table
+        preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
+        return Staged(output, books, outcomes, preview, parts, tuple(accounts.files or ()))
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def _write(self, merged: Merge, found: _Judgement, parts: PartitionedBatch | None) -> StagedSilver:
+        spec, batch, connection = self.spec, self.batch, self.connection
+        facts, state = version_facts(spec, batch, merged.books, self.run_id, found.trend), None
+        if parts is not None:
+            if batch.chosen:
+                facts |= _state_of(batch.published)
+            elif merged.changed or batch.replay:
+                state = self._write_state(merged, facts)
+                facts |= {"state": state.key} if state else {}
+            path = parts.write(connection, merged.select, facts, changed=merged.changed)
+        else:
+            path = self.scratch.path(".parquet") if merged.changed or batch.replay or batch.read_back else None
+            if path is not None:
+                state = self._write_state(merged, facts)
+                named = facts | ({"state": state.key} if state else {})
+                connection.execute(copy_with_facts(merged.select, path, named))
+        quarantine_path, held = None, read_published(self.lake, spec.id.quarantine)
+        if merged.books.quarantined or batch.discards or ((batch.replay or batch.read_back) and held):
+            earlier = self.lake.stage_in(spec.id.quarantine, self.scratch) if held else None
+            quarantine_path = self._write_quarantine(found, earlier)
+        return StagedSilver(
+            spec.id,
+            batch.published,
+            path,
+            held,
+            quarantine_path,
+            batch.upto_version,
+            column_notes.of_silver(spec),
+            spec.retention,
+            state=state,
+            partitions=parts.staged if parts else None,
+        )
+
+    def _write_quarantine(self, found: _Judgement, held: Path | None) -> Path:
+        """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""
+        batch, connection, scratch = self.batch, self.connection, self.scratch
+        path = scratch.path(".parquet")
+        stays = held
+        if held is not None and (batch.chosen or batch.read_back):
+            stays = without_judged(connection, held, scratch.path(".parquet"))
+        elif held is not None and batch.replay:
+            stays = rows_left_out(connection, held, batch.left_out, scratch) if batch.left_out else None
+        if stays is not None and (gone := discards(batch.decisions)):
+            stays = without(connection, stays, gone, scratch.path(".parquet"))
+        prepared, laid_over = found.prepared, found.prepared.laid_over
+        with picked_rows(connection):
+            rows = held_rows(
                 connection,
-                spec,
-                gate,
-                touched if parts else [current] if current else [],
-                state,
-                empty=batch.empty,
-                known=KNOWN if batch.read_back else "",
+                found.gate,
+                prepared.row_id,
+                prepared.headers,
+                self.run_id,
+                sources=self.spec.sources,
+                current=stays,
+                earlier=held,
+                landed_of=prepared.landed_of,
+                raw=laid_over.raw,
+                discarded=laid_over.discards,
             )
-            merged = replace(merged, books=prepared.account(connection, merged.books, discarded))
-        with watch.phase("write"):
-            output = _write(
-                connection,
-                lake,
-                spec,
-                batch,
-                merged=merged,
-                gate=gate,
-                prepared=prepared,
-                scratch=scratch,
-                run_id=run_id,
-                trend=trend,
-                parts=parts,
-            )
-        with watch.phase("audit"):
-            table = output.path or (parts.sample() if parts else current)
-            if table is None:
-                raise AssertionError("a table without an earlier version is always written")
-            books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
-            accounts = accounts_of(connection, spec, batch, gate, prepared, books=books, parts=parts)
-            refuse_collisions(connection, spec, table, books.rows_after)
-            row_rules = [with_trend(of_count(count), trend) for count in counts]
-            if parts is not None:
-                row_rules = by_partition(spec, gate, row_rules)
-            if spec.strategy.takes_extracts:
-                row_rules.append(of_extract(spec, batch.published.rows if batch.published else 0, merged))
-            asked = TableRules(connection, lake, spec, batch, scratch, relations(reads), began or utc_now())
-            outcomes = [*row_rules, *asked.of(parts or table), accounts.outcome()]
-            shown = parts.sample() if parts else table
-            preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
-        released_from = prepared.laid_over.released_from(connection, gate)
-    return Staged(output, books, tuple(outcomes), preview, parts, tuple(accounts.files or ()), released_from)
+            upto = {DECISIONS: batch.decisions[-1].version} if batch.decisions else {}
+            said = {"nonce": uuid4().hex, "run_id": self.run_id, **upto}
+            connection.execute(copy_with_facts(rows, path, said))
+        return path
+
+    def _write_state(self, merged: Merge, facts: dict[str, Any]) -> StagedState | None:
+        """What has to be remembered beside the version of some facts."""
+        if merged.state is None:
+            return None
+        key = self.spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"])
+        state = StagedState(key, self.scratch.path(".parquet"))
+        self.connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
+        return state
 
 
 def _counts(gate: Gate, spec: TableSpec) -> tuple[list[CheckCount], int]:
@@ -220,106 +338,6 @@ def referenced(lake: Lake, spec: TableSpec, scratch: Scratch) -> dict[str, str]:
         table.require()
         found[name] = str(table.stage_in(scratch))
     return found
-
-
-def _write(
-    connection: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    spec: TableSpec,
-    batch: Batch,
-    *,
-    merged: Merge,
-    gate: Gate,
-    prepared: Prepared,
-    scratch: Scratch,
-    run_id: str,
-    trend: Trend,
-    parts: PartitionedBatch | None = None,
-) -> StagedSilver:
-    facts, state = version_facts(spec, batch, merged.books, run_id, trend), None
-    if parts is not None:
-        if batch.chosen:
-            facts |= _state_of(batch.published)
-        elif merged.changed or batch.replay:
-            state = _write_state(connection, spec, merged, facts, scratch)
-            facts |= {"state": state.key} if state else {}
-        path = parts.write(connection, merged.select, facts, changed=merged.changed)
-    else:
-        path = scratch.path(".parquet") if merged.changed or batch.replay or batch.read_back else None
-        if path is not None:
-            state = _write_state(connection, spec, merged, facts, scratch)
-            connection.execute(copy_with_facts(merged.select, path, facts | ({"state": state.key} if state else {})))
-    quarantine_path, held = None, read_published(lake, spec.id.quarantine)
-    if merged.books.quarantined or batch.discards or ((batch.replay or batch.read_back) and held):
-        earlier = lake.stage_in(spec.id.quarantine, scratch) if held else None
-        quarantine_path = _write_quarantine(
-            connection, spec, batch, gate=gate, prepared=prepared, held=earlier, scratch=scratch, run_id=run_id
-        )
-    notes = column_notes.of_silver(spec)
-    return StagedSilver(
-        spec.id,
-        batch.published,
-        path,
-        held,
-        quarantine_path,
-        batch.upto_version,
-        notes,
-        spec.retention,
-        state=state,
-        partitions=parts.staged if parts else None,
-    )
-
-
-def _write_quarantine(
-    connection: duckdb.DuckDBPyConnection,
-    spec: TableSpec,
-    batch: Batch,
-    *,
-    gate: Gate,
-    prepared: Prepared,
-    held: Path | None,
-    scratch: Scratch,
-    run_id: str,
-) -> Path:
-    """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""
-    path = scratch.path(".parquet")
-    stays = held
-    if held is not None and (batch.chosen or batch.read_back):
-        stays = without_judged(connection, held, scratch.path(".parquet"))
-    elif held is not None and batch.replay:
-        stays = rows_left_out(connection, held, batch.left_out, scratch) if batch.left_out else None
-    if stays is not None and (gone := discards(batch.decisions)):
-        stays = without(connection, stays, gone, scratch.path(".parquet"))
-    laid_over = prepared.laid_over
-    with picked_rows(connection):
-        rows = held_rows(
-            connection,
-            gate,
-            prepared.row_id,
-            prepared.headers,
-            run_id,
-            sources=spec.sources,
-            current=stays,
-            earlier=held,
-            landed_of=prepared.landed_of,
-            raw=laid_over.raw,
-            discarded=laid_over.discards,
-        )
-        upto = {DECISIONS: batch.decisions[-1].version} if batch.decisions else {}
-        connection.execute(copy_with_facts(rows, path, {"nonce": uuid4().hex, "run_id": run_id, **upto}))
-    return path
-
-
-def _write_state(
-    connection: duckdb.DuckDBPyConnection, spec: TableSpec, merged: Merge, facts: dict[str, Any], scratch: Scratch
-) -> StagedState | None:
-    """What has to be remembered beside the version of some facts."""
-    if merged.state is None:
-        return None
-    key = spec.id.state(datetime.fromisoformat(facts["published_at"]), facts["nonce"])
-    state = StagedState(key, scratch.path(".parquet"))
-    connection.execute(copy_with_facts(merged.state, state.path, {"nonce": facts["nonce"]}))
-    return state
 
 
 def _with_rows_after(books: Books, table: Path) -> Books:
