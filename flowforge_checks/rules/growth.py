@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flowforge_checks.rules.amounts import amount
+from flowforge_checks.rules.amounts import Amount, amount
 from flowforge_checks.rules.base import Scalar  # noqa: TC001  # pydantic resolves it at runtime
 from flowforge_checks.rules.measures import MeasureRule
 from flowforge_checks.rules.tables import Finding, Judged
@@ -29,12 +29,12 @@ class RowCountChange(MeasureRule):
         return self
 
     @property
-    def _bounds(self) -> tuple[tuple[str, Any], ...]:
+    def _bounds(self) -> tuple[tuple[str, Amount | None], ...]:
         """Growth by more than all there was is no mistake: percentages beyond 100 are taken as they are."""
-        grow, shrink = str(self.max_increase or 0), str(self.max_decrease or 0)
+        shrink = self.max_decrease
         return (
-            ("increase", _grown(self.max_increase, grow)),
-            ("decrease", amount("max_decrease", shrink) if self.max_decrease is not None else None),
+            ("increase", None if self.max_increase is None else _grown(str(self.max_increase or 0))),
+            ("decrease", None if shrink is None else amount("max_decrease", str(shrink or 0))),
         )
 
     @property
@@ -70,11 +70,7 @@ class RowCountChange(MeasureRule):
         return self.found(rows - before, judged, broken=broken, said=said)
 
 
-def _grown(written: Scalar | None, text: str) -> Any:
-    from flowforge_checks.rules.amounts import Amount
-
-    if written is None:
-        return None
+def _grown(text: str) -> Amount | None:
     if text.endswith("%") and text[:-1].replace(".", "", 1).isdigit():
         return Amount(float(text[:-1]), percent=True)
     return amount("max_increase", text)

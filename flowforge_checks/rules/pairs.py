@@ -52,11 +52,8 @@ class NoPair(SetRule):
     def message(self) -> str:
         return f"not true beside another row: {self.name}"
 
-    def query(self, judged: Judged) -> str:
-        """The rows that would have to go so that no pair is left."""
-        return f"SELECT count(*) FROM ({self.rows_breaking(judged)})"
-
     def rows_breaking(self, judged: Judged) -> str:
+        """The rows that would have to go so that no pair is left."""
         rows = f"SELECT *, row_number() OVER () AS _n FROM {judged.table} WHERE {self.present}"
         gone = f"SELECT x FROM {_BOTH_WAYS} {self._yields('most_common')}"
         return f"WITH {self._found(rows, '')} SELECT * EXCLUDE (_n) FROM _numbered WHERE _n IN ({gone})"

@@ -76,9 +76,6 @@ class OneSpelling(SetRule):
             if types.get(name) not in (None, TEXT):
                 raise ValueError(f"`one_spelling` reads text, and '{name}' is {types[name]}.")
 
-    def query(self, judged: Judged) -> str:
-        return f"SELECT count(*) FROM ({self.rows_breaking(judged)})"
-
     def rows_breaking(self, judged: Judged) -> str:
         rows = f"SELECT {self._value} AS v, 0 AS w FROM {judged.table} WHERE {self.present}"
         wrong = f"SELECT v FROM ({self._misspelt(rows)})"
