@@ -16,7 +16,7 @@ from flowforge_assets.gold.input_prints import (
     used_names,
 )
 from flowforge_assets.gold.met_prints import Others
-from flowforge_assets.model_sql.met_rows import Beside, ways_to
+from flowforge_assets.model_sql.met_rows import Step, ways_to
 from flowforge_assets.model_sql.query import Query
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 TABLES = {"d": ("c", "k", "m", "x"), "o": ("k", "m", "n", "x"), "p": ("n", "c", "x")}
 
 
-def ways(sql: str, *beside: Beside) -> dict[str, list[Way]]:
+def ways(sql: str, *beside: Step) -> dict[str, list[Way]]:
     tables = {name: dict.fromkeys(columns, "INTEGER") for name, columns in TABLES.items()}
     return ways_to(Query(sql, "f.sql", "shop", tables), ["d", "shop.d"], beside)
 
 
-def told(sql: str, *beside: Beside) -> dict[str, list[str]]:
+def told(sql: str, *beside: Step) -> dict[str, list[str]]:
     """Each way as text, such as `o(k=k, m=m) p(n=n)`."""
     return {
         name: [
@@ -81,13 +81,13 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("sql", KNOWN)
 def test_the_columns_are_known_by_which_rows_meet(sql: str) -> None:
-    beside = [Beside("o", (("k", "found"), ("x", "c + 1")))] if "found" in sql else []
+    beside = [Step("o", (("k", "found"), ("x", "c + 1")))] if "found" in sql else []
     assert told(sql, *beside) == KNOWN[sql]
 
 
 @pytest.mark.parametrize("sql", UNKNOWN)
 def test_of_any_other_use_nothing_is_said(sql: str) -> None:
-    beside = [Beside("o", (("k", "found"),))] if "found" in sql else []
+    beside = [Step("o", (("k", "found"),))] if "found" in sql else []
     assert "o" not in told(sql, *beside)
 
 

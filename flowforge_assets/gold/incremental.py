@@ -1,7 +1,8 @@
 """Which partitions of a model must be built again, and the table they make with the rest of the published one.
 
 What the published version was built from is remembered in its footer, as fingerprints; no earlier version of an input is
-needed. Where anything else than the driving table changed, or anything is not known, the whole table is built.
+needed. Where another table changed, the partitions whose rows meet what changed in it are built again (`met_prints`). Where
+that, or anything else, is not known, the whole table is built.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.gold.input_prints import (
+    as_json,
     changed_keys,
     columns_used,
+    in_order,
     in_partitions,
+    of_json,
     partition_key,
     print_of,
     prints_by_partition,
@@ -137,7 +141,7 @@ def plan_build(
     if entries > MOST_PARTITIONS:
         why = f"it has {entries:,} partitions, and more than {MOST_PARTITIONS:,} are not remembered."
         return Plan(declared, why, None, proves=False, memory={}, reads=prints, kind=kind)
-    memory["parts"] = {name: [[key, *told] for key, told in found.items()] for name, found in prints.items()}
+    memory["parts"] = {name: as_json(found) for name, found in prints.items()}
     own = changed_keys(together(_known_parts(before).values()), together(prints.values())) if why is None else []
 
     def rows_in(keys: Sequence[Key] | None) -> str:
@@ -147,7 +151,7 @@ def plan_build(
     differing, told = (met if why is None else replace(met, before={})).look(connection, rows_in, key, own)
     if entries + sum(len(one["prints"]) for one in told.values()) <= MOST_PARTITIONS:
         memory[MET] = told
-    affected = sorted({*own, *differing}, key=lambda one: (one is not None, one or ""))
+    affected = in_order({*own, *differing})
     if why is None and differing and {one for found in prints.values() for one in found} <= set(affected):
         why = f"rows of every partition meet what changed in {', '.join(met.changed)}."
     if why is not None:
@@ -155,15 +159,7 @@ def plan_build(
         return Plan(declared, why, None, proves=False, memory=memory, reads=prints, kind=kind)
     due = 0 < declared.full_every <= int(before["since_whole"]) + 1
     memory["since_whole"] = 0 if due or requested else int(before["since_whole"]) + 1
-    why = (
-        "a full rebuild was asked for."
-        if requested
-        else f"it is due after {declared.full_every} builds."
-        if due
-        else f"only rows of {declared.driving} changed."
-        if not met.changed
-        else f"only rows of {declared.driving} changed, and of {', '.join(met.changed)}, of which those count that they meet."
-    )
+    why = _why_in_part(declared, met, due=due, requested=requested)
     return Plan(declared, why, tuple(affected), requested or due, memory, prints, kind, before.get("judged", ()))
 
 
@@ -231,10 +227,7 @@ def _same(before: Mapping[str, Any], memory: Mapping[str, Any], *names: str) -> 
 
 
 def _known_parts(before: Mapping[str, Any]) -> dict[str, dict[Key, Print]]:
-    return {
-        name: {key: (rows, xor, total) for key, rows, xor, total in found}
-        for name, found in before.get("parts", {}).items()
-    }
+    return {name: of_json(found) for name, found in before.get("parts", {}).items()}
 
 
 def _why_whole(
@@ -250,6 +243,16 @@ def _why_whole(
     if not _same(before, memory, "columns"):
         return "the columns of the driving table changed."
     return f"{met.unknown} changed, which every partition may depend on." if met.unknown else None
+
+
+def _why_in_part(declared: Incremental, met: Others, *, due: bool, requested: bool) -> str:
+    """Why partitions are built, and the whole table beside them where that is asked for or due."""
+    if requested:
+        return "a full rebuild was asked for."
+    if due:
+        return f"it is due after {declared.full_every} builds."
+    beside = f", and of {', '.join(met.changed)}, of which those count that they meet" if met.changed else ""
+    return f"only rows of {declared.driving} changed{beside}."
 
 
 def _changed(before: Mapping[str, Any], memory: Mapping[str, Any]) -> list[str]:

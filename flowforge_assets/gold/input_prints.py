@@ -9,7 +9,7 @@ version of DuckDB only.
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.duck import literal, quote
 
@@ -26,6 +26,8 @@ Key = str | None
 # Rows, XOR and sum of the hashes of the rows.
 Print = tuple[int, int, int]
 
+# SQL of a fingerprint, of rows with the hash `h`.
+SUMS = "count(*), coalesce(bit_xor(h), 0), coalesce(sum(h), 0)"
 _FILE = "_flowforge_file"
 
 
@@ -55,7 +57,7 @@ def columns_used(
 
 def print_of(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], columns: Sequence[str]) -> Print:
     """Fingerprint of a whole table."""
-    sql = f"SELECT {_sums()} FROM (SELECT {hash_of(columns)} AS h FROM {_source(files)})"
+    sql = f"SELECT {SUMS} FROM (SELECT {hash_of(columns)} AS h FROM {_source(files)})"
     rows, xor, total = connection.execute(sql).fetchall()[0]
     return int(rows), int(xor), int(total)
 
@@ -69,7 +71,7 @@ def prints_by_partition(
     named = {str(path): name for name, path in files.items()}
     source = _source(list(files.values()), f", filename = {literal(_FILE)}")
     rows = connection.execute(
-        f"SELECT file, key, {_sums()} FROM (SELECT {quote(_FILE)} AS file, {key} AS key, {hash_of(columns)} AS h FROM {source}) "
+        f"SELECT file, key, {SUMS} FROM (SELECT {quote(_FILE)} AS file, {key} AS key, {hash_of(columns)} AS h FROM {source}) "
         f"GROUP BY file, key"
     ).fetchall()
     found: dict[str, dict[Key, Print]] = {name: {} for name in files}
@@ -92,10 +94,22 @@ def _add(one: dict[Key, Print], other: Mapping[Key, Print]) -> dict[Key, Print]:
 
 def changed_keys(before: Mapping[Key, Print], now: Mapping[Key, Print]) -> list[Key]:
     """Partitions whose rows differ, in order, null first."""
-    either = {*before, *now}
-    return sorted(
-        (key for key in either if before.get(key) != now.get(key)), key=lambda key: (key is not None, key or "")
-    )
+    return in_order(key for key in {*before, *now} if before.get(key) != now.get(key))
+
+
+def in_order(keys: Iterable[Key]) -> list[Key]:
+    """Keys of partitions sorted, null first."""
+    return sorted(keys, key=lambda key: (key is not None, key or ""))
+
+
+def as_json(prints: Mapping[Key, Print]) -> list[list[Any]]:
+    """Fingerprints as a footer remembers them."""
+    return [[key, *told] for key, told in prints.items()]
+
+
+def of_json(said: Iterable[Sequence[Any]]) -> dict[Key, Print]:
+    """Fingerprints as `as_json` wrote them."""
+    return {key: (rows, xor, total) for key, rows, xor, total in said}
 
 
 def partition_key(column: str, every: Every) -> str:
@@ -131,10 +145,6 @@ def _within(column: str, every: Every, keys: Sequence[str]) -> str:
 def hash_of(columns: Sequence[str]) -> str:
     """SQL of a row's hash."""
     return f"hash(hash({', '.join(map(quote, columns)) or '1'}))"
-
-
-def _sums() -> str:
-    return "count(*), coalesce(bit_xor(h), 0), coalesce(sum(h), 0)"
 
 
 def _source(files: Sequence[Path], options: str = "") -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.gold.input_prints import changed_keys, columns_used, hash_of
-from flowforge_assets.model_sql.met_rows import Beside, ways_to
+from flowforge_assets.gold.input_prints import SUMS, as_json, changed_keys, columns_used, hash_of, in_order, of_json
+from flowforge_assets.model_sql.met_rows import Step, ways_to
 from flowforge_assets.model_sql.query import Query
 from flowforge_resources.duck import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from flowforge_assets.model_sql.met_rows import Way
 
 MET = "met"
-_SUMS = "count(*), coalesce(bit_xor(h), 0), coalesce(sum(h), 0)"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Others:
             return {}
         if last is None or last["ways"] != _told(self.ways[name]):
             return None
-        return {key: (rows, xor, total) for key, rows, xor, total in last["prints"]}
+        return of_json(last["prints"])
 
     def look(
         self,
@@ -82,13 +81,13 @@ class Others:
             else:
                 now = self._prints(connection, name, driving(None), key)
                 differing |= set(changed_keys(known, now)) if known is not None else set()
-            memory[name] = {"ways": _told(self.ways[name]), "prints": [[one, *now[one]] for one in _in_order(now)]}
-        return _in_order(differing), memory
+            memory[name] = {"ways": _told(self.ways[name]), "prints": as_json({one: now[one] for one in in_order(now)})}
+        return in_order(differing), memory
 
     def _prints(self, connection: duckdb.DuckDBPyConnection, name: str, driving: str, key: str) -> dict[Key, Print]:
         """Every row of the driving table with each of the ways to the rows it meets."""
         each = [self._met(connection, way, driving, key) for way in self.ways[name]]
-        found = connection.execute(f"SELECT key, {_SUMS} FROM ({' UNION ALL '.join(each)}) GROUP BY key").fetchall()
+        found = connection.execute(f"SELECT key, {SUMS} FROM ({' UNION ALL '.join(each)}) GROUP BY key").fetchall()
         return {one: (int(rows), int(xor), int(total)) for one, rows, xor, total in found}
 
     def _met(self, connection: duckdb.DuckDBPyConnection, way: Way, driving: str, key: str) -> str:
@@ -121,10 +120,6 @@ def _told(ways: Sequence[Way]) -> list[Any]:
     return [[[step.table, [list(pair) for pair in step.equal]] for step in way] for way in ways]
 
 
-def _in_order(keys: Iterable[Key]) -> list[Key]:
-    return sorted(keys, key=lambda one: (one is not None, one or ""))
-
-
 def ways_of(
     connection: duckdb.DuckDBPyConnection, spec: ModelSpec, driving: Sequence[Path], files: Mapping[str, Path]
 ) -> dict[str, list[Way]]:
@@ -139,11 +134,7 @@ def ways_of(
     tables[declared.driving] = dict(columns_used(connection, driving, None))
     own = spec.reads[declared.driving]
     names = {name for name, read in spec.reads.items() if read == own}
-    beside = [Beside(one.model, tuple((theirs, mine) for mine, theirs in one.match.items())) for one in spec.lookups]
-    beside += [
-        Beside(one.model, ((one.target, one.column),))
-        for one in spec.foreign_keys
-        if one.on_orphan in ("unknown", "drop")
-    ]
+    beside = [Step(one.model, tuple((theirs, mine) for mine, theirs in one.match.items())) for one in spec.lookups]
+    beside += [Step(one.model, ((one.target, one.column),)) for one in spec.foreign_keys if one.moves_orphans]
     query = Query(spec.sql, spec.sql_file, spec.id.workflow, tables)
     return ways_to(query, names | {f"{spec.id.workflow}.{name}" for name in names}, beside)

@@ -42,6 +42,11 @@ class ForeignKey(BaseModel):
         """Column of the other model."""
         return self.to or self.column
 
+    @property
+    def moves_orphans(self) -> bool:
+        """Whether the table does not show any more which of its rows were orphans."""
+        return self.on_orphan in ("unknown", "drop")
+
 
 class ModelColumn(BaseModel):
     """What a column of a model means, and what must hold of it."""

@@ -37,7 +37,7 @@ class Orphans:
     @property
     def changes_table(self) -> bool:
         """Whether the table must be written again without these orphans."""
-        return bool(self.orphaned) and self.foreign.on_orphan in ("unknown", "drop")
+        return bool(self.orphaned) and self.foreign.moves_orphans
 
     def outcome(self) -> Outcome:
         """Orphans that are left in fail the check or block; everything else that is not in order makes it warn."""

@@ -44,11 +44,11 @@ def judged_orphans(
         Orphans(one, totals[0], totals[1 + 2 * place], totals[2 + 2 * place])
         for place, one in enumerate(spec.foreign_keys)
     ]
-    changed = [1 + 1 + 2 * place for place, one in enumerate(spec.foreign_keys) if one.on_orphan in ("unknown", "drop")]
+    changed = [1 + 1 + 2 * place for place, one in enumerate(spec.foreign_keys) if one.moves_orphans]
     judged = [*kept, *(row for row in fresh if any(row[place] for place in changed))]
     return orphans, {**plan.memory, "judged": judged} if judged and plan.memory else plan.memory
 
 
 def remembers_orphans(spec: ModelSpec) -> bool:
     """Whether the table does not show any more which of its rows were orphans."""
-    return any(one.on_orphan in ("unknown", "drop") for one in spec.foreign_keys)
+    return any(one.moves_orphans for one in spec.foreign_keys)

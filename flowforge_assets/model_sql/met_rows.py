@@ -39,14 +39,6 @@ Way = tuple[Step, ...]
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What is declared beside the SQL: a table whose rows are found by equal columns: (its own, that of the query)."""
-
-    table: str
-    equal: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class _Source:
     """What a FROM has of a table: the table's node, and its columns by the names they have there, in small letters."""
 
@@ -59,7 +51,7 @@ class _NotFollowedError(Exception):
     """The query reads something that is no table known, or reads its driving rows in several places."""
 
 
-def ways_to(query: Query, driving: Collection[str], beside: Sequence[Beside] = ()) -> dict[str, list[Way]]:
+def ways_to(query: Query, driving: Collection[str], beside: Sequence[Step] = ()) -> dict[str, list[Way]]:
     """How the tables of a query are met, by the names they are known under; without those that any row may depend on.
 
     A table that is in `query.tables` and not read at all has no way: nothing depends on it.
@@ -67,7 +59,7 @@ def ways_to(query: Query, driving: Collection[str], beside: Sequence[Beside] = (
     Args:
         query: one that can be answered partition by partition of the driving table, with the columns of all it reads.
         driving: all names under which it may call the driving table.
-        beside: lookups and the like.
+        beside: lookups and the like, which are declared: their columns equal columns that the query returns.
     """
     tables = {name: list(columns.items()) for name, columns in query.tables.items()}
     asked = [[one.table, [list(pair) for pair in one.equal]] for one in beside]
@@ -79,7 +71,7 @@ def ways_to(query: Query, driving: Collection[str], beside: Sequence[Beside] = (
     }
 
 
-def _found(query: Query, driving: Collection[str], beside: Sequence[Beside]) -> dict[str, Any]:
+def _found(query: Query, driving: Collection[str], beside: Sequence[Step]) -> dict[str, Any]:
     """As JSON can hold it; nothing where sqlglot cannot take the query apart."""
     from sqlglot.errors import SqlglotError
 
@@ -133,7 +125,7 @@ class _Met:
 
     # -- the tables -------------------------------------------------------------------------------------------------
 
-    def ways(self, beside: Sequence[Beside]) -> dict[str, list[Way]]:
+    def ways(self, beside: Sequence[Step]) -> dict[str, list[Way]]:
         """The ways to each table all of whose uses are known."""
         found: dict[str, list[Way]] = {name: [] for name in self.query.tables if name.lower() not in self.driving}
         joined: dict[int, Way] = {}
