@@ -29,12 +29,10 @@ def judge_sets(gate: Gate, beside: Rows) -> None:
         _judge(gate, place, rule, replace(beside, batch=_rows_but(gate.taken_out)))
     holding = [(place, rule) for place, rule in sets if rule.effective_action == "quarantine"]
     held = gate.breaks_one_of([place for place, _ in holding])
-    if len(holding) < 2 or not one_row(gate.connection, f"SELECT count(*) FROM verdict WHERE {held}")[0]:
+    if not holding[1:] or not one_row(gate.connection, f"SELECT count(*) FROM verdict WHERE {held}")[0]:
         return
     of_row = [
-        place
-        for place, one in enumerate(gate.told)
-        if one.action in REMOVES_ROWS and not isinstance(one.rule, SetRule)
+        place for place, one in enumerate(gate.told) if one.action in REMOVES_ROWS and not isinstance(one.rule, SetRule)
     ]
     everyone = replace(beside, batch=_rows_but(gate.breaks_one_of(of_row)))
     for place, rule in holding:
