@@ -86,19 +86,24 @@ def _deduplicated(
         return None
     if not books.deduplicated:
         return {}
-    beaten = f"_rid IN (FROM {DEDUPLICATED})"
+    beaten = f"FROM {DEDUPLICATED}"
     with picked_rows(connection):
-        found = _judged_so(connection, prepared, beaten)
+        found = _of_files(connection, prepared, beaten, "_rid")
     # Those that the table had before were not looked at twice.
-    return found if sum(found.values()) == books.deduplicated else _judged_so(connection, prepared, beaten)
+    whole = sum(found.values()) == books.deduplicated
+    return found if whole else _of_files(connection, prepared, beaten, "_rid")
 
 
 def _judged_so(connection: duckdb.DuckDBPyConnection, prepared: Prepared, verdict: str) -> dict[str, int]:
     """By file the judged rows of a verdict."""
-    rows = f"SELECT * FROM verdict WHERE {verdict}"
+    return _of_files(connection, prepared, f"SELECT * FROM verdict WHERE {verdict}", "_position, _rid")
+
+
+def _of_files(connection: duckdb.DuckDBPyConnection, prepared: Prepared, rows: str, place: str) -> dict[str, int]:
+    """By file some judged rows. `place`: the columns by which they are found among those that landed."""
     if prepared.landed_of:
         rows = f"SELECT * REPLACE ({prepared.landed_of} AS _rid) FROM ({rows})"
-    joined = f"SELECT _source_file, count(*) FROM landed JOIN ({rows}) USING (_position, _rid) GROUP BY ALL"
+    joined = f"SELECT _source_file, count(*) FROM landed JOIN ({rows}) USING ({place}) GROUP BY ALL"
     return {file: int(count) for file, count in connection.execute(joined).fetchall()}
 
 
