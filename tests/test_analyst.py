@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.strategies.spec import Strategy
 from flowforge_assets.table_spec import Column, TableSpec
-from flowforge_checks.rules import AnyRule, NoPair, OneSpelling
+from flowforge_checks.rules import AnyRule, NearMedian, NoPair, OneSpelling
 from flowforge_resources.layout import TableId
 from merging import Merged
 
@@ -148,6 +148,15 @@ DIRTY: dict[str, tuple[str, dict[int, list[str]]]] = {
             8: ["at_least_one_not_null_latitude_zip"],
         },
     ),
+    "readings": (
+        (
+            "sensor,at,celsius,litres,station,noted\n"
+            + "".join(f"a,2026-01-01 00:0{n},2{n}.5,{n + 5},s,07:0{n}\n" for n in range(6))
+            + "a,2026-01-01 00:00,225,70,s,07:15\na,2026-01-01 00:00,,0.5,s,07:31\na,2026-01-01 00:00,24.1,,s,\n"
+            "b,2026-01-01 00:00,225,50,s,07:10\nb,2026-01-01 00:01,-9,0.1,s,23:00\n"
+        ),
+        {7: ["near_median_celsius", "near_median_litres"], 8: ["near_median_litres", "near_median_noted"]},
+    ),
 }
 
 
@@ -269,3 +278,16 @@ def test_a_misspelling_of_a_later_batch_is_seen_beside_what_is_published(tmp_pat
     said = ["Ruote 66 north", "Route 67 north", "Rte 66 north", "Nort", None]
     table.take(1, [[person(10 + place, one, None, None) for place, one in enumerate(said)]])
     assert held(table) == {1: ["one_spelling_state"], 3: ["one_spelling_state"]}
+
+
+def test_a_value_of_a_later_batch_is_held_beside_the_median_of_what_is_published(tmp_path: Path) -> None:
+    rule = NearMedian(
+        rule="near_median", columns=("pay",), per=("state",), max_ratio=2, action="quarantine", keep_row="most_common"
+    )
+    table = Merged(tmp_path, people((rule,)))
+    usual = [person(number, "A", 100 + number, None) for number in range(4)]
+    assert table.take(0, [[*usual, person(8, "A", 999, None)]]).quarantined == 1
+    later = [person(10, "A", 30, None), person(11, "A", 51, None), person(12, "B", 9, None), person(13, None, 9, None)]
+    table.take(1, [[*later, person(0, "A", -100, None)]])
+    assert [row["id"] for row in table.table() if row["pay"] < 100] == ["11", "12", "13"]
+    assert held(table) == {1: ["near_median_pay"], 5: ["near_median_pay"]}

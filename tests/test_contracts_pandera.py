@@ -73,6 +73,15 @@ ROW_RULES: list[dict[str, Any]] = [
         "action": "drop",
         "keep_row": "most_common",
     },
+    {
+        "rule": "near_median",
+        "columns": ["n"],
+        "per": ["paid"],
+        "max_difference": 2,
+        "min_rows": 3,
+        "action": "quarantine",
+        "keep_row": "most_common",
+    },
 ]
 TEXTS = st.sampled_from([None, "", " ", "a", "B", "abc", "a@b.co", "N/A", "12.5", "1234", "x y", "ä"])
 DAYS = st.one_of(st.none(), st.dates(date(2026, 1, 1), date(2026, 1, 4)))

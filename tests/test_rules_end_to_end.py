@@ -204,6 +204,8 @@ WRONG: dict[str, tuple[str, str]] = {
         "- {rule: no_pair, name: p, sql: a.n > b.m}",
         "cannot be asked",
     ),
+    "a median of text": ("- {rule: near_median, columns: [id], max_ratio: 5}", "reads numbers"),
+    "a span of time between numbers": ("- {rule: near_median, columns: [n], max_difference: 5m}", "is a span of time"),
     "a spelling of numbers": ("- {rule: one_spelling, columns: [n]}", "reads text"),
     "a pattern of columns that fits none": ("- {rule: not_null, for_each_column: [x_*]}", "fits no column"),
     "rows taken out of a set that replace each other later": (

@@ -24,7 +24,15 @@ _RULE: TypeAdapter[Rule] = TypeAdapter(AnyRule)
 _DIMENSIONS = {
     "completeness": ("not_null", "not_blank", "null_rate", "at_least_one_not_null", "exactly_one_not_null"),
     "uniqueness": ("unique",),
-    "consistency": ("references", "compare", "determines", "no_pair", "one_spelling", "distribution_like"),
+    "consistency": (
+        "references",
+        "compare",
+        "determines",
+        "no_pair",
+        "one_spelling",
+        "near_median",
+        "distribution_like",
+    ),
     "conformity": ("format", "type", "matches", "allowed_values", "forbidden_values", "length", "schema_is"),
     "timeliness": ("fresh_within",),
     "coverage": ("row_count", "row_count_change", "no_gaps", "distinct_count"),

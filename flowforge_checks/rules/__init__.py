@@ -34,6 +34,7 @@ from flowforge_checks.rules.measures import (
     RowCount,
     SumBetween,
 )
+from flowforge_checks.rules.near_median import NearMedian
 from flowforge_checks.rules.pairs import NoPair
 from flowforge_checks.rules.pandera_model import Pandera
 from flowforge_checks.rules.python import Python
@@ -76,6 +77,7 @@ AnyRule = Annotated[
     | Determines
     | NoPair
     | OneSpelling
+    | NearMedian
     | RowCount
     | RowCountChange
     | NullRate
@@ -111,6 +113,7 @@ RULE_KINDS: tuple[type[Rule], ...] = (
     Determines,
     NoPair,
     OneSpelling,
+    NearMedian,
     RowCount,
     RowCountChange,
     NullRate,
@@ -148,6 +151,7 @@ __all__ = [
     "Length",
     "Matches",
     "MeanBetween",
+    "NearMedian",
     "NoGaps",
     "NoPair",
     "NotBlank",

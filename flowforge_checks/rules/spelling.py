@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from flowforge_checks.rules.sets import SetRule
+from flowforge_checks.rules.one_column import OneColumnSetRule
 from flowforge_checks.rules.values import TEXT
-from flowforge_resources.duck import quote
-from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from flowforge_checks.rules.sets import Rows
     from flowforge_checks.rules.tables import Judged
 
 
-class OneSpelling(SetRule):
+class OneSpelling(OneColumnSetRule):
     """No value differs by a letter or two from one that is many times as common; null is left out.
 
     Digits tell values apart: `Route 1` and `Route 2` are two values.
     """
 
-    keeps = ("most_common",)
-
     rule: Literal["one_spelling"]
-    columns: tuple[str, ...] = Field(
-        min_length=1, description="Text columns, by name or pattern; one check each.", examples=[["city", "county"]]
-    )
     max_edits: int = Field(
         default=1, ge=1, le=5, description="By how many letters added, left out or changed a misspelling differs."
     )
@@ -40,36 +32,12 @@ class OneSpelling(SetRule):
     )
 
     @property
-    def check_name(self) -> str:
-        """As other rules of one column: `one_spelling_city`."""
-        return self.name or "_".join([self.rule, *self.columns])
-
-    @property
     def demand(self) -> str:
         return f"No `{', '.join(self.columns)}` is spelled almost like one that is {self.times} times as common"
 
     @property
     def message(self) -> str:
         return f"{', '.join(self.columns)} is spelled almost like a value that is {self.times} times as common"
-
-    def each(self, columns: Sequence[str]) -> tuple[Self, ...]:
-        """One rule a column."""
-        for one in self.columns:
-            if not any(fnmatchcase(name, one) for name in columns):
-                raise ValueError(f"`columns` names '{one}', which fits no column.{did_you_mean(one, columns)}")
-        fitting = [name for name in columns if any(fnmatchcase(name, one) for one in self.columns)]
-        several = len(self.columns) > 1 or fitting != list(self.columns)
-        return tuple(self._about(name, named=several) for name in fitting)
-
-    def _about(self, column: str, *, named: bool) -> Self:
-        name = f"{self.name}_{column}" if self.name and named else self.name
-        return self.model_copy(update={"columns": (column,), "name": name})
-
-    def named(self) -> tuple[Self, ...]:
-        """One rule for each column that is named."""
-        if pattern := next((one for one in self.columns if set(one) & set("*?[")), None):
-            raise ValueError(f"`columns` has the pattern '{pattern}', and only a run knows the columns. Name each.")
-        return self.each(self.columns)
 
     def require_types(self, types: Mapping[str, str]) -> None:
         for name in self.columns:
@@ -93,10 +61,6 @@ class OneSpelling(SetRule):
             f"SELECT _rid FROM (SELECT _rid, {self._value} AS v, {within} AS w FROM {rows.batch} WHERE {self.present}) "
             f"SEMI JOIN ({wrong}) USING (w, v)"
         )
-
-    @property
-    def _value(self) -> str:
-        return quote(self.columns[0])
 
     def _misspelt(self, values: str) -> str:
         """SQL of the values `v` within `w` that are misspelt, of a query of all rows' values.
