@@ -390,6 +390,37 @@ def test_pairs_and_misspellings_count_the_rows_that_would_have_to_go(database: d
 
 
 @pytest.mark.parametrize(
+    ("ignoring", "wrong"),
+    [
+        (["case"], {"kölsch", "IPA, PALE"}),
+        (["accents"], {"Kolsch"}),
+        (["blanks", "punctuation"], {"Kölsch.", "IPA/Pale", "IPA, Pa le"}),
+        (["case", "accents"], {"kölsch", "Kolsch", "IPA, PALE"}),
+    ],
+)
+def test_of_values_that_differ_in_what_is_ignored_the_most_common_is_right(
+    tmp_path: Path, ignoring: list[Any], wrong: set[str]
+) -> None:
+    said = [
+        *["Kölsch"] * 2,
+        "kölsch",
+        "Kolsch",
+        "Kölsch.",
+        *["IPA, Pale"] * 2,
+        "IPA, PALE",
+        "IPA/Pale",
+        "IPA, Pa le",
+        "?",
+    ]
+    with connect(tmp_path) as connection:
+        rule = rule_of(rule="one_spelling", columns=["v"], max_edits=0, ignoring=ignoring)
+        values = ", ".join(f"({literal(one)})" for one in [*said, "!"])
+        table = f"(SELECT * FROM (VALUES {values}, (NULL)) AS t(v))"
+        found = connection.sql(rule.rows_breaking(Judged(table, datetime.now(UTC)))).fetchall()
+    assert {row[0] for row in found} == wrong
+
+
+@pytest.mark.parametrize(
     ("thresholds", "status"),
     [
         ({"warn_above": 2}, "passed"),
@@ -472,6 +503,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     ({"rule": "no_pair", "sql": "a.v > b.v"}, "needs a `name`"),
     ({"rule": "one_spelling", "columns": ["v"], "action": "drop"}, "`keep_row: most_common`"),
+    ({"rule": "one_spelling", "columns": ["v"], "max_edits": 0}, "finds only what `ignoring` lets pass"),
     ({"rule": "near_median", "columns": ["v"]}, "one of `max_ratio: 5`"),
     ({"rule": "near_median", "columns": ["v"], "max_ratio": 5, "max_spreads": 3}, "one of `max_ratio: 5`"),
     ({"rule": "near_median", "columns": ["v"], "max_difference": "5 parsecs"}, "is no span"),
