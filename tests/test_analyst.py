@@ -157,6 +157,19 @@ DIRTY: dict[str, tuple[str, dict[int, list[str]]]] = {
         ),
         {7: ["near_median_celsius", "near_median_litres"], 8: ["near_median_litres", "near_median_noted"]},
     ),
+    "addresses": (
+        (
+            "id,email,zip,city,state,area_code\n"
+            "1,a@b.co,35233,Birmingham,AL,205\n2,A@B.co,35233,Birmingham,AL,205\n3,,35234,Birmingham,AL,205\n"
+            "4,d@b.co,35299,Hoover,AK,205\n5,e@b.co,35233,,AL,312\n6,f@b.co,35233,Brimingham,AL,205\n7,,,Hoover,,205\n"
+        ),
+        {
+            2: ["unique_lower_email"],
+            4: ["determines_state_left_zip_3"],
+            5: ["determines_zip_area_code"],
+            6: ["determines_zip_city"],
+        },
+    ),
 }
 
 
@@ -291,3 +304,22 @@ def test_a_value_of_a_later_batch_is_held_beside_the_median_of_what_is_published
     table.take(1, [[*later, person(0, "A", -100, None)]])
     assert [row["id"] for row in table.table() if row["pay"] < 100] == ["11", "12", "13"]
     assert held(table) == {1: ["near_median_pay"], 5: ["near_median_pay"]}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"rule": "unique", "keep_row": "first"},
+        {"rule": "determines", "determines": ["rate"], "keep_row": "most_common"},
+        {"rule": "no_pair", "name": "pair", "sql": "a.rate <> b.rate", "keep_row": "first"},
+    ],
+    ids=lambda more: str(more["rule"]),
+)
+def test_what_sql_says_is_shared_is_seen_beside_what_is_published(tmp_path: Path, more: dict[str, Any]) -> None:
+    rule = RULES.validate_python({**more, "columns_sql": ["lower(state)"], "action": "quarantine"})
+    table = Merged(tmp_path, people((rule,)))
+    assert table.take(0, [[person(1, "AL", None, 1), person(2, "al", None, 2)]]).quarantined == 1
+    later = [person(1, "AL", None, 4), person(3, "Al", None, 3), person(4, "AK", None, 3), person(5, None, None, 5)]
+    assert table.take(1, [later]).quarantined == 1
+    assert table.values("id", "rate") == [("1", 4.0), ("4", 3.0), ("5", 5.0)]
+    assert "lower(state)" not in table.table()[0]

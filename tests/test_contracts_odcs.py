@@ -28,6 +28,8 @@ TABLE_RULES: list[dict[str, Any]] = [
     {"rule": "unique", "columns": ["a", "b"], "action": "block", "error_above": "1%"},
     {"rule": "no_pair", "name": "falls", "columns": ["a"], "sql": "a.n > b.n", "action": "drop", "keep_row": "none"},
     {"rule": "one_spelling", "columns": ["a"], "times": 5},
+    {"rule": "unique", "columns_sql": ["lower(a)"]},
+    {"rule": "determines", "columns_sql": ["left(a, 1)"], "determines_each": ["b", "n"]},
     {"rule": "near_median", "columns": ["n"], "per": ["a"], "max_difference": "15m"},
     {"rule": "row_count", "min": 1, "max": 10},
     {"rule": "row_count", "name": "some", "min": 1, "severity": "warn"},
@@ -128,7 +130,7 @@ def test_what_the_standard_has_a_metric_for_is_said_by_it() -> None:
         assert "type" not in entry
     kinds = {rule["rule"]: to_quality(rule)[1].get("type", "library") for rule in EVERY[: len(ROW_RULES)]}
     assert {name for name, kind in kinds.items() if kind == "custom"} == {
-        *("type", "format", "python", "determines", "no_pair", "one_spelling", "near_median")
+        *("type", "format", "python", "unique", "determines", "no_pair", "one_spelling", "near_median")
     }
     range_entry = to_quality({"rule": "range", "column": "n", "min": 0})[1]
     assert range_entry["query"] == 'SELECT count(*) FROM {object} WHERE ("n" >= 0) IS FALSE'

@@ -57,6 +57,7 @@ ROW_RULES: list[dict[str, Any]] = [
     {"rule": "expression", "name": "paid_has_price", "sql": "NOT paid OR price > 0"},
     {"rule": "python", "name": "even", "function": "own.py:even", "columns": ["n"]},
     {"rule": "unique", "columns": ["text"], "action": "drop", "keep_row": "first"},
+    {"rule": "unique", "columns_sql": ["lower(other)"], "columns": ["day"], "action": "drop", "keep_row": "first"},
     {"rule": "determines", "columns": ["text"], "determines": ["other"], "action": "quarantine", "keep_row": "none"},
     {
         "rule": "no_pair",

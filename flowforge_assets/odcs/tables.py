@@ -203,7 +203,7 @@ def _of_flags(given: Mapping[str, Any], rules: Sequence[Written], keys: Sequence
     """The rules that `required` and `unique` state where no quality entry does."""
     found: list[Written] = []
     not_null = {rule.get("column") for rule in rules if rule["rule"] in ("not_null", "not_blank")}
-    unique = {tuple(rule["columns"]) for rule in rules if rule["rule"] == "unique"}
+    unique = {tuple(rule["columns"]) for rule in rules if rule["rule"] == "unique" and not rule.get("columns_sql")}
     for one in given.get("properties", ()):
         if one.get("required") and one["name"] not in (*keys, *not_null):
             found.append({"rule": "not_null", "column": one["name"]})

@@ -53,7 +53,9 @@ def _matches(rule: Rule, raw: Written) -> Written | None:
     return {"metric": "invalidValues", "arguments": {"pattern": f"^(?:{raw['pattern']})$"}, **at_most(rule)}
 
 
-def _unique(rule: Rule, raw: Written) -> Written:
+def _unique(rule: Rule, raw: Written) -> Written | None:
+    if raw.get("columns_sql"):
+        return None
     several = {"arguments": {"properties": raw["columns"]}} if len(raw["columns"]) > 1 else {}
     return {"metric": "duplicateValues", **several, **at_most(rule)}
 

@@ -22,6 +22,7 @@ from flowforge_checks.rules.base import (
     in_code,
 )
 from flowforge_checks.rules.compare import AtLeastOneNotNull, Compare, ExactlyOneNotNull
+from flowforge_checks.rules.determines import Determines
 from flowforge_checks.rules.expression import Expression
 from flowforge_checks.rules.formats import Format
 from flowforge_checks.rules.freshness import FreshWithin
@@ -41,7 +42,7 @@ from flowforge_checks.rules.python import Python
 from flowforge_checks.rules.query import Sql
 from flowforge_checks.rules.references import References
 from flowforge_checks.rules.series import DistributionLike, NoGaps
-from flowforge_checks.rules.sets import Determines, Rows, SetRule, Unique
+from flowforge_checks.rules.sets import Rows, SetRule, Unique
 from flowforge_checks.rules.spelling import OneSpelling
 from flowforge_checks.rules.table_schema import SchemaIs
 from flowforge_checks.rules.tables import Finding, Judged, TableRule

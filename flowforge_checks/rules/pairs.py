@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from flowforge_checks.rules.base import in_code
-from flowforge_checks.rules.sets import SetRule
+from flowforge_checks.rules.sets import GroupedRule
 from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 _BOTH_WAYS = "(SELECT x, y FROM _pair UNION SELECT y, x FROM _pair)"
 
 
-class NoPair(SetRule):
+class NoPair(GroupedRule):
     """No two rows `a` and `b` for which a condition holds, such as a higher salary taxed at a lower rate."""
 
     keeps = ("most_common", "first", "last", "none")
+    needs_columns = False
 
     rule: Literal["no_pair"]
     columns: tuple[str, ...] = Field(
@@ -45,7 +46,7 @@ class NoPair(SetRule):
 
     @property
     def demand(self) -> str:
-        same = f" of the same {in_code(self.columns)}" if self.columns else ""
+        same = f" of the same {in_code(self.grouped)}" if self.grouped else ""
         return f"No two rows a and b{same} have `{' '.join(self.sql.split())}`"
 
     @property
@@ -54,12 +55,13 @@ class NoPair(SetRule):
 
     def rows_breaking(self, judged: Judged) -> str:
         """The rows that would have to go so that no pair is left."""
-        rows = f"SELECT *, row_number() OVER () AS _n FROM {judged.table} WHERE {self.present}"
+        rows = f"SELECT *, row_number() OVER () AS _n FROM {self.widened(judged.table)} WHERE {self.present}"
         gone = f"SELECT x FROM {_BOTH_WAYS} {self._yields('most_common')}"
-        return f"WITH {self._found(rows, '')} SELECT * EXCLUDE (_n) FROM _numbered WHERE _n IN ({gone})"
+        return self.narrowed(f"WITH {self._found(rows, '')} SELECT * EXCLUDE (_n) FROM _numbered WHERE _n IN ({gone})")
 
     def losers(self, rows: Rows) -> str:
         """Of each pair within the batch the row that yields; and the batch's rows that form a pair with a published one."""
+        rows = self.beside_widened(rows)
         within = f", ({rows.within}) AS _within" if rows.within else ""
         numbered = (
             f"SELECT *, row_number() OVER (ORDER BY {rows.order}) AS _n{within} FROM {rows.batch} WHERE {self.present}"
@@ -79,7 +81,7 @@ class NoPair(SetRule):
 
     @property
     def _on(self) -> str:
-        same = [f"a.{quote(name)} = b.{quote(name)}" for name in self.columns]
+        same = [f"a.{quote(name)} = b.{quote(name)}" for name in self.grouped]
         return " AND ".join([*same, f"({self.sql}\n)"])
 
     def _found(self, numbered: str, apart: str) -> str:

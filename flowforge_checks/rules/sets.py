@@ -7,8 +7,9 @@ of other keys. So what is published is free of them after every run, whatever th
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -115,29 +116,90 @@ class SetRule(TableRule):
         """SQL for the `_rid` of each row of a batch that does not stay."""
 
 
-class Unique(SetRule):
+class GroupedRule(SetRule):
+    """A statement about the rows that share some values."""
+
+    later = SetRule.later | {"columns_sql"}
+    # Whether it means something without any value that is shared.
+    needs_columns: ClassVar[bool] = True
+
+    columns: tuple[str, ...] = Field(default=(), description="The columns that are looked at together.")
+    columns_sql: tuple[str, ...] = Field(
+        default=(),
+        description="In place of `columns` or beside them: SQL over the row, whose values are looked at together.",
+        examples=[["left(zip, 3)"], ["lower(email)"]],
+    )
+
+    @model_validator(mode="after")
+    def _check_grouped(self) -> Self:
+        if self.needs_columns and not self.grouped:
+            raise ValueError(f"`{self.rule}` needs `columns`, or `columns_sql`, e.g. `columns_sql: [lower(email)]`.")
+        if name := next((one for one in self.columns_sql if re.fullmatch(r"\w+", one.strip())), None):
+            raise ValueError(f"`columns_sql` has '{name}', which is a name. Write it into `columns`.")
+        return self
+
+    @property
+    def grouped(self) -> tuple[str, ...]:
+        """What rows share: columns, and SQL, by which its values are named in `widened` rows."""
+        return (*self.columns, *self.columns_sql)
+
+    @property
+    def check_name(self) -> str:
+        return self.name or "_".join([self.rule, *self.columns_read, *map(_as_name, self.columns_sql)])
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        return (*super().conditions, *self.columns_sql)
+
+    @property
+    def present(self) -> str:
+        return self._asked([f"{quote(name)} IS NOT NULL" for name in self.grouped])
+
+    def widened(self, table: str) -> str:
+        """SQL of the rows with the values of `columns_sql`."""
+        more = ", ".join(f"({sql}\n) AS {quote(sql)}" for sql in self.columns_sql)
+        return f"(SELECT *, {more} FROM {table})" if more else table
+
+    def narrowed(self, query: str) -> str:
+        """SQL of the rows of a query without them, so that nobody is shown them."""
+        return f"SELECT * EXCLUDE ({listed(self.columns_sql)}) FROM ({query})" if self.columns_sql else query
+
+    def beside_widened(self, rows: Rows) -> Rows:
+        """The rows of a batch and those beside it with the values of `columns_sql`."""
+        published = None if rows.published is None else self.widened(rows.published)
+        return replace(rows, batch=self.widened(rows.batch), published=published)
+
+
+def _as_name(sql: str) -> str:
+    return re.sub(r"\W+", "_", sql, flags=re.ASCII).strip("_")
+
+
+class Unique(GroupedRule):
     """No two rows of the table share the values of these columns; rows with a null among them are left out."""
 
     rule: Literal["unique"]
 
     @property
     def demand(self) -> str:
-        return f"No two rows share {in_code(self.columns)}"
+        return f"No two rows share {in_code(self.grouped)}"
 
     @property
     def message(self) -> str:
-        return f"{', '.join(self.columns)} occurs more than once"
+        return f"{', '.join(self.grouped)} occurs more than once"
 
     def query(self, judged: Judged) -> str:
-        groups = f"SELECT count(*) AS n FROM {judged.table} WHERE {self.present} GROUP BY {listed(self.columns)} HAVING count(*) > 1"
+        groups = f"SELECT count(*) AS n FROM {self.widened(judged.table)} WHERE {self.present} GROUP BY {listed(self.grouped)} HAVING count(*) > 1"
         return f"SELECT coalesce(sum(n), 0) FROM ({groups})"
 
     def rows_breaking(self, judged: Judged) -> str:
-        return f"SELECT * FROM {judged.table} WHERE {self.present} QUALIFY count(*) OVER (PARTITION BY {listed(self.columns)}) > 1"
+        return self.narrowed(
+            f"SELECT * FROM {self.widened(judged.table)} WHERE {self.present} QUALIFY count(*) OVER (PARTITION BY {listed(self.grouped)}) > 1"
+        )
 
     def losers(self, rows: Rows) -> str:
         """All but one key's rows of those that share the values; of the batch's rows, those that meet a published one."""
-        group = ", ".join([*([rows.within] if rows.within else []), *map(quote, self.columns)])
+        rows = self.beside_widened(rows)
+        group = ", ".join([*([rows.within] if rows.within else []), *map(quote, self.grouped)])
         window = (
             f"(PARTITION BY {group} ORDER BY {rows.order} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
         )
@@ -150,85 +212,8 @@ class Unique(SetRule):
         among = f"SELECT _rid FROM {rows.batch} AS b WHERE {self.present} QUALIFY NOT ({stays})"
         if rows.published is None:
             return among
-        same = " AND ".join(f"p.{quote(name)} = b.{quote(name)}" for name in self.columns)
+        same = " AND ".join(f"p.{quote(name)} = b.{quote(name)}" for name in self.grouped)
         other = f" AND {rows.key('p.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
         published = f"(SELECT * FROM {rows.published} WHERE {self.present})"
         meets = f"SELECT _rid FROM (SELECT * FROM {rows.batch} WHERE {self.present}) AS b WHERE EXISTS (SELECT 1 FROM {published} AS p WHERE {same}{other})"
-        return f"{among} UNION {meets}"
-
-
-class Determines(SetRule):
-    """The same values always go with the same: a functional dependency, such as a zip code's city."""
-
-    keeps: ClassVar[tuple[KeepRow, ...]] = ("most_common", "first", "last", "none")
-
-    rule: Literal["determines"]
-    determines: tuple[str, ...] = Field(
-        min_length=1, description="The columns whose values must be the same.", examples=[["city", "state"]]
-    )
-
-    @model_validator(mode="after")
-    def _check_columns(self) -> Self:
-        if both := sorted(set(self.columns) & set(self.determines)):
-            raise ValueError(f"`determines` has '{both[0]}' on both sides. Every column determines itself: remove it.")
-        return self
-
-    @property
-    def columns_read(self) -> tuple[str, ...]:
-        return (*self.columns, *self.determines)
-
-    @property
-    def demand(self) -> str:
-        return f"The same {in_code(self.columns)} always has the same {in_code(self.determines)}"
-
-    @property
-    def message(self) -> str:
-        return f"{', '.join(self.determines)} differs from other rows of the same {', '.join(self.columns)}"
-
-    @property
-    def present(self) -> str:
-        return self._asked([f"{quote(name)} IS NOT NULL" for name in self.columns_read])
-
-    @property
-    def _value(self) -> str:
-        return f"row({listed(self.determines)})"
-
-    def query(self, judged: Judged) -> str:
-        """The fewest rows that have to change, so that the rest agree: all but the most common value of each group."""
-        values = f"SELECT count(*) AS n, {listed(self.columns)} FROM {judged.table} WHERE {self.present} GROUP BY {listed(self.columns_read)}"
-        return f"SELECT coalesce(sum(rows - most), 0) FROM (SELECT sum(n) AS rows, max(n) AS most FROM ({values}) GROUP BY {listed(self.columns)})"
-
-    def rows_breaking(self, judged: Judged) -> str:
-        values = (
-            f"SELECT {listed(self.columns_read)}, count(*) AS _n FROM {judged.table} WHERE {self.present} GROUP BY ALL"
-        )
-        fewer = f"SELECT {listed(self.columns_read)} FROM ({values}) QUALIFY row_number() OVER (PARTITION BY {listed(self.columns)} ORDER BY _n DESC, {listed(self.determines)}) > 1"
-        return (
-            f"SELECT * FROM {judged.table} SEMI JOIN ({fewer}) USING ({listed(self.columns_read)}) WHERE {self.present}"
-        )
-
-    def losers(self, rows: Rows) -> str:
-        group = ", ".join([*([rows.within] if rows.within else []), *map(quote, self.columns)])
-        by = "_group ORDER BY _n ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
-        numbered = (
-            f"SELECT _rid, {self._value} AS _value, row({group}) AS _group, row_number() OVER (ORDER BY {rows.order}) AS _n "
-            f"FROM {rows.batch} AS b WHERE {self.present}"
-        )
-        counted = f"SELECT *, count(*) OVER (PARTITION BY _group, _value) AS _times, min(_n) OVER (PARTITION BY _group, _value) AS _since FROM ({numbered})"
-        stays = {
-            "first": f"first_value(_value) OVER (PARTITION BY {by})",
-            "last": f"last_value(_value) OVER (PARTITION BY {by})",
-            "most_common": "first_value(_value) OVER (PARTITION BY _group ORDER BY _times DESC, _since)",
-            "none": f"CASE WHEN min(_value) OVER (PARTITION BY {by}) IS NOT DISTINCT FROM max(_value) OVER (PARTITION BY {by}) THEN _value END",
-        }[self.keep_row or "first"]
-        among = f"SELECT _rid FROM ({counted}) QUALIFY _value IS DISTINCT FROM {stays}"
-        if rows.published is None:
-            return among
-        same = " AND ".join(f"p.{quote(name)} = b.{quote(name)}" for name in self.columns)
-        differ = " OR ".join(f"p.{quote(name)} <> b.{quote(name)}" for name in self.determines)
-        other = f" AND {rows.key('p.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
-        meets = (
-            f"SELECT _rid FROM (SELECT * FROM {rows.batch} WHERE {self.present}) AS b WHERE EXISTS "
-            f"(SELECT 1 FROM (SELECT * FROM {rows.published} WHERE {self.present}) AS p WHERE {same} AND ({differ}){other})"
-        )
         return f"{among} UNION {meets}"
