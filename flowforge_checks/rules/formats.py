@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from flowforge_checks.rules import codes, countries
+from flowforge_checks.rules import check_digits, codes, countries
 from flowforge_checks.rules.base import ColumnRule
 from flowforge_checks.rules.values import require_text
 from flowforge_resources.duck import literal
@@ -39,6 +39,12 @@ _URL = rf"(https?|ftps?)://([^\s/?#@]+@)?({_HOST}|localhost|{_IPV4}|\[[0-9A-Fa-f
 _DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _ZONE = r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?"
+# Control characters, the replacement character, what UTF-8 looks like that was read as Latin-1 or Windows-1252 (Ã©, â€™),
+# entities of HTML, and blanks at either end or side by side.
+_UNCLEAN = (
+    r"[\x{1}-\x{8}\x{B}\x{C}\x{E}-\x{1F}\x{7F}-\x{9F}\x{FFFD}]|[ÂÃ][\x{A0}-\x{BF}€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€|ï»¿|ï¿½"  # noqa: RUF001  # they are what it is about
+    r"|&(#\d+|#[xX][0-9A-Fa-f]+|[A-Za-z]{2,8});|^[\s\p{Z}]|[\s\p{Z}]$|[\s\p{Z}]{2}"
+)
 _BASE64 = r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 
 
@@ -50,51 +56,6 @@ def _one_of(known: Iterable[str], *, lower: bool = False) -> Callable[[str], str
     """A query of the codes, which is hashed: DuckDB looks through a list one by one, at seven times the cost."""
     listed = ", ".join(literal(one.lower() if lower else one) for one in known)
     return lambda v: f"({f'lower({v})' if lower else v} IN (SELECT unnest([{listed}])))"
-
-
-def _digits(v: str) -> str:
-    """The text without the blanks and hyphens that people group digits by."""
-    return f"regexp_replace({v}, '[ -]', '', 'g')"
-
-
-def _weighted(v: str, weight: str) -> str:
-    """The sum of the digits of a text from the right, each by SQL over its value `d` and its place `i` from 1."""
-    value = weight.replace("{d}", "(ascii(c) - 48)")
-    return f"list_sum(list_transform(string_split(reverse({v}), ''), lambda c, i: {value}))"
-
-
-def _iban(v: str) -> str:
-    """ISO 13616: the country's length, and 1 modulo 97 with the first four characters last and letters as 10 to 35."""
-    text = f"upper(regexp_replace({v}, ' ', '', 'g'))"
-    lengths = " ".join(f"WHEN {literal(country)} THEN {length}" for country, length in codes.IBAN_LENGTHS.items())
-    values = f"list_transform(string_split({text}[5:] || {text}[:4], ''), lambda c: CASE WHEN c <= '9' THEN ascii(c) - 48 ELSE ascii(c) - 55 END)"
-    rest = f"list_reduce(list_prepend(0, {values}), lambda r, d: (r * CASE WHEN d > 9 THEN 100 ELSE 10 END + d) % 97)"
-    return f"(regexp_full_match({text}, '[A-Z]{{2}}[0-9]{{2}}[A-Z0-9]{{11,30}}') AND length({text}) = CASE {text}[:2] {lengths} ELSE 0 END AND {rest} = 1)"
-
-
-def _luhn(v: str) -> str:
-    """ISO/IEC 7812: 12 to 19 digits, of which every second from the right counts double."""
-    text = _digits(v)
-    total = _weighted(text, "CASE WHEN i % 2 = 1 THEN {d} WHEN {d} > 4 THEN 2 * {d} - 9 ELSE 2 * {d} END")
-    return f"(regexp_full_match({text}, '[0-9]{{12,19}}') AND {total} % 10 = 0)"
-
-
-def _gtin(v: str, lengths: str) -> str:
-    """GS1: every second digit from the right, the check digit left out, counts three times."""
-    total = _weighted(v, "{d} * CASE WHEN i % 2 = 0 THEN 3 ELSE 1 END")
-    return f"(regexp_full_match({v}, '{lengths}') AND {total} % 10 = 0)"
-
-
-def _isbn(v: str) -> str:
-    """ISBN-10 (modulo 11, X is 10) or ISBN-13 (a GTIN that begins with 978 or 979), hyphens aside."""
-    text = _digits(v)
-    ten = _weighted(text, "i * CASE WHEN c = 'X' THEN 10 ELSE {d} END")
-    return f"((regexp_full_match({text}, '[0-9]{{9}}[0-9X]') AND {ten} % 11 = 0) OR {_gtin(text, '97[89][0-9]{10}')})"
-
-
-def _issn(v: str) -> str:
-    total = _weighted(f"replace({v}, '-', '')", "i * CASE WHEN c = 'X' THEN 10 ELSE {d} END")
-    return f"(regexp_full_match({v}, '[0-9]{{4}}-[0-9]{{3}}[0-9X]') AND {total} % 11 = 0)"
 
 
 def _bic(v: str) -> str:
@@ -142,13 +103,21 @@ FORMATS: Mapping[str, Callable[[str], str]] = {
     "md5": _full("[0-9A-Fa-f]{32}"),
     "sha256": _full("[0-9A-Fa-f]{64}"),
     "hex_colour": _full("#([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})"),
-    "iban": _iban,
+    "iban": check_digits.iban,
     "bic": _bic,
-    "credit_card": _luhn,
-    "ean": lambda v: _gtin(v, "([0-9]{8}|[0-9]{13})"),
-    "gtin": lambda v: _gtin(v, "([0-9]{8}|[0-9]{12,14})"),
-    "isbn": _isbn,
-    "issn": _issn,
+    "credit_card": check_digits.luhn,
+    "ean": lambda v: check_digits.gtin(v, "([0-9]{8}|[0-9]{13})"),
+    "gtin": lambda v: check_digits.gtin(v, "([0-9]{8}|[0-9]{12,14})"),
+    "isbn": check_digits.isbn,
+    "issn": check_digits.issn,
+    "npi": check_digits.npi,
+    "isin": check_digits.isin,
+    "lei": check_digits.lei,
+    "orcid": check_digits.orcid,
+    "aba_routing": check_digits.aba_routing,
+    "vat": check_digits.vat,
+    "doi": _full(r"10\.\d{4,9}/[^\s\p{Z}]+"),
+    "clean_text": lambda v: f"(NOT regexp_matches({v}, {literal(_UNCLEAN)}))",
     "phone": _phone,
     "phone_e164": _full(r"\+[1-9]\d{6,14}"),
     "country": _country,
