@@ -323,3 +323,19 @@ def test_what_sql_says_is_shared_is_seen_beside_what_is_published(tmp_path: Path
     assert table.take(1, [later]).quarantined == 1
     assert table.values("id", "rate") == [("1", 4.0), ("4", 3.0), ("5", 5.0)]
     assert "lower(state)" not in table.table()[0]
+
+
+def test_where_nobody_is_in_the_majority_all_are_held(tmp_path: Path) -> None:
+    rule = RULES.validate_python(
+        {
+            "rule": "determines",
+            "columns": ["state"],
+            "determines": ["pay"],
+            "action": "quarantine",
+            "keep_row": "majority",
+        }
+    )
+    table = Merged(tmp_path, people((rule,)))
+    said = ["A1", "A1", "A2", "B1", "B2", "C1", "D1", "D1", "D2", "D3"]
+    table.take(0, [[person(number, one[0], int(one[1]), None) for number, one in enumerate(said)]])
+    assert [row["id"] for row in table.table()] == ["0", "1", "5"]

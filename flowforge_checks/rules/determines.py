@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Determines(GroupedRule):
     """The same values always go with the same: a functional dependency, such as a zip code's city."""
 
-    keeps = ("most_common", "first", "last", "none")
+    keeps = ("most_common", "majority", "first", "last", "none")
     later = GroupedRule.later | {"determines_each"}
 
     rule: Literal["determines"]
@@ -123,10 +123,12 @@ class Determines(GroupedRule):
             f"FROM {rows.batch} AS b WHERE {self.present}"
         )
         counted = f"SELECT *, count(*) OVER (PARTITION BY _group, _value) AS _times, min(_n) OVER (PARTITION BY _group, _value) AS _since FROM ({numbered})"
+        usual = "first_value(_value) OVER (PARTITION BY _group ORDER BY _times DESC, _since)"
         stays = {
             "first": f"first_value(_value) OVER (PARTITION BY {by})",
             "last": f"last_value(_value) OVER (PARTITION BY {by})",
-            "most_common": "first_value(_value) OVER (PARTITION BY _group ORDER BY _times DESC, _since)",
+            "most_common": usual,
+            "majority": f"CASE WHEN 2 * max(_times) OVER (PARTITION BY _group) > count(*) OVER (PARTITION BY _group) THEN {usual} END",
             "none": f"CASE WHEN min(_value) OVER (PARTITION BY {by}) IS NOT DISTINCT FROM max(_value) OVER (PARTITION BY {by}) THEN _value END",
         }[self.keep_row or "first"]
         among = f"SELECT _rid FROM ({counted}) QUALIFY _value IS DISTINCT FROM {stays}"

@@ -21,7 +21,7 @@ from flowforge_resources.duck import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-KeepRow = Literal["first", "last", "most_common", "none"]
+KeepRow = Literal["first", "last", "most_common", "majority", "none"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class SetRule(TableRule):
     columns: tuple[str, ...] = Field(min_length=1, description="The columns that are looked at together.")
     keep_row: KeepRow | None = Field(
         default=None,
-        description="With `action: quarantine` or `drop`: which row of a group stays. `first` or `last` by `sequence_by`, then by arrival; `none` of them; the `most_common`: with `determines` those with that value, with `no_pair` the row that forms fewer pairs.",
+        description="With `action: quarantine` or `drop`: which row of a group stays. `first` or `last` by `sequence_by`, then by arrival; `none` of them; the `most_common`: with `determines` those with that value (`majority`: if more than half have it, else none), with `no_pair` the row that forms fewer pairs.",
     )
 
     @model_validator(mode="after")
