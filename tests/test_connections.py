@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from flowforge_assets.cli.app import app
 from flowforge_resources.databases import catalog, references
 from flowforge_resources.databases.catalog import TableName
 from flowforge_resources.databases.connection import ConnectionFields
-from flowforge_resources.databases.engine import connected, open_engine, session_settings
+from flowforge_resources.databases.engine import connected, limit_statements, open_engine, session_settings
 from flowforge_resources.databases.trouble import classify
 from flowforge_resources.errors import (
     DatabaseRefusedError,
@@ -284,6 +285,10 @@ def test_sqlserver_and_oracle_are_told_what_was_declared() -> None:
     assert oracle.url.query["service_name"] == DATABASE
     assert "ALTER SESSION SET TIME_ZONE = '+00:00'" in session_settings(declared("oracle"), "oracle")
     assert session_settings(declared("sqlserver", statement_timeout_s=3), "mssql") == ["SET LOCK_TIMEOUT 3000"]
+    sessions = {"mssql": SimpleNamespace(timeout=0), "oracle": SimpleNamespace(call_timeout=0)}
+    for dialect, session in sessions.items():
+        limit_statements(declared("oracle", statement_timeout_s=3), dialect, session)
+    assert (sessions["mssql"].timeout, sessions["oracle"].call_timeout) == (3, 3000)
 
 
 @pytest.mark.parametrize("kind", ["sqlserver", "oracle"])

@@ -10,7 +10,6 @@ import pytest
 
 from flowforge_assets.extraction.cursor import value_of
 from flowforge_resources.databases.connection import ConnectionFields
-from flowforge_resources.databases.readers.alchemy import oracle_text, sqlserver_text
 from flowforge_resources.databases.readers.base import SourceColumn
 from flowforge_resources.databases.readers.value_text import value_text
 from flowforge_resources.databases.reading import reading
@@ -224,16 +223,6 @@ def test_the_types_of_duckdb_and_sqlite_are_kept(tmp_path: Path) -> None:
     types, texts = read_row(ConnectionFields(name="shop", kind="sqlite", database=str(lite)), '"t"')
     assert texts == ["9223372036854775807", "/w==", "0.1", "x"]
     assert types == ["any", "blob", "real", "text"]
-
-
-def test_sqlserver_and_oracle_are_asked_for_texts_that_lose_nothing() -> None:
-    assert sqlserver_text("[a]", "money") == "CONVERT(nvarchar(max), [a], 2)"
-    assert sqlserver_text("[a]", "datetime2") == "CONVERT(nvarchar(max), [a], 121)"
-    assert sqlserver_text("[a]", "int") == "CONVERT(nvarchar(max), [a])"
-    assert "BINARY BASE64" in sqlserver_text("[a]", "bytes")
-    assert oracle_text('"A"', "db_type_number") == "TO_CHAR(\"A\", 'TM9')"
-    assert oracle_text('"A"', "db_type_raw") == 'RAWTOHEX("A")'
-    assert oracle_text('"A"', "db_type_varchar") == '"A"'
 
 
 def test_values_of_python_become_the_same_texts() -> None:

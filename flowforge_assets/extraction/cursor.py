@@ -138,18 +138,14 @@ def window(
     if before is None:
         closed = True
     name, relation = reader.quote(column.name), source.relation(reader)
-    top = f"SELECT {column.text} FROM (SELECT max({name}) AS {name} FROM {relation} WHERE {reader.finite(name)}) {'' if _is_oracle(reader) else 'AS '}top"
-    high = reader.texts(top)[0][0]
+    highest = reader.query(f"SELECT max({name}) AS {name} FROM {relation} WHERE {reader.finite(name)}")
+    high = reader.texts(f"SELECT {column.text} FROM {highest}")[0][0]
     high = None if high is None else str(high)
     if (high is not None and low is not None and value_of(high, column) < value_of(low, column)) or (
         high is not None and high == low and not closed
     ):
         high = None
     return Window(column, low, closed, high, again=before is not None and closed)
-
-
-def _is_oracle(reader: Reader) -> bool:
-    return getattr(reader, "dialect", "") == "oracle"
 
 
 def value_of(text: str, column: SourceColumn) -> Decimal:
