@@ -56,6 +56,7 @@ class PostgresReader(Reader):
             self.close()
             raise
         self.snapshot = "one exported snapshot"
+        self._any_bytes = self._session.info.parameter_status("server_encoding") == "SQL_ASCII"
 
     def describe(self, relation: str) -> list[SourceColumn]:
         cursor = self._session.execute(f"SELECT * FROM {relation} LIMIT 0")
@@ -63,9 +64,16 @@ class PostgresReader(Reader):
         oids, mods = [one.type_code for one in found], [one._fmod for one in found]  # noqa: SLF001  # the only way to a decimal's size
         types = self._session.execute(_TYPES, (oids, mods)).fetchall()
         return [
-            SourceColumn(one.name, kind, _text(self.quote(one.name), *rest))
+            SourceColumn(one.name, kind, self._sent(_text(self.quote(one.name), *rest)))
             for one, (kind, *rest) in zip(found, types, strict=True)
         ]
+
+    def _sent(self, text: str) -> str:
+        """SQL: a text as the server sends it; as bytes where it knows no encoding, so that they may be any."""
+        return f"convert_to({text}, 'SQL_ASCII')" if self._any_bytes else text
+
+    def texts(self, sql: str) -> list[Sequence[str | None]]:
+        return [tuple(_decoded(one) if isinstance(one, bytes) else one for one in row) for row in self.rows(sql)]
 
     def rows(self, sql: str) -> list[Sequence[Any]]:
         return list(self._session.execute(sql.encode()).fetchall())
@@ -81,7 +89,8 @@ class PostgresReader(Reader):
         ) as batches:
             for batch in batches:
                 if batch.num_rows:
-                    yield named(pl.DataFrame(batch), names)
+                    frame = pl.DataFrame(batch)
+                    yield named(_readable(frame) if self._any_bytes else frame, names)
 
     def _uri(self) -> str:
         url = self._engine.url
@@ -94,6 +103,24 @@ class PostgresReader(Reader):
     def close(self) -> None:
         self._pooled.invalidate()
         self._engine.dispose()
+
+
+def _decoded(sent: bytes) -> str:
+    """Bytes of no known encoding: UTF-8 where they are, else with each other byte as an escape, a backslash and its hex."""
+    return sent.decode(errors="backslashreplace")
+
+
+def _readable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns of bytes as text."""
+    import polars as pl
+
+    def text(column: pl.Series) -> pl.Series:
+        try:
+            return column.cast(pl.String)
+        except pl.exceptions.ComputeError:
+            return pl.Series(column.name, [None if one is None else _decoded(one) for one in column], pl.String)
+
+    return frame.select(text(column) for column in frame)
 
 
 @contextmanager
