@@ -71,6 +71,10 @@ def refusal(folder: Path, attributes: str) -> str:
     [
         "  kind: postgres\n  host: db\n  password: hunter2",
         "  kind: sqlalchemy\n  url: postgresql://app:hunter2@db/shop",
+        "  kind: postgres\n  host: app:hunter2@db",
+        "  kind: postgres\n  host: db\n  user: app:hunter2",
+        "  kind: postgres\n  host: db\n  database: shop password=hunter2",
+        "  kind: postgres\n  host: db\n  tls_key: -----BEGIN PRIVATE KEY-----hunter2",
         "  kind: sqlalchemy\n  url: postgresql://db/shop?user=app&password=hunter2",
         "  kind: sqlalchemy\n  url: mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter2",
     ],
@@ -80,6 +84,23 @@ def test_a_password_written_out_is_refused_with_its_line_and_never_printed(tmp_p
     assert "defs/shop/defs.yaml:1" in said
     assert "written out" in said
     assert "env('X')" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ("type: flowforge_assets.components.Connection\nattributes: {name: a, kind: postgres, host: h, pasword: hunter2}", "pasword"),
+        ("type: flowforge_assets.components.Table\nattributes: {name: t, webhook: {secrt: hunter2}}", "secrt"),
+        ("type: flowforge_assets.components.Table\nattributes: {name: t, source: {url: 'https://a', auth: {type: bearer, tokn: hunter2}}}", "tokn"),
+    ],
+)  # fmt: skip
+def test_a_secret_under_a_name_with_a_typo_is_not_printed(tmp_path: Path, document: str, named: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # Dagster wraps ours in several of its own
+        load(tmp_path, WORKFLOW + document)
+    said = everything_said(caught.value)
+    assert named in said
+    assert "defs.yaml:" in said
     assert "hunter2" not in said
 
 
