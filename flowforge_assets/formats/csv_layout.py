@@ -361,17 +361,18 @@ def _index_column(body: Sequence[SampleRecord], width: int) -> bool:
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     """Make names unique: a repeated one gets `_2`, `_3`, an empty third one is `column_3`.
 
-    A column that is called like one of bronze's own counts as repeated.
+    A column that is called like one of bronze's own counts as repeated; so does one that differs in case only, because
+    SQL engines would take one for the other.
     """
-    taken: set[str] = set(OWN_COLUMNS)
-    given = {name for name in names if name}
+    taken = {name.lower() for name in OWN_COLUMNS}
+    given = {name.lower() for name in names if name}
     unique: list[str] = []
     for position, name in enumerate(names, 1):
         base = name or f"column_{position}"
         final, count = base, 1
-        while final in taken or (count > 1 and final in given) or (not name and final in given):
+        while (low := final.lower()) in taken or (low in given and (count > 1 or not name)):
             count += 1
             final = f"{base}_{count}"
-        taken.add(final)
+        taken.add(low)
         unique.append(final)
     return tuple(unique)
