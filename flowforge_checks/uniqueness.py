@@ -60,7 +60,7 @@ def sorted_numbers(table: Path, column: str, *, nulls: int = 0) -> NDArray[Any] 
 
 def repeated(numbers: NDArray[Any]) -> NDArray[Any]:
     """The values that stand in sorted numbers more than once, each once."""
-    again = numbers[1:][numbers[1:] == numbers[:-1]]
+    again: NDArray[Any] = numbers[1:][numbers[1:] == numbers[:-1]]
     return again[_firsts(again)]
 
 

@@ -7,7 +7,7 @@ Does not: asking them (`flowforge_assets.gold.rows_kept`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.model_sql.join_scope import tables_of
 from flowforge_assets.model_sql.query import Query
@@ -51,7 +51,7 @@ def partners(scope: JoinScope, finish: Callable[[exp.Select], str], about: Query
     return tuple(made)
 
 
-def _equalities(join: exp.Expr) -> list[tuple[exp.Expr, exp.Expr]]:
+def _equalities(join: Any) -> list[tuple[exp.Expr, exp.Expr]]:
     """What of the joined table must equal what of those before it; none where that is not all there is to the join.
 
     Further conditions only make fewer rows meet.
@@ -82,9 +82,12 @@ def _of_one_type(
     sides = [exp.alias_(side.copy(), f"s{place}") for place, side in enumerate(side for pair in pairs for side in pair)]
     asked = scope.joined(len(scope.joins))
     asked.set("expressions", sides)
-    kinds = list(columns_of(Query(finish(asked), about.where, about.workflow, about.tables)).values())
-    return all(one == other for one, other in zip(kinds[::2], kinds[1::2], strict=True)) and not any(
-        part in kind for kind in kinds for part in _INEXACT
+    columns = columns_of(Query(finish(asked), about.where, about.workflow, about.tables))
+    kinds = list(columns.values()) if columns else []
+    return (
+        len(kinds) == len(sides)
+        and all(one == other for one, other in zip(kinds[::2], kinds[1::2], strict=True))
+        and not any(part in kind for kind in kinds for part in _INEXACT)
     )
 
 
