@@ -265,6 +265,19 @@ def test_no_text_whatsoever_makes_a_cast_fail(connection: duckdb.DuckDBPyConnect
     assert len(connection.execute(f"SELECT {casts} FROM texts").fetchall()) == len(texts)
 
 
+@settings(max_examples=100, deadline=None)
+@given(texts=st.lists(st.text("0123456789+-. eE_'\t\n\u00a0", max_size=9), min_size=30, max_size=60))
+def test_a_text_that_is_a_number_or_blank_is_the_same_without_the_proof(
+    connection: duckdb.DuckDBPyConnection, texts: list[str]
+) -> None:
+    every = [*texts, "", " ", "\u00a0", "12.5", " 7\u00a0", "2024-02-30", " 2024-02-29 "]
+    connection.execute("CREATE OR REPLACE TABLE texts AS SELECT unnest(?::VARCHAR[]) AS cell", [every])
+    for of in map(parse_type, ("integer", "decimal(6,2)", "decimal(38,0)", "float", "date")):
+        asked = f"SELECT cell, {of.cast('cell')} AS proven, {of.settled('cell')} AS settled FROM texts"
+        counts = "(proven IS NOT NULL OR trim(cell) = '') AND proven IS DISTINCT FROM settled"
+        assert not connection.execute(f"FROM ({asked}) WHERE {counts}").fetchall()
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "said"),
     [

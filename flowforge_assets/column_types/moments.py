@@ -42,6 +42,9 @@ class Date(ColumnType):
             return parsed
         return f"CASE WHEN {_is_iso_date(text)} THEN TRY_CAST({text} AS DATE) ELSE {parsed} END"
 
+    def settled(self, text: str) -> str:
+        return self.cast(text) if self.formats else f"coalesce(TRY_CAST({text} AS DATE), {self.cast(text)})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Time(ColumnType):

@@ -45,6 +45,10 @@ class Number(ColumnType):
     def cast(self, text: str) -> str:
         return self._plain(text) if self.form.is_plain else self._written(text)
 
+    def settled(self, text: str) -> str:
+        cast = self.cast(text)
+        return f"coalesce(TRY_CAST({text} AS {self.sql_type}), {cast})" if self.form.is_plain else cast
+
     def _plain(self, text: str) -> str:
         """First the cheap way (the value prints as the same text), then the form people type."""
         pattern = literal(f"[+-]?{self._pattern}")
