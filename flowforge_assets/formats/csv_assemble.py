@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from flowforge_assets.formats.csv_align import SKIP, Aligner, Reading
+from flowforge_assets.formats.csv_align import GOOD_ENOUGH, SKIP, Aligner, Reading
 from flowforge_assets.formats.csv_layout import OTHER_DELIMITERS
 from flowforge_assets.formats.csv_sample import is_blank
 from flowforge_assets.formats.csv_split import Damage, LineSplitter
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_options import CsvDialect
 
 Fate = Literal["row", "comment", "blank", "rescued", "header", "preamble", "footer"]
-ENDS = "\r\n"
+ENDS, BYTE_ORDER_MARK = "\r\n", "\ufeff"
 LONGEST_ODD_JOIN = 12
 REGULAR_ENOUGH = 3
 
@@ -82,8 +82,11 @@ class Assembler:
             return Assembled(unit, "blank", 1)
         if self.dialect.comment and line.startswith(self.dialect.comment):
             return Assembled(unit, "comment", 1, note=(self.original(line), "a comment"))
-        if self.dialect.header_text and self.original(line) == self.dialect.header_text:
-            return Assembled(unit, "rescued", 1, note=(self.original(line), "the header again"))
+        shown = self.original(line)
+        if self.dialect.header_text and shown.removeprefix(BYTE_ORDER_MARK) == self.dialect.header_text:
+            return Assembled(unit, "rescued", 1, note=(shown, "the header again"))
+        if shown in self.dialect.titles and not self._whole(line):
+            return Assembled(unit, "rescued", 1, note=(shown, "a line of above the table again"))
         return None
 
     def original(self, text: str) -> str:
@@ -100,7 +103,8 @@ class Assembler:
     def _complete(self, cells: list[str]) -> bool:
         if len(cells) == self.dialect.width and self.dialect.width > 1:
             return True
-        return len(cells) == self.dialect.pieces and not any(cells[self.dialect.width :])
+        enough = len(cells) > self.dialect.width if self.dialect.trailing else len(cells) == self.dialect.pieces
+        return enough and not any(cells[self.dialect.width :])
 
     def _closed(self, unit: int, count: int, text: Callable[[int], str]) -> Assembled | None:
         """Join lines until the open quote closes by the rules and the record is whole."""
@@ -126,7 +130,11 @@ class Assembler:
         return self._row(unit, len(lines), self.aligner.positional(cells), joined)
 
     def _whole(self, line: str) -> bool:
-        return line.count(self.delimiter) == self.dialect.pieces - 1
+        """Tell whether a line looks like a record by itself."""
+        if line.count(self.delimiter) == self.dialect.pieces - 1:
+            return True
+        cells = self.splitter.strict(line.rstrip(ENDS)) if self.dialect.quote in line else Damage.ODD
+        return isinstance(cells, list) and self._complete(cells)
 
     def _row(self, unit: int, lines: int, reading: Reading, raw: str) -> Assembled:
         note = (self.original(raw), "; ".join(reading.why)) if reading.why else None
@@ -135,7 +143,7 @@ class Assembler:
     def _repaired(self, unit: int, count: int, text: Callable[[int], str], line: str, *, unclosed: bool) -> Assembled:
         """Take the cheapest of all readings of a damaged line, alone, with others, or with another delimiter."""
         reading = self.aligner.read(self._bare(line))
-        if unclosed or self.aligner.half_quoted(line.rsplit(self.delimiter, 1)[-1]):
+        if unclosed or any(map(self.aligner.half_quoted, self.splitter.tokens(line))):
             joined = self._odd_join(unit, count, text, reading)
             if joined is not None:
                 return joined
@@ -168,14 +176,17 @@ class Assembler:
         return Reading(list(inner), [], ["quoted as a whole"], 0.0)
 
     def _bare(self, line: str) -> str:
-        """Return a line without the delimiter that ends every line of this file."""
-        return line.removesuffix(self.delimiter) if self.dialect.trailing_delimiter else line
+        """Return a line without the delimiters that end every line of this file."""
+        for _ in range(self.dialect.trailing):
+            line = line.removesuffix(self.delimiter)
+        return line
 
     def _odd_join(self, unit: int, count: int, text: Callable[[int], str], alone: Reading) -> Assembled | None:
         """Join lines of a quoted cell with unescaped quotes, if that reads better and swallows no record."""
         lines = [text(unit)]
-        if None not in alone.cells:
+        if None not in alone.cells and alone.cost < SKIP:
             return None
+        dearest = min(alone.cost, GOOD_ENOUGH if self.dialect.width >= REGULAR_ENOUGH else SKIP)
         for other in range(unit + 1, min(unit + LONGEST_ODD_JOIN, count)):
             lines.append(text(other))
             if self._whole(lines[-1]) and self.dialect.width >= REGULAR_ENOUGH:
@@ -184,7 +195,7 @@ class Assembler:
                 continue
             joined = self._bare("".join(lines).rstrip(ENDS))
             reading = self.aligner.read(joined)
-            if None not in reading.cells and not reading.extras and reading.cost < SKIP:
+            if None not in reading.cells and not reading.extras and reading.cost < dearest:
                 return self._row(unit, len(lines), reading, joined)
         return None
 

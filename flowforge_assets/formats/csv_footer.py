@@ -67,7 +67,7 @@ def _other_table(records: Sequence[SampleRecord], width: int, layout: Layout) ->
 
 def _belongs(record: SampleRecord, width: int, layout: Layout) -> bool:
     """Tell whether a record may be a row: about as wide, and every typed cell or no typed column says otherwise."""
-    if record.width != width + layout.trailing_delimiter:
+    if record.width != width + layout.trailing:
         return abs(record.width - width) == 1 and _fits(record, layout)
     told = [p.misfit(c) < 0.5 for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict]  # noqa: PLR2004
     return not told or 2 * sum(told) > len(told)
