@@ -11,8 +11,8 @@
 Each figure is a process of its own, and the contenders take turns. CPU seconds are the user and system time of the job
 alone, after the interpreter's start and all imports: they hold on a shared machine, and are the same for one file of
 any size. Peaks are the whole process's. Bare Polars cannot read a damaged file; that one is compared with the clean one.
-Found on an idle 2-core machine, medians of five rounds: plain 0.88 of bare and 0.84 of tuned, quoted 0.81 and 0.78; on a busy
-one up to 0.98 and 0.91 of bare. Peaks of 251 MB against 330 and 141.
+Found on a busy 2-core machine (load 20), medians of five rounds of 200 MB: plain 1.00 of bare, 0.90 of alike, 0.84 of tuned;
+quoted 0.95, 0.84 and 0.74. On an idle one alike gave 0.88 and 0.81, tuned 0.84 and 0.78. Peaks of 251 MB against 330 and 141.
 """
 
 from __future__ import annotations
