@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Fate = Literal["row", "comment", "blank", "rescued", "header", "preamble", "footer"]
 ENDS, BYTE_ORDER_MARK = "\r\n", "\ufeff"
 LONGEST_ODD_JOIN = 12
-REGULAR_ENOUGH = 3
+REGULAR_ENOUGH, TOLD = 3, 2
+DEAREST_BREAK = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,14 @@ class Assembler:
         cells = self.splitter.strict(line.rstrip(ENDS)) if self.dialect.quote in line else Damage.ODD
         return isinstance(cells, list) and self._complete(cells)
 
+    def _begins_record(self, line: str) -> bool:
+        """Tell whether the cells a line begins with fit the columns' types, of which two are told at least."""
+        cells = self.splitter.tokens(line)[:-1]
+        told = [
+            profile.misfit(cell) for cell, profile in zip(cells, self.dialect.profiles, strict=False) if profile.strict
+        ]
+        return len(told) >= TOLD and max(told) < 1
+
     def _row(self, unit: int, lines: int, reading: Reading, raw: str) -> Assembled:
         note = (self.original(raw), "; ".join(reading.why)) if reading.why else None
         return Assembled(unit, "row", lines, cells=self._restored(reading.cells), note=note)
@@ -189,7 +198,7 @@ class Assembler:
         dearest = min(alone.cost, GOOD_ENOUGH if self.dialect.width >= REGULAR_ENOUGH else SKIP)
         for other in range(unit + 1, min(unit + LONGEST_ODD_JOIN, count)):
             lines.append(text(other))
-            if self._whole(lines[-1]) and self.dialect.width >= REGULAR_ENOUGH:
+            if self.dialect.width >= REGULAR_ENOUGH and (self._whole(lines[-1]) or self._begins_record(lines[-1])):
                 return None
             if self.dialect.quote not in lines[-1]:
                 continue
@@ -208,14 +217,24 @@ class Assembler:
             return None
         following = text(unit + 1).rstrip(ENDS)
         first, second = self._bare(line).split(self.delimiter), self._bare(following).split(self.delimiter)
-        if len(first) + len(second) - 1 != self.dialect.width or profiles[0].misfit(second[0]) < 1:
+        if profiles[0].misfit(second[0]) < 1:
             return None
         end = text(unit)[len(line) :]
+        if len(first) + len(second) - 1 != self.dialect.width:
+            return self._half_quoted_break(unit, f"{line}{end}{following}", alone)
         cells = [*first[:-1], f"{first[-1]}{end}{second[0]}", *second[1:]]
         if self.aligner.score(cells) > 1 or not second[0].strip():
             return None
         reading = Reading(list(cells), [], ["a line end inside a cell"], 0.0)
         return self._row(unit, 2, reading, f"{line}{end}{following}")
+
+    def _half_quoted_break(self, unit: int, joined: str, alone: Reading) -> Assembled | None:
+        """Join two such lines where the cell that was broken has one of its quotes left."""
+        if joined.count(self.dialect.quote) % 2 == 0:
+            return None
+        reading = self.aligner.read(self._bare(joined))
+        good = None not in reading.cells and not reading.extras and reading.cost < min(alone.cost + SKIP, DEAREST_BREAK)
+        return self._row(unit, 2, reading, joined) if good else None
 
     def _other_delimiter(self, line: str, reading: Reading) -> Reading:
         """Read a line that is hardly split at all with another delimiter, if it then is."""
