@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from flowforge_assets.formats.csv_align import GOOD_ENOUGH, SKIP, Aligner, Reading
-from flowforge_assets.formats.csv_layout import OTHER_DELIMITERS
 from flowforge_assets.formats.csv_sample import is_blank
-from flowforge_assets.formats.csv_split import Damage, LineSplitter
+from flowforge_assets.formats.csv_split import OTHER_DELIMITERS, Damage, LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -44,7 +44,8 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
     layout = find_layout(lines, scored.splitter(), pinned, int(bool(declared)))
     alone = layout.leading == ("preamble",) or (scored.delimiter == " " and layout.leading == ("preamble", "header"))
     if alone and not pinned.delimiter and one_column(lines, scored):
-        scored = Scored(",", scored.quote, scored.escape, scored.score)
+        nowhere = "\x1f" if scored.delimiter.strip() == "," else ","
+        scored = Scored(nowhere, scored.quote, scored.escape, scored.score)
         layout = find_layout(lines, scored.splitter(), pinned)
     footer_lines, footer_bytes = _footer(source, encoding, len(head), layout, scored, pinned)
     dialect = CsvDialect(

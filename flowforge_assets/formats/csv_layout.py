@@ -20,14 +20,13 @@ from flowforge_assets.formats.csv_sample import (
     sample_records,
     usual_width,
 )
-from flowforge_assets.formats.csv_split import LineSplitter
+from flowforge_assets.formats.csv_split import OTHER_DELIMITERS, LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from flowforge_assets.formats.csv_options import CsvOptions, Role
 
-OTHER_DELIMITERS = (";", ",", "\t", "|", ":", " ")
 COMMENT_MARKS = ("#", "//", "%", "--", "!")
 UNIT = re.compile(r"\([^()]{1,20}\)|\[[^\[\]]{1,20}\]")
 MAX_HEADER_RECORDS = 4
@@ -258,8 +257,10 @@ def _other_delimiter(
     above = _right_above(records, first)
     if above is None or above.width >= width:
         return None
-    for delimiter in delimiters:
-        cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(above.text)
+    # A line that is quoted as a whole is one cell.
+    texts = [(splitter.delimiter, above.cells[0])] if above.width == 1 else []
+    for delimiter, text in [*texts, *((delimiter, above.text) for delimiter in delimiters)]:
+        cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(text)
         if isinstance(cells, list) and len(cells) == width and not any(kind_of(c) in TYPED - {"code"} for c in cells):
             return SampleRecord(cells, above.line, above.lines, damaged=True, text=above.text)
     return None

@@ -54,7 +54,7 @@ _LONGEST_FOUND, _MOST_FOUND = 4, 3
 _ARROWS = frozenset({"->", "=>", "<-", "<=", ">=", "-->", "==>", "!=", "<>"})
 SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
 MIN_SHARE_OF_LINES = 0.4
-MOST_REMARKS, SHARE_OF_FOUND = 0.15, 0.6
+MOST_REMARKS, SHARE_OF_FOUND, ENOUGH_WORDY = 0.15, 0.6, 0.6
 WEAK, WEAKEST, FEW, ALIKE, IN_TIMES = 0.8, 0.5, 3, 0.9, 0.5
 IN_MOMENTS = {
     ":": re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])"),
@@ -92,10 +92,19 @@ def best_dialect(lines: Sequence[str], pinned: CsvOptions) -> Scored:
         for quote in quotes:
             if quote == delimiter or not (quote == quotes[0] or _evident(text, delimiter, quote)):
                 continue
-            scored = _score(sample, Scored(delimiter, quote, pinned.escape or "double", 0.0))
-            best = scored if scored.score > best.score + 1e-9 else best
+            for escape in _escapes(text, quote, pinned):
+                scored = _score(sample, Scored(delimiter, quote, escape, 0.0))
+                best = scored if scored.score > best.score + 1e-9 else best
     best = best if pinned.delimiter else _lengthened(best, sample, found)
     return best if pinned.escape else _with_escape(best, sample, text)
+
+
+def _escapes(text: str, quote: str, pinned: CsvOptions) -> tuple[Escape, ...]:
+    """The ways to escape a quote that are worth a look while the delimiter is sought."""
+    if pinned.escape:
+        return (pinned.escape,)
+    often = quote and text.count("\\" + quote) > text.count(quote * 2)
+    return ("double", "backslash") if often else ("double",)
 
 
 def _evident(text: str, delimiter: str, quote: str) -> bool:
@@ -155,10 +164,20 @@ def _score(lines: Sequence[str], supposed: Scored) -> Scored:
     share = len(body) / len(records)
     near = sum(1 for record in records if abs(record.width - width) == 1 and width > 2) / len(records)  # noqa: PLR2004
     damaged = sum(1 for record in records if record.damaged) / len(records)
+    if _names_widest(records):
+        near = max(near, 2 * (1 - share))
     shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
     prior = PRIORS.get(supposed.delimiter, 1.0) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
     score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
     return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
+
+
+def _names_widest(records: Sequence[SampleRecord]) -> bool:
+    """Tell whether the first record is names, and no other is wider: rows may then be short, and are not odd."""
+    first = records[0]
+    if first.width < FEW or first.filled < first.width or any(kind_of(cell) in TYPED for cell in first.cells):
+        return False
+    return all(record.width <= first.width for record in records)
 
 
 def _stands_in_times(lines: Sequence[str], delimiter: str) -> bool:
@@ -195,6 +214,8 @@ def one_column(lines: Sequence[str], supposed: Scored) -> bool:
     Its name, the first line, does not have it; and the lines as wholes are times, dates or codes, or phrases of words.
     """
     filled = [line.strip() for line in lines if line.strip()][1:300]
+    if supposed.delimiter.endswith(" ") and supposed.delimiter.strip() and supposed.delimiter not in lines[0]:
+        return len(filled) >= FEW and _are_sentences(filled, supposed.delimiter)
     prior = PRIORS.get(supposed.delimiter, 1.0)
     if prior > WEAK or len(filled) < FEW or supposed.delimiter in lines[0]:
         return False
@@ -205,6 +226,12 @@ def one_column(lines: Sequence[str], supposed: Scored) -> bool:
     alike = len({words[0] for words in cut}) == 1
     words = supposed.delimiter == " " and (alike or not any(kind_of(word) in TYPED for line in cut for word in line))
     return prior <= WEAKEST or words or (whole[0] in TYPED and whole[1] >= ALIKE * len(filled))
+
+
+def _are_sentences(lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether most lines have several words on a side of their commas."""
+    wordy = sum(1 for line in lines if any(len(part.split()) > FEW for part in line.split(delimiter)))
+    return wordy >= ENOUGH_WORDY * len(lines)
 
 
 def _worth(cell: str, supposed: Scored) -> float:
