@@ -139,3 +139,56 @@ def test_marks_within_text_are_text(cells: tuple[str, ...], tmp_path: Path) -> N
     read, rows, aside = loaded(tmp_path, "\n".join(",".join(row) for row in [HEADER, *table]))
     assert "written_as" not in read.as_dict()
     assert (read.columns, rows, aside) == (HEADER, table, [])
+
+
+LINES = [
+    "id,name,amount,day",
+    *(f"{i},Name {i},{i * 3}.50,2024-01-{i % 28 + 1:02}" for i in range(1, 21)),
+]
+TRUE = [tuple(line.split(",")) for line in LINES]
+
+
+def changed(place: int, old: str, new: str, *, around: str = "") -> str:
+    """The table's text with one line written in another way."""
+    lines = [*LINES]
+    lines[place] = f"{around}{lines[place].replace(old, new)}{around}"
+    return "\n".join(lines)
+
+
+NASTY = {
+    **{f"line {place} by {mark!r}": changed(place, ",", mark) for place in (0, 1, 11, 20) for mark in ";\t|"},
+    **{f"line {place} in apostrophes": changed(place, ",", "','", around="'") for place in (0, 1, 11, 20)},
+    **{f"line {place} quoted as a whole": changed(place, "", "", around='"') for place in (0, 1, 11, 20)},
+    "two marks": "\ufeff\ufeff" + "\n".join(LINES),
+    "titles and totals": "\n".join(["From: x@example.org", "Subject: data, please", "", *LINES, "Total,,630.00,"]),
+    "a prompt": "\n".join(["mysql> select * from t;", *LINES, "20 rows in set (0.00 sec)"]),
+    "tables below": "\n".join([*LINES, "", "city,pop", "Rome,3", "Oslo,1", "", "x;y;z", "1;2;3"]),
+    "all kinds of ends": "".join(line + ("\n", "\r\n", "\r")[i % 3] for i, line in enumerate(LINES)),
+    "zeros at the end": "\n".join(LINES) + "\n" + "\0" * 512,
+}
+
+
+@pytest.mark.parametrize("kind", list(NASTY))
+def test_one_line_written_otherwise_is_read_and_what_is_no_row_is_none(kind: str, tmp_path: Path) -> None:
+    read, rows, _ = loaded(tmp_path, NASTY[kind])
+    assert (read.columns, rows) == (TRUE[0], TRUE[1:])
+
+
+def test_rows_that_all_end_early_are_still_rows_of_the_names_above(tmp_path: Path) -> None:
+    short = [row[: 2 + i % 3] for i, row in enumerate(TRUE[1:])]
+    read, rows, _ = loaded(tmp_path, "\n".join(",".join(row) for row in [TRUE[0], *short]))
+    assert read.columns == TRUE[0]
+    assert rows == [(*row, *[None] * (4 - len(row))) for row in short]
+
+
+def test_backslashes_before_quotes_of_every_record_over_lines(tmp_path: Path) -> None:
+    table = [(row[0], f'{row[1]}\nline, "two"', *row[2:]) for row in TRUE[1:]]
+    text = "\n".join(",".join('"' + cell.replace('"', '\\"') + '"' for cell in row) for row in [TRUE[0], *table])
+    read, rows, _ = loaded(tmp_path, text)
+    assert (read.columns, rows) == (TRUE[0], table)
+
+
+def test_sentences_with_a_comma_under_one_name_are_one_column(tmp_path: Path) -> None:
+    remarks = [(f"all good here, number {i}",) for i in range(20)]
+    read, rows, _ = loaded(tmp_path, "\n".join(["remark", *(row[0] for row in remarks)]))
+    assert (read.columns, rows) == (("remark",), remarks)

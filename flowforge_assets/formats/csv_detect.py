@@ -42,7 +42,9 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
         pinned = pinned.model_copy(update={"delimiter": declared})
     scored = best_dialect(lines[pinned.skip_lines or int(bool(declared)) :], pinned)
     layout = find_layout(lines, scored.splitter(), pinned, int(bool(declared)))
-    alone = layout.leading == ("preamble",) or (scored.delimiter == " " and layout.leading == ("preamble", "header"))
+    alone = layout.leading == ("preamble",) or (
+        scored.delimiter[-1] == " " and layout.leading == ("preamble", "header")
+    )
     if alone and not pinned.delimiter and one_column(lines, scored):
         nowhere = "\x1f" if scored.delimiter.strip() == "," else ","
         scored = Scored(nowhere, scored.quote, scored.escape, scored.score)

@@ -229,9 +229,9 @@ def one_column(lines: Sequence[str], supposed: Scored) -> bool:
 
 
 def _are_sentences(lines: Sequence[str], delimiter: str) -> bool:
-    """Tell whether most lines have several words on a side of their commas."""
-    wordy = sum(1 for line in lines if any(len(part.split()) > FEW for part in line.split(delimiter)))
-    return wordy >= ENOUGH_WORDY * len(lines)
+    """Tell whether most lines have several words on a side of a comma, and none has many commas."""
+    wordy = sum(1 for line in lines if any(len(part.split()) >= FEW for part in line.split(delimiter)))
+    return wordy >= ENOUGH_WORDY * len(lines) and all(line.count(delimiter) < FEW - 1 for line in lines)
 
 
 def _worth(cell: str, supposed: Scored) -> float:

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-
 OTHER_DELIMITERS = (";", ",", "\t", "|", ":", " ")
 
 
