@@ -95,7 +95,11 @@ def kind_of(leaf: exp.Expr, root: exp.Expr) -> Kind:
             return "masked"
         if _aggregates(node):
             kind = "aggregation"
-        elif kind != "aggregation" and not isinstance(node, exp.Alias | exp.Paren | exp.Subquery) and not _merged_by_using(node):
+        elif (
+            kind != "aggregation"
+            and not isinstance(node, exp.Alias | exp.Paren | exp.Subquery)
+            and not _merged_by_using(node)
+        ):
             kind = "transformation"
     return kind
 
