@@ -1,6 +1,6 @@
 """Constants in a query that can never be what they must be: `quantity = 'x'` over a number binds, and fails on every row.
 
-DuckDB computes the casts of constants while it plans; one that it cannot compute stays in the plan as a cast.
+DuckDB's plan shows each constant with the cast that its place asks for.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any
-
-from flowforge_resources.duck import one_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +18,15 @@ _CAST = re.compile(r"(?<!\w)CAST\(('(?:[^']|'')*') AS ([A-Z][A-Z ]*(?:\([0-9, ]*
 
 
 def impossible_constant(connection: duckdb.DuckDBPyConnection, query: str) -> str | None:
-    """What is wrong with the first such constant of a query that can be bound, or None.
-
-    The tables it reads must be tables: of a view over nothing DuckDB plans nothing.
-    """
+    """What is wrong with the first such constant of a query that can be bound, or None; within TRY it is meant."""
     import duckdb
 
-    plan: Any = json.loads(one_row(connection, f"EXPLAIN (FORMAT json) {query}")[1])
-    for text, kind in (found for said in _texts(plan) for found in _CAST.findall(said)):
+    connection.execute("SET explain_output = 'all'")  # the plan as it is bound comes first
+    try:
+        plan: Any = json.loads(connection.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()[0][1])
+    finally:
+        connection.execute("RESET explain_output")
+    for text, kind in (found for said in _texts(plan) if "TRY(" not in said for found in _CAST.findall(said)):
         try:
             connection.execute(f"SELECT CAST({text} AS {kind})")
         except duckdb.ConversionException:

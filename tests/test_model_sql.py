@@ -198,6 +198,8 @@ WRONG: dict[str, tuple[int, tuple[str, ...]]] = {
     "select label, sum(n)\nfrom items": (1, ("GROUP BY",)),
     "select * exclude (prise)\nfrom items": (0, ("'prise'", "Did you mean 'price'?")),
     "select * from items\njoin sales using (shop)": (0, ("'shop'",)),
+    "select item_id\nfrom items\nwhere day > 'yesterday' and n = 5": (3, ("'yesterday' is no DATE",)),
+    "select item_id\nfrom items\nwhere n in ('1', 'two')": (3, ("'two' is no BIGINT",)),
     "select item_id from items\nunion all\nselect item_id, q from sales": (0, ("same number",)),
 }
 
