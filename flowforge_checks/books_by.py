@@ -1,11 +1,11 @@
-"""The books by file and by partition: what each landed file brought, and how much of it is in quarantine or dropped; how each partition grew.
+"""The books by file and by partition: what each landed file brought, and where its rows went; how each partition grew.
 
 Belongs here: the accounts and whether they add up to the table's. Does not: counting (`flowforge_assets.silver.books`).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flowforge_checks.results import BOOKS, Outcome, as_table
@@ -22,12 +22,25 @@ SHOWN = 50
 
 @dataclass(frozen=True)
 class FileAccount:
-    """One landed file in one run: rows read of it, and of those the ones that went to quarantine or were dropped."""
+    """One landed file in one run: rows read of it, and where each of them went.
+
+    `to_silver`: those that count for the table, which the table's account tells apart: inserted, updated, unchanged, late
+    and so on; None where transforms made more or fewer rows of those that landed. `deduplicated`: those of which another
+    row of the key counts; None where a key's events are replayed, which counts them in `to_silver`.
+    """
 
     file: str
     read: int
     quarantined: int
     dropped: int = 0
+    discarded: int = 0
+    deduplicated: int | None = None
+    to_silver: int | None = None
+
+    def with_the_rest(self) -> FileAccount:
+        """The account, in which all rows that went nowhere else count for the table."""
+        gone = self.quarantined + self.dropped + self.discarded + (self.deduplicated or 0)
+        return replace(self, to_silver=self.read - gone)
 
 
 @dataclass(frozen=True)
@@ -65,10 +78,14 @@ class Accounts:
                 "read": self.books.read + self.books.released,
                 "quarantined": self.books.quarantined,
                 "dropped": self.books.dropped,
+                "discarded": self.books.discarded,
+                "deduplicated": self.books.deduplicated,
             }
             for name, whole in of_table.items():
-                told = sum(getattr(one, name) for one in self.files)
-                found += [f"By file {told:,} rows are {name}, by table {whole:,}."] if told != whole else []
+                each = [getattr(one, name) for one in self.files]
+                told = None if None in each else sum(each)
+                found += [f"By file {told:,} rows are {name}, by table {whole:,}."] if told not in (None, whole) else []
+            found += [f"More rows left {one.file} than it has." for one in self.files if (one.to_silver or 0) < 0]
         if self.partitions is not None:
             grew = sum(one.rows_after - one.rows_before for one in self.partitions)
             whole = self.books.rows_after - self.books.rows_before

@@ -11,10 +11,11 @@ columns) and leaves a table `verdict` (`_rid`, `_position`, `_h` hash of the key
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from flowforge_checks.gate_sets import judge_sets
 from flowforge_checks.rules.base import REMOVES_ROWS
 from flowforge_checks.rules.sets import SetRule
 from flowforge_resources.duck import literal, one_row, quote
@@ -186,18 +187,13 @@ class Gate:
         key = f"hash({', '.join(quote(name) for name in keys)})" if keys else "hash(_rid)"
         connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, {key} AS _h, {words} FROM typed")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
-        for index, one in enumerate(self.told):
-            if isinstance(one.rule, SetRule) and beside is not None:
-                self._judge_set(index, one.rule, beside)
+        if beside is not None:
+            judge_sets(self, beside)
 
-    def _judge_set(self, index: int, rule: SetRule, beside: Rows) -> None:
-        """Note the rows that do not stay, of those that no other rule takes out."""
-        passing = f"(SELECT * FROM typed ANTI JOIN (FROM verdict WHERE {self.taken_out}) USING (_rid))"
-        losers = rule.losers(replace(beside, batch=passing))
-        word, bit = f"_m{index // _BITS_A_WORD}", 1 << (index % _BITS_A_WORD)
-        self.connection.execute(
-            f"UPDATE verdict SET {word} = {word} | {bit} WHERE _rid IN ({losers}) AND NOT ({self.told[index].waived})"
-        )
+    def note(self, place: int, rows: str) -> None:
+        """Note that rows (SQL over `verdict`) break the statement in this place."""
+        word, bit = f"_m{place // _BITS_A_WORD}", 1 << (place % _BITS_A_WORD)
+        self.connection.execute(f"UPDATE verdict SET {word} = {word} | {bit} WHERE {rows}")
 
     def let_pass(self, rows: str) -> None:
         """Let the rows of a relation (`_rid`) pass: they were judged before. Rows that left `verdict` are no longer read."""
@@ -227,7 +223,14 @@ class Gate:
 
     def _any(self, actions: Sequence[Action] | None = None) -> str:
         """SQL over `verdict`: the row breaks some statement (of these actions)."""
-        masks = self._masks([actions is None or one.action in actions for one in self.told])
+        return self.breaks_one_of(
+            [place for place, one in enumerate(self.told) if actions is None or one.action in actions]
+        )
+
+    def breaks_one_of(self, places: Sequence[int]) -> str:
+        """SQL over `verdict`: the row breaks one of the statements in these places."""
+        chosen = set(places)
+        masks = self._masks([place in chosen for place, _ in enumerate(self.told)])
         said = " OR ".join(f"(_m{word} & {mask}) <> 0" for word, mask in masks.items())
         return f"({said})" if said else "FALSE"
 

@@ -29,7 +29,7 @@ class CheckReport:
 class AssetReport:
     """One asset in one run. `published` is false where the run changed nothing or a check blocked it.
 
-    `accounts`: of each landed file, rows `read` and `quarantined`.
+    `accounts`: of each landed file, rows `read` and where they went.
     `released_from`: rows this run let out of quarantine, by the run that had held them.
     """
 

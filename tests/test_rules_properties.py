@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from hypothesis import given, settings
+import polars as pl
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.formats.file_options import FileOptions
@@ -54,7 +55,11 @@ ROWS = st.fixed_dictionaries(
 BATCHES = st.lists(st.lists(ROWS, max_size=8), min_size=1, max_size=3)
 
 
+AGAIN = [[{"id": "2", "u": "a", "zip": None, "city": "B", "n": "0"}]] * 2
+
+
 @settings(max_examples=25, deadline=None)
+@example(AGAIN, "full_refresh", "first")
 @given(BATCHES, st.sampled_from(["upsert", "append", "full_refresh"]), st.sampled_from(["first", "none"]))
 def test_a_row_is_in_one_place_and_no_set_that_is_published_breaks_its_rule(
     batches: list[list[dict[str, Any]]],
@@ -93,3 +98,18 @@ def test_most_rows_say_which_value_of_a_dependency_stays(tmp_path: Path) -> None
     books = table.take(0, [rows])
     assert (books.quarantined, books.inserted) == (1, 4)
     assert sorted(row["id"] for row in table.table()) == ["1", "2", "3", "4"]
+
+
+def test_a_row_held_by_one_rule_about_rows_beside_it_names_every_other_that_would_hold_it(tmp_path: Path) -> None:
+    once = Unique(rule="unique", columns=("u",), action="quarantine", keep_row="first")
+    spec = replace(SPEC, strategy=Strategy(kind="full_refresh"), keys=(), surrogate_key="", rules=(once, SPEC.rules[4]))
+    said = [("a", "8", "A"), ("b", "8", "A"), ("a", "8", "B"), ("c", "9", "C"), ("c", "9", "C"), ("x", "9", "D")]
+    rows = [{"id": str(n), "u": u, "zip": code, "city": city, "n": "1"} for n, (u, code, city) in enumerate(said)]
+    table = Merged(tmp_path, spec)
+    books = table.take(0, [rows])
+    assert (books.quarantined, books.inserted) == (3, 3)
+    assert table.quarantine is not None
+    waiting = pl.read_parquet(table.quarantine).to_dicts()
+    held = {row["id"]: {reason["rule"] for reason in row["_reasons"]} for row in waiting}
+    both = {"unique_u", "determines_zip_city"}
+    assert held == {"2": both, "4": {"unique_u"}, "5": {"determines_zip_city"}}

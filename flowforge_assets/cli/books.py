@@ -117,6 +117,9 @@ def _verdict(asset: AssetReport, account: Books) -> str:
     return "blocked" if asset.blocked else "yes" if account.balances else "NO"
 
 
+_OF_FILE = ("read", "quarantined", "dropped", "discarded", "deduplicated", "to_silver")
+
+
 def _by_file(told: Sequence[tuple[RunReport, AssetReport]], file: str) -> Iterator[dict[str, Any]]:
     for report, asset in told:
         for one in asset.accounts:
@@ -125,8 +128,7 @@ def _by_file(told: Sequence[tuple[RunReport, AssetReport]], file: str) -> Iterat
                     "file": one["file"],
                     "run": report.run_id[:8],
                     "table": asset.asset.removeprefix("silver_"),
-                    "read": one["read"],
-                    "quarantined": one["quarantined"],
-                    "dropped": one.get("dropped", 0),
+                    # Of an older run, or where it is left open, a column may have nothing to say.
+                    **{name: "" if one.get(name) is None else one[name] for name in _OF_FILE},
                     "published": "blocked" if asset.blocked else "yes",
                 }

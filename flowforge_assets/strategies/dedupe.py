@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.gate import Gate
 
+# The rows (`_rid`) of a batch that another one of their key beats, where any does.
+DEDUPLICATED = "deduplicated_row"
+
 
 def drop_held(connection: duckdb.DuckDBPyConnection, gate: Gate) -> Books:
     """Create the table `loser` with the rows the gate takes out: those it holds, and those it drops."""
@@ -74,8 +77,13 @@ def _without_known(connection: duckdb.DuckDBPyConnection, books: Books, known: s
 
 
 def drop_beaten(connection: duckdb.DuckDBPyConnection, books: Books) -> Books:
-    """Add the table `beaten` (`_rid`, whether it says exactly what the row that counts says) to `loser`; drop it."""
+    """Add the table `beaten` (`_rid`, whether it says exactly what the row that counts says) to `loser`; drop it.
+
+    Its rows stay in the table `DEDUPLICATED`, for the books by file.
+    """
     connection.execute("INSERT INTO loser SELECT _rid FROM beaten")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {DEDUPLICATED} AS SELECT _rid FROM beaten LIMIT 0")
+    connection.execute(f"INSERT INTO {DEDUPLICATED} SELECT _rid FROM beaten")
     rows, exact = one_row(connection, "SELECT count(*), count(*) FILTER (exact) FROM beaten")
     connection.execute("DROP TABLE beaten")
     return replace(

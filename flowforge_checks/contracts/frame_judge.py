@@ -6,7 +6,7 @@ Belongs here: the answer to one rule. Does not: how pandera is told (`pandera_sc
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowforge_checks.gate import CheckCount
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flowforge_checks.contracts import Contract
     from flowforge_checks.rules import Rule
 
-_FRAME, _BEFORE, _OUT = "frame", "before", "taken_out"
+_FRAME, _BEFORE, _OUT, _OF_ROW = "frame", "before", "taken_out", "taken_out_alone"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,10 @@ def _tolerated(connection: duckdb.DuckDBPyConnection, rule: Rule, broken: str) -
 
 
 def _losers(connection: duckdb.DuckDBPyConnection, contract: Contract, rule: SetRule, judged: Judged) -> str:
-    """SQL for the rows that a rule about rows beside each other takes out, of those that no rule before it does."""
+    """SQL for the rows that a rule about rows beside each other takes out, of those that no rule before it does.
+
+    And of the rows that other such rules hold those that this one would hold too, as `gate_sets` has it.
+    """
     types = {column.name: column.sql_type for column in contract.columns}
     out = [absent(key, text=types.get(key) == "VARCHAR") for key in contract.keys]
     for other in contract.rules:
@@ -115,10 +118,15 @@ def _losers(connection: duckdb.DuckDBPyConnection, contract: Contract, rule: Set
             out.append(other.broken(judged.reads))
     connection.execute(f"CREATE TABLE {_OUT} AS SELECT _rid FROM {_FRAME} WHERE {' OR '.join(out) or 'FALSE'}")
     order = ", ".join([*(f"{quote(name)} ASC NULLS FIRST" for name in contract.order), "_rid"])
+    connection.execute(f"CREATE TABLE {_OF_ROW} AS FROM {_OUT}")
     rows = Rows(f"(SELECT * FROM {_FRAME} ANTI JOIN {_OUT} USING (_rid))", order, contract.keys)
-    for other in contract.rules:
-        if other.check_name == rule.check_name:
-            break
-        if isinstance(other, SetRule) and other.judges == "row":
-            connection.execute(f"INSERT INTO {_OUT} {other.losers(rows)}")
-    return rule.losers(rows)
+    lost = {}
+    for place, other in enumerate(one for one in contract.rules if isinstance(one, SetRule) and one.judges == "row"):
+        lost[other.check_name] = (f"lost_{place}", other.effective_action)
+        connection.execute(f"CREATE TABLE lost_{place} AS {other.losers(rows)}; INSERT INTO {_OUT} FROM lost_{place}")
+    own = f"SELECT _rid FROM {lost[rule.check_name][0]}"
+    if rule.effective_action != "quarantine":
+        return own
+    held = " UNION ALL ".join(f"SELECT _rid FROM {table}" for table, action in lost.values() if action == "quarantine")
+    everyone = replace(rows, batch=f"(SELECT * FROM {_FRAME} ANTI JOIN {_OF_ROW} USING (_rid))")
+    return f"{own} UNION SELECT _rid FROM ({rule.losers(everyone)}) SEMI JOIN ({held}) USING (_rid)"
