@@ -180,6 +180,11 @@ def test_a_number_is_read_as_it_is_written_or_breaks(
     assert found == (None if value is BROKEN else value)
 
 
+@pytest.mark.parametrize("text", ["-0", "-0.0", "-0e5", "-1e-400"])
+def test_nought_has_no_sign_so_that_a_key_has_one_hash(connection: duckdb.DuckDBPyConnection, text: str) -> None:
+    assert str(cast(connection, "float", {}, text)) == "0.0"
+
+
 FORMS = st.fixed_dictionaries({
     "separators": st.sampled_from([(".", ""), (".", ","), (".", " "), (".", "'"), (",", ""), (",", "."), (",", " ")]),
     "currency": st.sampled_from([(), ("€",), ("$", "US$"), ("EUR",), ("kr.", "kr"), ("Fr.",)]),
