@@ -127,6 +127,9 @@ class Float(Number):
         cast = f"TRY_CAST({text} AS DOUBLE)"
         return f"CASE WHEN regexp_full_match(trim({text}), {literal(f'[+-]?{self._pattern}')}) AND isfinite({cast}) THEN {cast} + 0.0 END"
 
+    def settled(self, text: str) -> str:
+        return f"({super().settled(text)}) + 0.0"
+
     def _written(self, text: str) -> str:
         bare = self.form.bare(text)
         cast = f"TRY_CAST({self.form.canonical(bare)} AS DOUBLE)"
