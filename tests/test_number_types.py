@@ -279,7 +279,7 @@ def test_a_text_that_is_a_number_or_blank_is_the_same_without_the_proof(
     connection.execute("CREATE OR REPLACE TABLE texts AS SELECT unnest(?::VARCHAR[]) AS cell", [every])
     for of in map(parse_type, ("integer", "decimal(6,2)", "decimal(38,0)", "float", "date")):
         asked = f"SELECT cell, {of.cast('cell')} AS proven, {of.settled('cell')} AS settled FROM texts"
-        counts = "(proven IS NOT NULL OR trim(cell) = '') AND hash(proven) IS DISTINCT FROM hash(settled)"
+        counts = "(proven IS NOT NULL OR trim(cell) = '') AND proven::VARCHAR IS DISTINCT FROM settled::VARCHAR"
         assert not connection.execute(f"FROM ({asked}) WHERE {counts}").fetchall()
 
 
