@@ -21,6 +21,11 @@ _AUDIT = {
     "_row_number": "Row of that file; the first one below the header is 1.",
     "_ingested_at": "When bronze took the file in, in UTC.",
 }
+_AUDIT_OF_SOURCE = {
+    "_source_file": "Extraction the row came with: the source, and when it was read.",
+    "_row_number": "Row of that extraction, counted as it came.",
+    "_ingested_at": "When bronze took the extraction in, in UTC.",
+}
 _AUDIT_TYPES = {"_source_file": "text", "_row_number": "integer", "_ingested_at": "timestamp"}
 _KEY = "Key."
 _PII = "Personal data: hidden in previews and examples."
@@ -28,7 +33,7 @@ _PII = "Personal data: hidden in previews and examples."
 
 def of_bronze(spec: TableSpec) -> dict[str, str]:
     """Notes on the landed columns, by header."""
-    return _AUDIT | {
+    return _audit(spec) | {
         column.header: _note(column.description, _PII if column.header in spec.landed_pii else None)
         for column in spec.landed
         if column.description or column.header in spec.landed_pii
@@ -47,7 +52,16 @@ def of_silver(spec: TableSpec) -> dict[str, str]:
         for column in spec.stored_columns
     }
     made = (surrogate if spec.keys else {}) | _of_versions(spec)
-    return {name: note for name, note in (made | declared | _AUDIT).items() if note}
+    return {name: note for name, note in (made | declared | _audit(spec)).items() if note}
+
+
+def joined(notes: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Notes, and behind each what else is known of the column."""
+    return {name: _note(notes.get(name), more.get(name)) for name in [*notes, *more]}
+
+
+def _audit(spec: TableSpec) -> dict[str, str]:
+    return _AUDIT if spec.source is None else _AUDIT_OF_SOURCE
 
 
 def _of_versions(spec: TableSpec) -> dict[str, str]:

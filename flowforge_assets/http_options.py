@@ -65,6 +65,8 @@ class HttpOptions(BaseModel):
         yield from self._wrong_url()
         if self.auth is not None:
             yield from self.auth.problems()
+        if self.auth is not None and holds_secret(self.auth.token_url or ""):
+            yield "`auth.token_url` holds a password or a key.", "Use `client_id` and `client_secret`, by reference."
         yield from written_out("headers", self.headers)
 
     def _wrong_url(self) -> Iterator[tuple[str, str]]:
@@ -81,8 +83,24 @@ class HttpOptions(BaseModel):
                 "Write e.g. https://api.example.com/v1/orders.",
             )
             return
-        if parts.username or parts.password or any(_SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query)):
+        if holds_secret(self.url):
             yield "`url` holds a password or a key.", "Take it out of the URL, and use `auth` with a reference."
+
+
+def holds_secret(url: str, *, a_user_is: bool = True) -> bool:
+    """Whether a URL that is no reference has something secret before its host, or among its parameters.
+
+    `a_user_is`: whether a name alone is; a container of Azure's stands in the same place.
+    """
+    if _is_reference(url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True  # not to be taken apart: rather refused than printed
+    return bool(parts.password or (a_user_is and parts.username)) or any(
+        _SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query)
+    )
 
 
 def written_out(kind: str, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:

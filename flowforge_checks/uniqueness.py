@@ -1,8 +1,12 @@
-"""Whether columns of a table identify its rows: the question every published table is asked."""
+"""Whether columns of a table identify its rows: the question every published table is asked.
+
+Whole numbers are sorted by NumPy, which costs a third of Polars' sort and a tenth of DuckDB's grouping (6 M rows, CPU:
+0.07, 0.28 and 1.1 s).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.duck import literal, one_row, quote
 
@@ -11,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+    from numpy.typing import NDArray
 
 # Sorting one column of 20 million numbers takes 160 MB; beyond that DuckDB, which can spill, takes over.
 SORTED_ROWS = 20_000_000
@@ -19,8 +24,7 @@ SORTED_ROWS = 20_000_000
 def rows_sharing(connection: duckdb.DuckDBPyConnection, table: Path, columns: Sequence[str], rows: int) -> int:
     """How many rows of a local Parquet file (or of those a pattern stands for) share the values of some columns with another row; null counts as a value.
 
-    A single column of numbers is sorted by Polars first, which costs a sixth of DuckDB's grouping (6 M rows: 0.18
-    against 1.1 CPU s) and is nearly always the end of it.
+    A single column of whole numbers is sorted first, which is nearly always the end of it.
     """
     if rows <= SORTED_ROWS and len(columns) == 1 and _all_different(table, columns[0]):
         return 0
@@ -38,10 +42,39 @@ def keys_sharing(connection: duckdb.DuckDBPyConnection, table: Path, keys: Seque
 
 def _all_different(table: Path, column: str) -> bool:
     """Whether a column of whole numbers has no value twice; False where it is of another type."""
+    found = sorted_numbers(table, column, nulls=1)
+    return found is not None and bool((found[1:] != found[:-1]).all())
+
+
+def sorted_numbers(table: Path, column: str, *, nulls: int = 0) -> NDArray[Any] | None:
+    """A column of whole numbers in order; None where it is of another type, or has more nulls than may be left out."""
     import polars as pl
 
     values = pl.read_parquet(table, columns=[column], glob="*" in table.name).to_series()
-    if not values.dtype.is_integer() or values.null_count() > 1:
-        return False
-    ordered = values.sort()
-    return not (ordered == ordered.shift(1)).any()
+    if not values.dtype.is_integer() or values.null_count() > nulls:
+        return None
+    numbers = values.drop_nulls().to_numpy(writable=True)
+    numbers.sort()  # in place: a second copy of 20 million numbers would be 160 MB more
+    return numbers
+
+
+def repeated(numbers: NDArray[Any]) -> NDArray[Any]:
+    """The values that stand in sorted numbers more than once, each once."""
+    again: NDArray[Any] = numbers[1:][numbers[1:] == numbers[:-1]]
+    once: NDArray[Any] = again[_firsts(again)]
+    return once
+
+
+def counted(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The different values of sorted numbers, and how often each stands in them."""
+    import numpy as np
+
+    first = np.flatnonzero(_firsts(numbers))
+    return numbers[first], np.diff(first, append=len(numbers))
+
+
+def _firsts(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Which of sorted numbers is the first of its value."""
+    import numpy as np
+
+    return np.concatenate(([True], numbers[1:] != numbers[:-1]))[: len(numbers)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from flowforge_assets.cli.app import app
 from flowforge_resources.databases import catalog, references
 from flowforge_resources.databases.catalog import TableName
 from flowforge_resources.databases.connection import ConnectionFields
-from flowforge_resources.databases.engine import connected, open_engine, session_settings
+from flowforge_resources.databases.engine import connected, limit_statements, open_engine, session_settings
 from flowforge_resources.databases.trouble import classify
 from flowforge_resources.errors import (
     DatabaseRefusedError,
@@ -70,6 +71,10 @@ def refusal(folder: Path, attributes: str) -> str:
     [
         "  kind: postgres\n  host: db\n  password: hunter2",
         "  kind: sqlalchemy\n  url: postgresql://app:hunter2@db/shop",
+        "  kind: postgres\n  host: app:hunter2@db",
+        "  kind: postgres\n  host: db\n  user: app:hunter2",
+        "  kind: postgres\n  host: db\n  database: shop password=hunter2",
+        "  kind: postgres\n  host: db\n  tls_key: -----BEGIN PRIVATE KEY-----hunter2",
         "  kind: sqlalchemy\n  url: postgresql://db/shop?user=app&password=hunter2",
         "  kind: sqlalchemy\n  url: mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter2",
     ],
@@ -79,6 +84,23 @@ def test_a_password_written_out_is_refused_with_its_line_and_never_printed(tmp_p
     assert "defs/shop/defs.yaml:1" in said
     assert "written out" in said
     assert "env('X')" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ("type: flowforge_assets.components.Connection\nattributes: {name: a, kind: postgres, host: h, pasword: hunter2}", "pasword"),
+        ("type: flowforge_assets.components.Table\nattributes: {name: t, webhook: {secrt: hunter2}}", "secrt"),
+        ("type: flowforge_assets.components.Table\nattributes: {name: t, source: {url: 'https://a', auth: {type: bearer, tokn: hunter2}}}", "tokn"),
+    ],
+)  # fmt: skip
+def test_a_secret_under_a_name_with_a_typo_is_not_printed(tmp_path: Path, document: str, named: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # Dagster wraps ours in several of its own
+        load(tmp_path, WORKFLOW + document)
+    said = everything_said(caught.value)
+    assert named in said
+    assert "defs.yaml:" in said
     assert "hunter2" not in said
 
 
@@ -284,6 +306,10 @@ def test_sqlserver_and_oracle_are_told_what_was_declared() -> None:
     assert oracle.url.query["service_name"] == DATABASE
     assert "ALTER SESSION SET TIME_ZONE = '+00:00'" in session_settings(declared("oracle"), "oracle")
     assert session_settings(declared("sqlserver", statement_timeout_s=3), "mssql") == ["SET LOCK_TIMEOUT 3000"]
+    sessions = {"mssql": SimpleNamespace(timeout=0), "oracle": SimpleNamespace(call_timeout=0)}
+    for dialect, session in sessions.items():
+        limit_statements(declared("oracle", statement_timeout_s=3), dialect, session)
+    assert (sessions["mssql"].timeout, sessions["oracle"].call_timeout) == (3, 3000)
 
 
 @pytest.mark.parametrize("kind", ["sqlserver", "oracle"])

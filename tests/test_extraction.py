@@ -252,7 +252,9 @@ def test_deletes_are_found_by_comparing_keys(tmp_path: Path, lake: Lake, server:
     run_well(defs, "shop")
     server.run("DELETE FROM orders WHERE id = 2")
     add(server, (4, "4", "d", "11:00:00"))
-    assert metadata(run_well(defs, "shop"), "bronze_orders")["keys_deleted"] == 1
+    result = run_well(defs, "shop")
+    assert metadata(result, "bronze_orders")["keys_deleted"] == 1
+    assert checks(result)["bronze_orders", "schema"].passed, "a deleted key has no other columns, and lacks none"
     assert sorted(silver(lake)) == [1, 3, 4]
     assert metadata(run_well(defs, "shop"), "bronze_orders")["keys_deleted"] == 0
     add(server, (2, "2", "back", "12:00:00"))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowforge_assets.gold import incremental as gold_incremental
+from flowforge_assets.gold import inputs_now
 from flowforge_assets.gold.incremental import EQUALS_FULL, FULL_TAG
 from flowforge_assets.gold.incremental_spec import Incremental
 from flowforge_assets.gold.input_prints import changed_keys, columns_used, prints_by_partition
@@ -208,7 +208,7 @@ def test_every_so_many_builds_the_whole_table_is_built_and_a_difference_healed(
         land(lake, "shop", {f"sales/{day}.csv": f"number,day,item_id,quantity,shop\n{10 + day},2026-05-01,1,3,n\n"})
         with monkeypatch.context() as patch:
             if day == 2:  # the first build of `by_shop` forgets what it has to do
-                patch.setattr(gold_incremental, "changed_keys", lambda a, b: [] if "n" in b else changed_keys(a, b))
+                patch.setattr(inputs_now, "changed_keys", lambda a, b: [] if "n" in b else changed_keys(a, b))
             result = run_well(defs, "shop")
         built.append(metadata(result, "by_shop")["built"])
         assert (rows(lake, "by_shop") == rows(lake, "full_by_shop")) == (day > 2)  # the third day
@@ -221,7 +221,7 @@ def test_a_difference_fails_the_check(lake: Lake, tmp_path: Path, monkeypatch: p
     run_well(defs, "shop")
     land(lake, "shop", {"sales/2.csv": "number,day,item_id,quantity,shop\n6,2026-05-01,1,3,n\n"})
     with monkeypatch.context() as patch:
-        patch.setattr(gold_incremental, "changed_keys", lambda _before, _now: [])
+        patch.setattr(inputs_now, "changed_keys", lambda _before, _now: [])
         run_well(defs, "shop")
     assert rows(lake, "fact") != rows(lake, "full_fact")
 
@@ -245,9 +245,9 @@ def test_what_is_not_known_is_built_whole(
     land(lake, "shop", {"items/1.csv": ITEMS, "sales/1.csv": DAY1})
     with monkeypatch.context() as patch:
         if forget == "engine":
-            patch.setattr(gold_incremental, "_version", lambda: "another")
+            patch.setattr(inputs_now, "_version", lambda: "another")
         else:
-            patch.setattr(gold_incremental, "columns_used", lambda *asked: columns_used(*asked)[1:])
+            patch.setattr(inputs_now, "columns_used", lambda *asked: columns_used(*asked)[1:])
         run_well(defs, "shop")
     land(lake, "shop", {"sales/2.csv": "number,day,item_id,quantity,shop\n6,2026-05-01,1,3,n\n"})
 
@@ -260,7 +260,7 @@ def test_what_is_not_known_is_built_whole(
 def test_too_many_partitions_are_built_whole_and_not_remembered(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gold_incremental, "MOST_PARTITIONS", 3)
+    monkeypatch.setattr(inputs_now, "MOST_PARTITIONS", 3)
     defs = workflow(tmp_path, action="unknown")
     land(lake, "shop", {"items/1.csv": ITEMS, "sales/1.csv": DAY1})
     for _ in range(2):

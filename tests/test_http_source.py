@@ -565,6 +565,10 @@ DECLARED_WRONGLY: dict[str, tuple[str, str]] = {
     "a header written out": ("headers: {Authorization: Bearer hunter2}", "`headers.Authorization` looks like a secret"),
     "a parameter written out": ("params: {api_key: hunter2}", "`params.api_key` looks like a secret"),
     "a key in the URL": ("url: 'https://x.example/?token=hunter2'", "`url` holds a password or a key"),
+    "a password in the token's URL": (
+        "auth: {type: oauth2, token_url: 'https://me:hunter2@x.example/', client_id: me, client_secret: env('X')}",
+        "`auth.token_url` holds a password or a key",
+    ),
     "a password in the URL": ("url: 'https://me:hunter2@x.example/'", "`url` holds a password or a key"),
     "no URL": ("url: hunter2", "`url` is no address"),
     "auth of another type": ("auth: {type: bearer, token: env('A'), user: me}", "has `user`, which is not"),

@@ -148,6 +148,7 @@ WRONG = {
         "{files: exports/x, partition_by: [shp]}",
         ("`partition_by` of sink 'out' names 'shp'", "Did you mean 'shop'?"),
     ),
+    "a store's password": ({}, "{files: 's3://me:hunter2@bucket/x'}", ("`files` holds a password or a key",)),
     "an option that is none": ({}, "{files: exports/x, format: csv, csv: {delimeter: ';'}}", ("csv.delimeter",)),
     "an endpoint with a typo": ({}, "{url: htps://crm.example.com/rows}", ("`url` is no address",)),
     "a key in an address": (

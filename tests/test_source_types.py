@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowforge_assets.bronze import type_ladder
 from flowforge_assets.extraction.cursor import value_of
 from flowforge_resources.databases.connection import ConnectionFields
-from flowforge_resources.databases.readers.alchemy import oracle_text, sqlserver_text
 from flowforge_resources.databases.readers.base import SourceColumn
 from flowforge_resources.databases.readers.value_text import value_text
 from flowforge_resources.databases.reading import reading
@@ -168,6 +168,22 @@ def test_every_type_of_postgres_is_kept(postgres: Server) -> None:
     postgres.run(f"ALTER ROLE {USER} RESET ALL")
 
 
+def test_bytes_of_a_database_without_an_encoding_are_kept_as_escapes(postgres: Server) -> None:
+    made = "CREATE DATABASE no_encoding ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
+    postgres.run("DROP DATABASE IF EXISTS no_encoding", made)
+    with closing(postgres.session("no_encoding")) as session, session.cursor() as cursor:
+        said = "convert_from('\\xff41e9'::bytea, 'SQL_ASCII')"
+        values = f"{said} AS odd, 'größe' AS fine, ARRAY[{said}] AS many, '\\xff'::bytea AS raw, NULL::text AS nothing"
+        cursor.execute(f"CREATE TABLE t AS SELECT 1 AS id, {values}".encode())
+        cursor.execute("INSERT INTO t SELECT 2, 'ok', fine, many, raw, nothing FROM t")
+    connection = connection_to(postgres, database="no_encoding")
+    _, texts = read_row(connection, "(SELECT * FROM t WHERE id = 1) AS source")
+    assert texts == ["1", "\\xffA\\xe9", "größe", '["\\xffA\\xe9"]', "/w==", None]
+    with reading(connection) as reader:
+        (column, *_) = reader.describe('"t"')
+        assert reader.texts(f"SELECT {column.text} FROM (SELECT max(id) AS id FROM t) AS source") == [("2",)]
+
+
 def test_every_type_of_mariadb_is_kept(mariadb: Server) -> None:
     mariadb.run(
         "SET sql_mode = 'ALLOW_INVALID_DATES'",
@@ -226,14 +242,26 @@ def test_the_types_of_duckdb_and_sqlite_are_kept(tmp_path: Path) -> None:
     assert types == ["any", "blob", "real", "text"]
 
 
-def test_sqlserver_and_oracle_are_asked_for_texts_that_lose_nothing() -> None:
-    assert sqlserver_text("[a]", "money") == "CONVERT(nvarchar(max), [a], 2)"
-    assert sqlserver_text("[a]", "datetime2") == "CONVERT(nvarchar(max), [a], 121)"
-    assert sqlserver_text("[a]", "int") == "CONVERT(nvarchar(max), [a])"
-    assert "BINARY BASE64" in sqlserver_text("[a]", "bytes")
-    assert oracle_text('"A"', "db_type_number") == "TO_CHAR(\"A\", 'TM9')"
-    assert oracle_text('"A"', "db_type_raw") == 'RAWTOHEX("A")'
-    assert oracle_text('"A"', "db_type_varchar") == '"A"'
+@pytest.mark.parametrize(
+    ("types", "number", "moment"),
+    [
+        (["bigint unsigned", "int unsigned zerofill", "decimal(10,3) zerofill", "number(10,2)", "year"], True, False),
+        (["double precision", "binary_double", "numeric", "bigserial", "uhugeint", "double unsigned"], True, False),
+        (["timestamp(6) with time zone", "timestamp with local time zone", "datetime2(7)", "date"], False, True),
+        (["timestamp_ns", "datetimeoffset(7)", "datetime(6)", "timestamp without time zone"], False, True),
+        (
+            ["point", "integer[]", "interval", "daterange", "rowversion", "money", "int4range", "tinyint[]"],
+            False,
+            False,
+        ),
+    ],
+)
+def test_what_a_cursor_may_be_is_told_by_the_whole_type(types: list[str], number: bool, moment: bool) -> None:
+    assert {one: type_ladder.is_number(one) for one in types} == dict.fromkeys(types, number)
+    assert {one: type_ladder.is_moment(one) for one in types} == dict.fromkeys(types, moment)
+    assert type_ladder.holds_all_of("bigint unsigned", "int unsigned")
+    assert type_ladder.holds_all_of("bigint", "int unsigned")
+    assert not type_ladder.holds_all_of("int", "int unsigned")
 
 
 def test_values_of_python_become_the_same_texts() -> None:

@@ -226,6 +226,14 @@ REFUSED: dict[str, tuple[dict[str, str], int]] = {
     "larger than it may be": ({"Content_Length": "300001"}, 413),
     "another table": ({"path": "/landing/shop/quiet"}, 404),
     "another workflow": ({"path": "/landing/nobody/items"}, 404),
+    "a table with a slash behind it": ({"path": "/landing/shop/items/"}, 404),
+    "a table in capitals": ({"path": "/landing/shop/ITEMS"}, 404),
+    "a table with a NUL": ({"path": "/landing/shop/items%00"}, 404),
+    "a workflow that is a folder up": ({"path": "/landing/%2e%2e/items"}, 404),
+    "a signature with a prefix": ({"X_FlowForge_Signature": "t=1,v1=0x" + "0" * 62}, 401),
+    "digits of another alphabet": ({"X_FlowForge_Signature": "t=\xb2,v1=" + "0" * 64}, 401),
+    "a signature among fifty": ({"X_FlowForge_Signature": "t=1" + (",v1=" + "0" * 64) * 50}, 401),
+    "a key of another alphabet": ({"Idempotency_Key": "\xe9"}, 400),
     "a path out of landing": ({"path": "/landing/shop/..%2f..%2fsilver"}, 404),
 }
 
@@ -357,6 +365,17 @@ def test_no_log_line_holds_a_body_a_secret_or_a_signature(sender: Sender, caplog
     assert "shop.items: 403 replayed" in caplog.text
     for hidden in ("Spade", SECRET, stamp.rpartition("=")[2]):
         assert hidden not in caplog.text
+
+
+def test_what_a_stranger_calls_a_table_stays_on_its_line_of_the_log(
+    sender: Sender, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert sender.deliver(path="/landing/shop/x%0d%0aINFO%20forged%1b%5b2J%e2%80%ae" + "y" * 9000).status == 404
+    (line,) = [one.getMessage() for one in caplog.records if one.name == "flowforge.webhook"]
+    assert line.isprintable()
+    assert line.startswith(r"shop.x\r\nINFO forged\x1b[2J\u202eyyy")
+    assert len(line) < 300
 
 
 def test_on_s3_the_same_holds(s3: str, tmp_path: Path) -> None:

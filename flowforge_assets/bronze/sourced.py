@@ -9,7 +9,15 @@ import dagster as dg
 
 from flowforge_assets import column_notes
 from flowforge_assets.bronze.schema_changes import changes_of, stop_once
-from flowforge_assets.bronze.staged import LOSSLESS, SCHEMA, bronze_report, lossless, staged_batch, tidy_ledger
+from flowforge_assets.bronze.staged import (
+    LOSSLESS,
+    ROWS_ONLY,
+    SCHEMA,
+    bronze_report,
+    lossless,
+    staged_batch,
+    tidy_ledger,
+)
 from flowforge_assets.preview import preview_of_text
 from flowforge_assets.running.step import AssetFace, StepEvents, Stopwatch, check_spec, layer_asset, report, results
 from flowforge_checks.results import Outcome, blocks_publishing, still_true
@@ -129,7 +137,9 @@ def _outcomes(spec: TableSpec, found: Extraction, changes: SchemaChanges) -> lis
             description=" ".join(found.remarks) or None,
         )
     ]
-    outcomes += [still_true(LOSSLESS)] if found.nothing_new else [lossless(done), changes.outcome(SCHEMA, spec)]
+    outcomes += (
+        [still_true(LOSSLESS)] if found.nothing_new else [lossless(done, ROWS_ONLY), changes.outcome(SCHEMA, spec)]
+    )
     if found.compared:
         differs = [one for one in found.compared if not one.same]
         said = "; ".join(f"{one.what} is {one.source} in the source and {one.bronze} in bronze" for one in differs)

@@ -30,13 +30,8 @@ if TYPE_CHECKING:
 
 LOSSLESS, SCHEMA = "lossless", "schema"
 _LINES = ("lines", "rows", "continuation", "header", "preamble", "footer", "comment", "blank", "rescued", "repaired")
-# Spelled out, because Dagster cannot infer it from an account without a file.
-_ACCOUNT = dg.TableSchema(
-    [
-        dg.TableColumn("file", "string"),
-        *(dg.TableColumn(name, "int") for name in _LINES),
-    ]
-)
+# What has no lines of text: rows as a source sends them.
+ROWS_ONLY = ("rows", "rescued")
 
 
 def tidy_ledger(lake: Lake, spec: TableSpec, run_id: str) -> Ledger:
@@ -75,13 +70,15 @@ def staged_batch(
         columns=tuple(sorted(ledger.columns | set(done.columns))),
         types=changes.types,
         brought=changes.brought,
-        notes={**(notes or {}), **column_notes.of_bronze(spec)},
+        notes=column_notes.joined(column_notes.of_bronze(spec), notes or {}),
     )
 
 
-def lossless(done: Ingested) -> Outcome:
+def lossless(done: Ingested, shown: Sequence[str] = _LINES) -> Outcome:
     """Every line or row that came is accounted for, and the rows among them are in bronze."""
-    account = [dg.TableRecord(row) for row in accounts_shown(done.accounts, _LINES)]
+    account = [dg.TableRecord(row) for row in accounts_shown(done.accounts, shown)]
+    # Spelled out, because Dagster cannot infer it from an account without a file.
+    schema = dg.TableSchema([dg.TableColumn("file", "string"), *(dg.TableColumn(name, "int") for name in shown)])
     lost = done.unexplained
     return Outcome(
         LOSSLESS,
@@ -89,7 +86,7 @@ def lossless(done: Ingested) -> Outcome:
         blocks=True,
         rows_broken=len(lost),
         description=f"Lines that no row explains in {some_files(lost)}; nothing was ingested." if lost else None,
-        metadata={"account": dg.MetadataValue.table(account, _ACCOUNT)},
+        metadata={"account": dg.MetadataValue.table(account, schema)},
     )
 
 

@@ -26,24 +26,38 @@ _BITS = {
     "bigint": 64,
     "int8": 64,
     "bigserial": 64,
+    "unsigned big int": 65,
     "ubigint": 65,
     "hugeint": 128,
     "uhugeint": 129,
 }
-_FLOATS = {"real": 32, "float4": 32, "float": 64, "float8": 64, "double": 64, "double precision": 64}
+_FLOATS = {
+    "real": 32,
+    "float4": 32,
+    "float": 64,
+    "float8": 64,
+    "double": 64,
+    "double precision": 64,
+    "binary_float": 32,
+    "binary_double": 64,
+}
 _OF_WORD = {
     **dict.fromkeys(("decimal", "numeric", "number"), "decimal"),
     **dict.fromkeys(("boolean", "bool"), "boolean"),
     **dict.fromkeys(
         ("text", "varchar", "char", "character", "character varying", "nvarchar", "nchar", "string"), "text"
     ),
-    **dict.fromkeys(("bpchar", "name", "tinytext", "mediumtext", "longtext", "ntext", "clob", "varchar2"), "text"),
+    **dict.fromkeys(
+        ("bpchar", "name", "tinytext", "mediumtext", "longtext", "ntext", "clob", "varchar2", "nvarchar2", "nclob"),
+        "text",
+    ),
     **dict.fromkeys(
         ("timestamp", "datetime", "datetime2", "timestamptz", "smalldatetime", "datetimeoffset"), "timestamp"
     ),
     **dict.fromkeys(("timestamp without time zone", "timestamp with time zone"), "timestamp"),
+    **dict.fromkeys(("timestamp with local time zone", "timestamp_s", "timestamp_ms", "timestamp_ns"), "timestamp"),
 }
-_DECLARED = re.compile(r"([a-z][a-z0-9 ]*?)\s*(?:\((\d+)(?:\s*,\s*(\d+))?\))?\s*((?:with|without) time zone)?")
+_DECLARED = re.compile(r"([a-z][a-z0-9_ ]*?)\s*(?:\((\d+)(?:\s*,\s*(\d+))?\))?\s*((?:with|without) time zone)?")
 _BITS_OF_A_DIGIT = 3.33
 UNBOUNDED = 10_000
 
@@ -59,13 +73,14 @@ class Kind:
 
 def kind_of(declared: str) -> Kind:
     """Read a type's word; one that is not known is a family of its own."""
-    lowered = declared.strip().lower()
+    lowered, unsigned, _ = declared.strip().lower().partition(" unsigned")
+    lowered = lowered.removesuffix(" zerofill")
     found = _DECLARED.fullmatch(lowered)
     if found is None:
         return Kind(lowered)
     word, first, second = found[1], found[2], found[3]
     if word in _BITS:
-        return Kind("integer", _BITS[word])
+        return Kind("integer", _BITS[word] + bool(unsigned))
     if word in _FLOATS:
         return Kind("float", _FLOATS[word])
     family = _OF_WORD.get(word, word)
@@ -73,6 +88,16 @@ def kind_of(declared: str) -> Kind:
         scale = int(second or 0) if first else UNBOUNDED
         return Kind(family, int(first) - scale if first else UNBOUNDED, scale)
     return Kind(family)
+
+
+def is_number(declared: str) -> bool:
+    """Whether a type's values are numbers."""
+    return kind_of(declared).family in {"integer", "decimal", "float"}
+
+
+def is_moment(declared: str) -> bool:
+    """Whether a type's values are days or moments."""
+    return kind_of(declared).family in {"timestamp", "date"}
 
 
 def holds_all_of(wide: str, narrow: str) -> bool:

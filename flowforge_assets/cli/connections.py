@@ -148,7 +148,9 @@ def tables(name: NameArgument, *, as_json: JsonOption = False) -> None:
     """List the tables and views that the connection's user sees."""
     from flowforge_resources.databases.catalog import tables as tables_of
 
-    found = [{"table": str(one), "kind": "view" if one.is_view else "table"} for one in tables_of(connection_of(name))]
+    found = [
+        {"table": one.written, "kind": "view" if one.is_view else "table"} for one in tables_of(connection_of(name))
+    ]
     _show(found, as_json=as_json, title=name)
 
 

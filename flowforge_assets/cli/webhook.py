@@ -35,6 +35,7 @@ def serve(host: str, port: int) -> None:
         host=host,
         port=port,
         http=ImpatientProtocol,
+        ws="none",  # who asks for a websocket gets an answer to the request that it is
         log_config=None,
         access_log=False,  # a sender's own words, and one line a delivery is written anyhow
         server_header=False,

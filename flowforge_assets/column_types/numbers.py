@@ -45,6 +45,10 @@ class Number(ColumnType):
     def cast(self, text: str) -> str:
         return self._plain(text) if self.form.is_plain else self._written(text)
 
+    def settled(self, text: str) -> str:
+        cast = self.cast(text)
+        return f"coalesce(TRY_CAST({text} AS {self.sql_type}), {cast})" if self.form.is_plain else cast
+
     def _plain(self, text: str) -> str:
         """First the cheap way (the value prints as the same text), then the form people type."""
         pattern = literal(f"[+-]?{self._pattern}")
@@ -109,7 +113,7 @@ class Decimal(Number):
 
 @dataclass(frozen=True, kw_only=True)
 class Float(Number):
-    """A double: the nearest one to the text. Too large for one is broken, not infinite."""
+    """A double: the nearest one to the text. Too large for one is broken, not infinite. `-0` is 0: one key, one hash."""
 
     percent: bool = False
     sql_type = "DOUBLE"
@@ -121,9 +125,12 @@ class Float(Number):
 
     def _plain(self, text: str) -> str:
         cast = f"TRY_CAST({text} AS DOUBLE)"
-        return f"CASE WHEN regexp_full_match(trim({text}), {literal(f'[+-]?{self._pattern}')}) AND isfinite({cast}) THEN {cast} END"
+        return f"CASE WHEN regexp_full_match(trim({text}), {literal(f'[+-]?{self._pattern}')}) AND isfinite({cast}) THEN {cast} + 0.0 END"
+
+    def settled(self, text: str) -> str:
+        return f"({super().settled(text)}) + 0.0"
 
     def _written(self, text: str) -> str:
         bare = self.form.bare(text)
         cast = f"TRY_CAST({self.form.canonical(bare)} AS DOUBLE)"
-        return f"CASE WHEN {self.form.accepts(bare, self._pattern)} AND isfinite({cast}) THEN {cast} END"
+        return f"CASE WHEN {self.form.accepts(bare, self._pattern)} AND isfinite({cast}) THEN {cast} + 0.0 END"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from flowforge_assets.components.discreet import discreet
 from flowforge_assets.components.part import AsWritten, Part, all_parts, as_written
 from flowforge_resources.databases.connection import ConnectionFields
 from flowforge_resources.errors import DefinitionError, did_you_mean
@@ -21,6 +22,11 @@ class Connection(ConnectionFields, Part):
     port: Annotated[AsWritten[int | str] | None, as_written(int | str | None)] = Field(  # type: ignore[assignment]  # wider, as people write it
         default=None, description="Its port. Default: the usual one of the kind."
     )
+
+    @classmethod
+    def model(cls) -> type[BaseModel]:
+        """What a document is validated by."""
+        return discreet(super().model())
 
     def declared(self) -> ConnectionFields:
         """As runs take it."""

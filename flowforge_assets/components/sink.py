@@ -24,6 +24,7 @@ from flowforge_resources.databases.catalog import TableName
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import DefinitionError, did_you_mean
 from flowforge_resources.layout import ModelId, TableId
+from flowforge_resources.published import word_for
 from flowforge_resources.sinks.database import TableTarget
 from flowforge_resources.sinks.endpoint import EndpointTarget
 from flowforge_resources.sinks.file_formats import CsvText, FileFormat
@@ -66,7 +67,9 @@ class Sink(AssetPart):
             require_gates(self, [asset_path(spec.read)], known.checks)
         face = self.face({}, known.in_partitions([spec.read]))
         if spec.analysis.columns is not None:
-            schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in spec.analysis.columns.items()])
+            schema = dg.TableSchema(
+                [dg.TableColumn(name, word_for(kind)) for name, kind in spec.analysis.columns.items()]
+            )
             face = replace(face, metadata={"dagster/column_schema": dg.MetadataValue.table_schema(schema)})
         face = replace(face, lineage=known.recorded, gates=known.gates)
         return dg.Definitions(assets=[build_sink(spec, face)])

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from flowforge_assets.bronze.landed import build_bronze
 from flowforge_assets.bronze.sourced import build_source_bronze
 from flowforge_assets.column_types.typed_column import TextList
+from flowforge_assets.components.discreet import discreet
 from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, History, all_parts, as_written
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 
 class Table(SourcedPart, RuledPart):
     """A table that arrives as files, or is extracted from a database or an API, and is kept as a bronze and a silver asset; or one whose rows another table routes to it."""
+
+    @classmethod
+    def model(cls) -> type[BaseModel]:
+        """What a document is validated by."""
+        return discreet(super().model(), "source", "webhook")
 
     file: Annotated[AsWritten[FileOptions] | None, as_written(FileOptions | None)] = Field(
         default=None,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from flowforge_assets.bronze import type_ladder
 from flowforge_assets.extraction.source import duration
 from flowforge_resources.errors import SourceError
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from flowforge_assets.extraction.source import DatabaseSource
     from flowforge_resources.databases.readers.base import Reader, SourceColumn
 
-_NUMBERS = ("int", "serial", "numeric", "decimal", "number", "year", "float", "double", "real")
-_MOMENTS = ("timestamp", "datetime", "date")
 _FINER = re.compile(r"(\.\d{6})\d+")
 
 
@@ -77,7 +76,7 @@ class Window:
 
 def is_number(column: SourceColumn) -> bool:
     """Whether a cursor column holds numbers; it holds moments otherwise."""
-    return any(word in column.type for word in _NUMBERS) and "interval" not in column.type
+    return type_ladder.is_number(column.type)
 
 
 def cursor_column(table: str, source: DatabaseSource, columns: Sequence[SourceColumn], reader: Reader) -> SourceColumn:
@@ -88,7 +87,7 @@ def cursor_column(table: str, source: DatabaseSource, columns: Sequence[SourceCo
     """
     found = require_column(table, source.cursor or "", columns, "cursor")
     untyped = reader.connection.kind in ("sqlite", "sqlalchemy") and found.type in ("any", "text", "str")
-    if not untyped and not is_number(found) and not any(word in found.type for word in _MOMENTS):
+    if not untyped and not is_number(found) and not type_ladder.is_moment(found.type):
         raise SourceError(
             table,
             f"`cursor: {found.name}` is a column of type {found.type}, and a cursor must hold numbers or moments: texts sort in another order in every database.",
@@ -138,18 +137,14 @@ def window(
     if before is None:
         closed = True
     name, relation = reader.quote(column.name), source.relation(reader)
-    top = f"SELECT {column.text} FROM (SELECT max({name}) AS {name} FROM {relation} WHERE {reader.finite(name)}) {'' if _is_oracle(reader) else 'AS '}top"
-    high = reader.texts(top)[0][0]
+    highest = reader.query(f"SELECT max({name}) AS {name} FROM {relation} WHERE {reader.finite(name)}")
+    high = reader.texts(f"SELECT {column.text} FROM {highest}")[0][0]
     high = None if high is None else str(high)
     if (high is not None and low is not None and value_of(high, column) < value_of(low, column)) or (
         high is not None and high == low and not closed
     ):
         high = None
     return Window(column, low, closed, high, again=before is not None and closed)
-
-
-def _is_oracle(reader: Reader) -> bool:
-    return getattr(reader, "dialect", "") == "oracle"
 
 
 def value_of(text: str, column: SourceColumn) -> Decimal:

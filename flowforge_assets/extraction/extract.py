@@ -280,6 +280,14 @@ def _write(asked: Asked, found: Extraction, sources: Sequence[BronzeSource]) -> 
         done.unknown[key] = (*one.columns.rescued, *one.columns.ignored)
         done.decided[key] = one.read.as_dict()
     done.columns = list(dict.fromkeys(name for header in done.headers.values() for name in header))
+    _as_one_schema(asked, done)
+
+
+def _as_one_schema(asked: Asked, done: Ingested) -> None:
+    """Rows and deleted keys have the columns of one table: that a deleted key has no more than the key is no change of it."""
+    expected = {DELETED} & ({*asked.spec.landed_headers} | asked.ledger.columns) if asked.source.detect_deletes else ()
+    columns = [*dict.fromkeys([*done.columns, *expected])]
+    done.headers.update(dict.fromkeys(done.headers, columns))
 
 
 def _reconcile(

@@ -8,6 +8,7 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from flowforge_assets.bronze.type_ladder import kind_of
 from flowforge_resources.errors import SourceError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _FRAMES_AHEAD = 2
 _LOOK_S = 0.2
-_WHOLE = ("int", "serial", "number", "numeric", "decimal")
 
 
 def ranges(table: str, parallel: Parallel, column: SourceColumn, reader: Reader, relation: str) -> list[str]:
@@ -29,7 +29,7 @@ def ranges(table: str, parallel: Parallel, column: SourceColumn, reader: Reader,
     Raises:
         SourceError: the column holds no numbers.
     """
-    if not any(word in column.type for word in _WHOLE):
+    if kind_of(column.type).family not in {"integer", "decimal"}:
         raise SourceError(
             table,
             f"`parallel.by: {column.name}` is a column of type {column.type}, and ranges are made of whole numbers.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from flowforge_assets.bronze.type_ladder import kind_of
 from flowforge_resources.duck import connect, literal, one_row, quote
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def compare(source: DatabaseSource, reader: Reader, read: DatabaseRead, where: s
         said.append(Compared("row_count", str(count), str(read.received)))
     for column in source.sums:
         (total,) = reader.rows(f"SELECT sum({reader.quote(column)}) FROM {relation}{where}")[0]
-        floats = any(word in types.get(column, "") for word in ("float", "double", "real"))
+        floats = kind_of(types.get(column, "")).family == "float"
         said.append(Compared(f"sum({column})", _digits(total), _digits(read.sums[column]), fraction=floats))
     return said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -51,20 +52,38 @@ def reflect(connection: ConnectionFields, wanted: Sequence[str]) -> tuple[str, l
         SourceError: one is not there, or there is none.
     """
     found = tables(connection)
-    chosen = [_one(connection, name, found) for name in wanted] or [one for one in found if not one.is_view]
+    chosen = [_one(connection, name, found) for name in wanted] or _all_of(connection, found)
     if not chosen:
         raise SourceError(f"connection '{connection.name}'", "the user sees no table.", "Grant it `SELECT` on some.")
     if connection.kind == "duckdb":
         return "duckdb", [_of_duckdb(connection, one) for one in chosen]
     import sqlalchemy
 
-    with connected(connection) as session:
+    with connected(connection) as session, warnings.catch_warnings():
+        warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)  # of types it does not know, which are text to us
         looked = sqlalchemy.inspect(session)
         return session.dialect.name, [_reflected(looked, one) for one in chosen]
 
 
+def _all_of(connection: ConnectionFields, found: Sequence[TableName]) -> list[TableName]:
+    """The tables that hold rows of their own: no views, no partitions of another one."""
+    tables = [one for one in found if not one.is_view]
+    if connection.kind == "duckdb":
+        return tables
+    with connected(connection) as session:
+        if session.dialect.name != "postgresql":
+            return tables
+        parts = {TableName(*row) for row in session.exec_driver_sql(_PARTITIONS)}
+    return [one for one in tables if one not in parts]
+
+
+_PARTITIONS = (
+    "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relispartition"
+)
+
+
 def _one(connection: ConnectionFields, name: str, found: Sequence[TableName]) -> TableName:
-    by_name = {one.name: one for one in found} | {str(one): one for one in found}
+    by_name = {one.name: one for one in found} | {said: one for one in found for said in (str(one), one.written)}
     if name not in by_name:
         raise SourceError(
             f"connection '{connection.name}'",
@@ -83,10 +102,24 @@ def _reflected(looked: Any, name: TableName) -> ReflectedTable:
         made.references.append((tuple(one["constrained_columns"]), other, tuple(one["referred_columns"])))
     made.unique = [tuple(one["column_names"]) for one in _asked(looked.get_unique_constraints, where)]
     made.unique = [one for one in dict.fromkeys(made.unique) if set(one) != set(keys)]
-    made.conditions = [one["sqltext"] for one in _asked(looked.get_check_constraints, where)]
+    made.conditions = _conditions(looked, where)
     comment = _asked(looked.get_table_comment, where)
     made.comment = comment.get("text") if isinstance(comment, dict) else None
     return made
+
+
+def _conditions(looked: Any, where: tuple[str, str | None]) -> list[str]:
+    """The CHECK constraints as SQL; of MariaDB also those that stand behind a column, which SQLAlchemy passes over."""
+    if not getattr(looked.dialect, "is_mariadb", False):
+        return [one["sqltext"] for one in _asked(looked.get_check_constraints, where)]
+    found = looked.bind.exec_driver_sql(_MARIADB_CHECKS, (where[0],))
+    return [said for (said,) in found if not said.startswith("json_valid(")]  # what its type JSON consists in
+
+
+_MARIADB_CHECKS = """
+    SELECT check_clause FROM information_schema.check_constraints
+    WHERE constraint_schema = DATABASE() AND table_name = %s ORDER BY constraint_name
+"""
 
 
 def _asked(ask: Any, where: tuple[str, str | None]) -> Any:
@@ -102,7 +135,8 @@ def _column(one: dict[str, Any]) -> ReflectedColumn:
 
     kind = one["type"]
     allowed = tuple(getattr(kind, "enums", ()) or ())
-    longest = getattr(kind, "length", None) if isinstance(kind, kinds.String) and not allowed else None
+    of_one = isinstance(kind, kinds.String) and not allowed and type(kind).__name__ != "SET"  # its length is a member's
+    longest = getattr(kind, "length", None) if of_one else None
     return ReflectedColumn(
         one["name"], _word(kind), bool(one.get("nullable", True)), longest, allowed, one.get("comment")
     )
@@ -112,27 +146,23 @@ def _word(kind: Any) -> str:
     """The FlowForge type that holds every value of an SQLAlchemy type exactly; text where none does."""
     import sqlalchemy.types as kinds
 
+    kind = getattr(kind, "data_type", kind)  # a domain's
     name = type(kind).__name__.upper()
     if isinstance(kind, kinds.Integer):
         return f"decimal({_INT_64_DIGITS},0)" if getattr(kind, "unsigned", False) and "BIGINT" in name else "integer"
     if isinstance(kind, kinds.Float) or name in ("FLOAT", "DOUBLE", "REAL", "DOUBLE_PRECISION", "BINARY_DOUBLE"):
         return "float"
-    if isinstance(kind, kinds.Numeric) or "MONEY" in name:
+    if "MONEY" in name:
+        return "decimal(19,4)"
+    if isinstance(kind, kinds.Numeric):
         digits, scale = getattr(kind, "precision", None), getattr(kind, "scale", None)
-        if "MONEY" in name:
-            return "decimal(19,4)"
         return f"decimal({digits},{scale or 0})" if digits and digits <= _MOST_DIGITS else "text"
-    simple: list[tuple[Any, str]] = [
-        (kinds.Boolean, "boolean"),
-        (kinds.DateTime, "timestamp"),
-        (kinds.Date, "date"),
-        (kinds.Time, "time"),
-        (kinds.JSON, "json"),
-        (kinds.ARRAY, "json"),
-    ]
-    if name == "TIME":  # MySQL's is a length of time as well
-        return "time" if type(kind).__module__.find("mysql") < 0 else "text"
-    return next((word for base, word in simple if isinstance(kind, base)), "text")
+    if name == "TIME":
+        # MySQL's is a length of time as well, and one with a zone is no time of ours.
+        return "text" if "mysql" in type(kind).__module__ or kind.timezone else "time"
+    simple = [(kinds.Boolean, "boolean"), (kinds.DateTime, "timestamp"), (kinds.Date, "date"), (kinds.Time, "time")]
+    nested = [(kinds.JSON, "json"), (kinds.ARRAY, "json")]
+    return next((word for base, word in (*simple, *nested) if isinstance(kind, base)), "text")
 
 
 _DUCKDB_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")

@@ -7,8 +7,11 @@ source, and the default otherwise: nothing that the source holds is thought brok
 from __future__ import annotations
 
 import re
+import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowforge_assets.formats.file_read import own_names
 from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from flowforge_assets.extraction.reflected import ReflectedColumn, ReflectedTable
     from flowforge_resources.databases.connection import ConnectionFields
 
+# Of no declared size; DuckDB would take it for one of 18 digits.
+_ANY_DECIMAL = "DECIMAL(38, 9)"
 # Table, columns, other table, its columns.
 Reference = tuple[str, tuple[str, ...], str, tuple[str, ...]]
 _GROWS = ("updated_at", "modified_at", "last_modified", "changed_at", "update_time", "updated", "modified")
@@ -32,7 +37,7 @@ _SQLGLOT = {
 
 def workflow_yaml(connection: ConnectionFields, dialect: str, tables: Sequence[ReflectedTable]) -> str:
     """The documents of a workflow that extracts these tables whole, each run."""
-    names = _names(tables)
+    places = _places(tables)
     kept = _without_circles(tables)
     head = [
         "type: flowforge_assets.components.Workflow",
@@ -40,8 +45,22 @@ def workflow_yaml(connection: ConnectionFields, dialect: str, tables: Sequence[R
         f"  description: {_flow(f'Tables of the connection {connection.name}.')}",
     ]
     documents = ["\n".join(head)]
-    documents += [_table(connection, dialect, one, names, kept) for one in tables]
+    documents += [_table(connection, dialect, one, places, kept) for one in tables]
     return "\n---\n".join(documents) + "\n"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a table and its columns are called here."""
+
+    name: str
+    columns: Mapping[str, str]
+
+
+def _places(tables: Sequence[ReflectedTable]) -> dict[str, _Place]:
+    """By the tables' names there."""
+    names = _names(tables)
+    return {str(one.name): _Place(names[str(one.name)], _column_names(one.columns)) for one in tables}
 
 
 def _names(tables: Sequence[ReflectedTable]) -> dict[str, str]:
@@ -60,7 +79,9 @@ def _names(tables: Sequence[ReflectedTable]) -> dict[str, str]:
 def _plain(written: str, otherwise: str) -> str:
     """A name of small letters, digits and underscores."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", written)
-    name = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
+    bare = unicodedata.normalize("NFKD", parted.casefold())
+    letters = "".join(one for one in bare if not unicodedata.combining(one))
+    name = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
     return name if name[:1].isalpha() else f"{otherwise}_{name}".rstrip("_")
 
 
@@ -93,31 +114,32 @@ def _table(
     connection: ConnectionFields,
     dialect: str,
     table: ReflectedTable,
-    names: Mapping[str, str],
+    places: Mapping[str, _Place],
     kept: set[Reference],
 ) -> str:
-    ours = _column_names(table.columns)
-    lines = ["type: flowforge_assets.components.Table", "attributes:", f"  name: {names[str(table.name)]}"]
+    here = places[str(table.name)]
+    ours, headers = here.columns, own_names([one.name for one in table.columns])
+    lines = ["type: flowforge_assets.components.Table", "attributes:", f"  name: {here.name}"]
     if table.comment:
-        lines.append(f"  description: {_flow(table.comment)}")
-    lines.append(f"  source: {_flow({'connection': connection.name, 'table': _written(table)})}")
+        lines.append(f"  description: {_flow(_no_template(table.comment))}")
+    lines.append(f"  source: {_flow({'connection': connection.name, 'table': table.name.written})}")
     if grows := next((one.name for one in table.columns if one.name.lower() in _GROWS), None):
         lines.append(
             f"  # With an index on it, only what changed: add `cursor: {grows}` to source, and take delete_absent out."
         )
-    lines += ["  columns:", *(f"    - {_flow(_column(one, ours[one.name]))}" for one in table.columns)]
+    lines += [
+        "  columns:",
+        *(
+            f"    - {_flow(_column(one, ours[one.name], header))}"
+            for one, header in zip(table.columns, headers, strict=True)
+        ),
+    ]
     if table.keys:
         lines += [f"  keys: {_flow([ours[one] for one in table.keys])}", "  extract: run", "  delete_absent: delete"]
     else:
         lines += ["  # The source declares no key: each run's rows replace the last one's.", "  strategy: full_refresh"]
-    rules = [*_rules(table, ours, names, kept), *_conditions(dialect, table, ours)]
+    rules = [*_rules(table, places, kept), *_conditions(dialect, table, ours)]
     return "\n".join([*lines, *(["  rules:", *(f"    - {_flow(one)}" for one in rules)] if rules else [])])
-
-
-def _written(table: ReflectedTable) -> str:
-    """The table's name as `source.table` takes it."""
-    parts = [part for part in (table.name.schema, table.name.name) if part]
-    return ".".join(f'"{part}"' if "." in part or '"' in part else part for part in parts)
 
 
 def _column_names(columns: Sequence[ReflectedColumn]) -> dict[str, str]:
@@ -130,21 +152,23 @@ def _column_names(columns: Sequence[ReflectedColumn]) -> dict[str, str]:
     return found
 
 
-def _column(column: ReflectedColumn, name: str) -> dict[str, Any]:
+def _column(column: ReflectedColumn, name: str, header: str) -> dict[str, Any]:
+    """A column under our name; `header`: what bronze calls it."""
     said: dict[str, Any] = {"name": name}
     if column.type != "text":
         said["type"] = column.type
-    if name != column.name:
-        said["source"] = column.name
+    if name != header:
+        said["source"] = header
     if column.comment:
         said["description"] = column.comment
     return said
 
 
-def _rules(
-    table: ReflectedTable, ours: Mapping[str, str], names: Mapping[str, str], kept: set[Reference]
-) -> list[dict[str, Any]]:
-    needed = [ours[one.name] for one in table.columns if not one.nullable and one.name not in table.keys]
+def _rules(table: ReflectedTable, places: Mapping[str, _Place], kept: set[Reference]) -> list[dict[str, Any]]:
+    ours = places[str(table.name)].columns
+    # An empty text is null in silver, and a source that forbids null may well hold it.
+    kept_from_null = [one.name for one in table.columns if not one.nullable and one.type != "text"]
+    needed = [ours[name] for name in kept_from_null if name not in table.keys]
     rules: list[dict[str, Any]] = [{"rule": "not_null", "column": one} for one in needed]
     for one in table.columns:
         if one.allowed:
@@ -154,16 +178,18 @@ def _rules(
     rules += [{"rule": "unique", "columns": [ours[name] for name in one]} for one in table.unique]
     for columns, other, its in table.references:
         if (str(table.name), columns, str(other), its) in kept:
-            rules.append({**_reference(columns, its, ours, names[str(other)]), "action": "keep", "severity": "warn"})
+            rules.append({**_reference(columns, its, ours, places[str(other)]), "action": "keep", "severity": "warn"})
     return rules
 
 
-def _reference(columns: tuple[str, ...], its: tuple[str, ...], ours: Mapping[str, str], table: str) -> dict[str, Any]:
+def _reference(
+    columns: tuple[str, ...], its: tuple[str, ...], ours: Mapping[str, str], other: _Place
+) -> dict[str, Any]:
     """The rule of a foreign key; of several columns they are found together."""
-    here, there = [ours[one] for one in columns], [_plain(one, "column") for one in its]
+    here, there = [ours[one] for one in columns], [other.columns[one] for one in its]
     if len(here) > 1:
-        return {"rule": "references", "columns": here, "table": table, "to": there}
-    said = {"rule": "references", "column": here[0], "table": table}
+        return {"rule": "references", "columns": here, "table": other.name, "to": there}
+    said = {"rule": "references", "column": here[0], "table": other.name}
     return said | ({"to": there[0]} if there != here else {})
 
 
@@ -184,11 +210,15 @@ def _in_duckdb(dialect: str, written: str, table: ReflectedTable, ours: Mapping[
 
     from flowforge_assets.column_types.parse import parse_type
 
-    by_name = {name.lower(): ours[name] for name in ours}
+    by_name = {name.lower(): ours[name] for name in ours} | dict(ours)
     try:
         tree = sqlglot.parse_one(written, read=_SQLGLOT.get(dialect, "duckdb"))
         for column in tree.find_all(exp.Column):
-            column.set("this", exp.to_identifier(by_name[column.name.lower()], quoted=True))
+            exact = column.name if column.name in by_name else column.name.lower()
+            column.set("this", exp.to_identifier(by_name[exact], quoted=True))
+        for cast in tree.find_all(exp.Cast):
+            if cast.to.this == exp.DataType.Type.DECIMAL and not cast.to.expressions:
+                cast.set("to", exp.DataType.build(_ANY_DECIMAL))
         sql = tree.sql(dialect="duckdb")
     except (sqlglot.errors.SqlglotError, KeyError):
         return None
@@ -200,6 +230,11 @@ def _in_duckdb(dialect: str, written: str, table: ReflectedTable, ours: Mapping[
         except duckdb.Error:
             return None
     return sql
+
+
+def _no_template(text: str) -> str:
+    """A text in which Dagster finds no template."""
+    return re.sub(r"\{(?=[{%#])", "{ ", text)
 
 
 def _flow(value: Any) -> str:

@@ -252,7 +252,8 @@ class _Making:
             return []
         rows = made.rows_before - (self.spec.unknown_member is not None)
         driving = self._driving_of(kept.keeping.driving)
-        return [rows_kept_outcome(self.connection, kept, workflow, driving, made=rows, unique=unique)]
+        table = None if self.spec.lookups or self.spec.omit else made.path
+        return [rows_kept_outcome(self.connection, kept, workflow, driving, made=rows, unique=unique, table=table)]
 
     def _reconciled(self, target: Path) -> list[Outcome]:
         """What blocking reconciliations say of the table before it is published, against the inputs it was built from."""

@@ -7,26 +7,22 @@ that, or anything else, is not known, the whole table is built.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.gold.input_prints import (
-    as_json,
     changed_keys,
     columns_used,
     in_order,
     in_partitions,
-    of_json,
     partition_key,
-    print_of,
     prints_by_partition,
     together,
-    used_names,
 )
-from flowforge_assets.gold.met_prints import MET, Others, ways_of
+from flowforge_assets.gold.inputs_now import Inputs, driving_rows, look_at_inputs, same
 from flowforge_checks.results import Outcome
 from flowforge_resources.duck import literal, one_row
-from flowforge_resources.errors import ConcurrentPublishError, ModelColumnsError
+from flowforge_resources.errors import ConcurrentPublishError
 from flowforge_resources.published import copy_with_facts, read_footer
 
 if TYPE_CHECKING:
@@ -37,6 +33,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.gold.incremental_spec import Incremental
     from flowforge_assets.gold.input_prints import Key, Print
+    from flowforge_assets.gold.met_prints import Others
     from flowforge_assets.gold.model_spec import ModelSpec
     from flowforge_resources.published import Published
     from flowforge_resources.scratch import Scratch
@@ -46,11 +43,7 @@ MEMORY = "incremental"
 EQUALS_FULL = "incremental_equals_full"
 # A run with this tag builds the whole table and compares.
 FULL_TAG = "flowforge/full_rebuild"
-# What the footer may have to remember; beyond that the table is built whole.
-MOST_PARTITIONS = 10_000
 _SHOWN = 20
-_MOMENTS = ("DATE", "TIMESTAMP")
-_VALUES = ("VARCHAR", "DATE", "TIMESTAMP", "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,111 +116,48 @@ def plan_build(
         ModelColumnsError: the driving table lacks the column, or it is of a type that makes no partitions.
     """
     before: Mapping[str, Any] = published.facts.get(MEMORY, {}) if published else {}
-    used = used_names(spec.sql, [declared.column, *_named(spec)])
-    some = list(parts.fetch(parts.names()[:1], scratch).values())
-    columns = columns_used(connection, some, used)
-    kind = _require_column(connection, spec, declared, some)
-    memory: dict[str, Any] = {"engine": _version(), "columns": [list(one) for one in columns]}
-    memory["others"] = _others(connection, others, used, before)
-    known = _known_parts(before) if _same(before, memory, "engine", "columns") else {}
-    new = parts.fetch([name for name in parts.names() if name not in known], scratch)
-    names = [name for name, _ in columns]
-    prints = known | prints_by_partition(connection, new, names, partition_key(declared.column, declared.every))
-    prints = {name: prints[name] for name in parts.names()}
-    files = {name: file for name, (file, _) in others.items()}
-    met = Others(files, ways_of(connection, spec, some, files), _changed(before, memory), used, before.get(MET, {}))
-    why = _why_whole(spec, published, before, memory, met)
-    entries = sum(map(len, prints.values()))
-    if entries > MOST_PARTITIONS:
-        why = f"it has {entries:,} partitions, and more than {MOST_PARTITIONS:,} are not remembered."
-        return Plan(declared, why, None, proves=False, memory={}, reads=prints, kind=kind)
-    memory["parts"] = {name: as_json(found) for name, found in prints.items()}
-    own = changed_keys(together(_known_parts(before).values()), together(prints.values())) if why is None else []
-
-    def rows_in(keys: Sequence[Key] | None) -> str:
-        return driving_rows(declared, kind, prints, parts, scratch=scratch, keys=keys)
-
-    key = partition_key(declared.column, declared.every)
-    differing, told = (met if why is None else replace(met, before={})).look(connection, rows_in, key, own)
-    if entries + sum(len(one["prints"]) for one in told.values()) <= MOST_PARTITIONS:
-        memory[MET] = told
-    affected = in_order({*own, *differing})
-    if why is None and differing and {one for found in prints.values() for one in found} <= set(affected):
-        why = f"rows of every partition meet what changed in {', '.join(met.changed)}."
+    inputs = look_at_inputs(connection, spec, declared, before, parts=parts, others=others, scratch=scratch)
+    why = _why_whole(spec, published, before, inputs.memory, inputs.met)
+    if too_many := inputs.too_many:
+        return _plan(inputs, too_many, memory={})
+    own = inputs.changed_since(before) if why is None else []
+    differing, met = inputs.meeting_what_changed(connection, own, compare=why is None)
+    memory = inputs.memory_with(met)
+    if why is None and differing and inputs.partitions <= {*own, *differing}:
+        why = f"rows of every partition meet what changed in {', '.join(inputs.met.changed)}."
     if why is not None:
-        memory["since_whole"] = 0
-        return Plan(declared, why, None, proves=False, memory=memory, reads=prints, kind=kind)
-    due = 0 < declared.full_every <= int(before["since_whole"]) + 1
-    memory["since_whole"] = 0 if due or requested else int(before["since_whole"]) + 1
-    why = _why_in_part(declared, met, due=due, requested=requested)
-    return Plan(declared, why, tuple(affected), requested or due, memory, prints, kind, before.get("judged", ()))
+        return _plan(inputs, why, memory={**memory, "since_whole": 0})
+    return _plan_in_part(inputs, before, in_order({*own, *differing}), memory, requested=requested)
 
 
-def _named(spec: ModelSpec) -> list[str]:
-    """Columns of other tables that are named beside the SQL."""
-    found = [one.target for one in spec.foreign_keys]
-    for one in spec.lookups:
-        found += [
-            one.target,
-            *one.match,
-            *one.match.values(),
-            one.valid_from,
-            one.valid_to,
-            *([one.as_of] if one.as_of else []),
-        ]
-    return found
+def _plan(
+    inputs: Inputs,
+    why: str,
+    affected: Sequence[Key] | None = None,
+    *,
+    memory: Mapping[str, Any],
+    proves: bool = False,
+    judged: Sequence[Sequence[Any]] = (),
+) -> Plan:
+    """To build some partitions, or the whole table where none are given."""
+    some = None if affected is None else tuple(affected)
+    return Plan(inputs.declared, why, some, proves, memory, inputs.prints, inputs.kind, judged)
 
 
-def _require_column(
-    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, declared: Incremental, files: Sequence[Path]
-) -> str:
-    kinds = {name.lower(): kind for name, kind in columns_used(connection, files, None)}
-    kind = kinds.get(declared.column.lower())
-    if kind is None:
-        problem = f"`incremental` names the column `{declared.column}`, which '{declared.driving}' does not have."
-        raise ModelColumnsError(spec.sql_file, problem, f"It has: {', '.join(kinds)}.")
-    fitting = _VALUES if declared.every == "value" else _MOMENTS
-    if kind.partition("(")[0].partition(" WITH")[0] not in fitting:
-        problem = (
-            f"`incremental` cuts '{declared.driving}' by {declared.every} of `{declared.column}`, which is {kind}."
-        )
-        raise ModelColumnsError(
-            spec.sql_file, problem, "Take a date or timestamp for day, month and year, and no float for value."
-        )
-    return kind
-
-
-def _version() -> str:
-    import duckdb
-
-    return duckdb.__version__
-
-
-def _others(
-    connection: duckdb.DuckDBPyConnection,
-    others: Mapping[str, tuple[Path, str]],
-    used: frozenset[str] | None,
+def _plan_in_part(
+    inputs: Inputs,
     before: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Fingerprints of all other tables; of one that is the same version, the one that is known."""
-    known = before.get("others", {}) if before.get("engine") == _version() else {}
-    found = {}
-    for name, (file, nonce) in others.items():
-        columns = columns_used(connection, [file], used)
-        told = [list(one) for one in columns]
-        last = known.get(name, {})
-        same = last.get("nonce") == nonce and last.get("columns") == told
-        print_ = last["print"] if same else list(print_of(connection, [file], [one for one, _ in columns]))
-        found[name] = {"nonce": nonce, "columns": told, "print": print_}
-    return found
-
-
-def _same(before: Mapping[str, Any], memory: Mapping[str, Any], *names: str) -> bool:
-    return all(before.get(name) == memory[name] for name in names)
-
-
-def _known_parts(before: Mapping[str, Any]) -> dict[str, dict[Key, Print]]:
-    return {name: of_json(found) for name, found in before.get("parts", {}).items()}
+    affected: Sequence[Key],
+    memory: Mapping[str, Any],
+    *,
+    requested: bool,
+) -> Plan:
+    """Some partitions; with the whole table beside them where that is asked for, or due after so many builds."""
+    since_whole, every = int(before["since_whole"]) + 1, inputs.declared.full_every
+    proves = requested or 0 < every <= since_whole
+    why = _why_in_part(inputs.declared, inputs.met, due=proves and not requested, requested=requested)
+    told = {**memory, "since_whole": 0 if proves else since_whole}
+    return _plan(inputs, why, affected, memory=told, proves=proves, judged=before.get("judged", ()))
 
 
 def _why_whole(
@@ -238,9 +168,9 @@ def _why_whole(
         return "it was never built."
     if not before or published.facts["built_from"].get("") != spec.fingerprint:
         return "its declaration or SQL changed, or it is remembered no more what it was built from."
-    if not _same(before, memory, "engine"):
+    if not same(before, memory, "engine"):
         return "DuckDB is of another version, whose hashes may differ."
-    if not _same(before, memory, "columns"):
+    if not same(before, memory, "columns"):
         return "the columns of the driving table changed."
     return f"{met.unknown} changed, which every partition may depend on." if met.unknown else None
 
@@ -255,12 +185,6 @@ def _why_in_part(declared: Incremental, met: Others, *, due: bool, requested: bo
     return f"only rows of {declared.driving} changed{beside}."
 
 
-def _changed(before: Mapping[str, Any], memory: Mapping[str, Any]) -> list[str]:
-    """The other tables that say something else than when the table was built."""
-    told = {name: (one["columns"], one["print"]) for name, one in before.get("others", {}).items()}
-    return [name for name, one in memory["others"].items() if told.get(name) != (one["columns"], one["print"])]
-
-
 # -- building -----------------------------------------------------------------------------------------------------
 
 
@@ -271,24 +195,6 @@ def read_driving(
     keys = None if whole else plan.affected or ()
     source = driving_rows(plan.declared, plan.kind, plan.reads, parts, scratch=scratch, keys=keys)
     connection.execute(f"CREATE OR REPLACE VIEW {view} AS FROM {source}")
-
-
-def driving_rows(
-    declared: Incremental,
-    kind: str,
-    reads: Mapping[str, dict[Key, Print]],
-    parts: TableParts,
-    *,
-    scratch: Scratch,
-    keys: Sequence[Key] | None,
-) -> str:
-    """SQL for the driving rows of some partitions, from the parts that have any; for None all."""
-    wanted = [name for name, found in reads.items() if keys is None or set(keys) & set(found)]
-    files = parts.fetch(wanted or parts.names()[:1], scratch).values()
-    source = f"read_parquet([{', '.join(literal(str(path)) for path in files)}])"
-    if keys is None:
-        return source
-    return f"(SELECT * FROM {source} WHERE {in_partitions(declared.column, declared.every, kind, keys)})"
 
 
 def combine(

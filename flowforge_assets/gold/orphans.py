@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.gold.model_spec import UNKNOWN_KEY, ForeignKey
 from flowforge_checks.results import Outcome
+from flowforge_checks.uniqueness import SORTED_ROWS, counted, sorted_numbers
 from flowforge_resources.duck import literal, one_row, quote
+from flowforge_resources.published import read_footer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from flowforge_assets.gold.model_spec import ModelSpec
 
+# The name under which DuckDB sees the different values of a foreign key.
+_POINTED = "flowforge_pointed"
 _DONE = {
     "keep": "all are kept",
     "unknown": "these now point to the unknown member",
@@ -80,15 +84,31 @@ def count_orphans(
     connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path, files: Mapping[str, Path]
 ) -> Orphans:
     """Look where every row of a built table points: each different key is looked up once, which costs a third less."""
-    column = quote(foreign.column)
-    by_key = (
-        f"SELECT {column}, count(*) AS _ff_rows FROM read_parquet({literal(str(target))}) "
-        f"WHERE {own_rows(spec)} GROUP BY {column}"
-    )
+    by_key = _by_key(connection, spec, foreign, target)
     orphaned, unknown = (f"sum(_ff_rows) FILTER ({one})" for one in _nowhere_and_unknown(foreign, files))
     found = one_row(connection, f"SELECT sum(_ff_rows), {orphaned}, {unknown} FROM ({by_key})")
     rows, orphaned_rows, unknown_rows = (int(one or 0) for one in found)
     return Orphans(foreign, rows, orphaned_rows, unknown_rows)
+
+
+def _by_key(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path) -> str:
+    """SQL for the values of a foreign key, each with how many rows (`_ff_rows`) have it.
+
+    Sorting numbers costs half of DuckDB's grouping (6 M rows and four keys: 0.30 against 0.59 CPU s).
+    """
+    column = quote(foreign.column)
+    if spec.unknown_member is None and 0 < read_footer(target)[1] <= SORTED_ROWS:
+        import polars as pl
+
+        numbers = sorted_numbers(target, foreign.column)
+        if numbers is not None:
+            values, rows = counted(numbers)
+            connection.register(_POINTED, pl.DataFrame({foreign.column: values, "_ff_rows": rows}))
+            return f"SELECT {column}, _ff_rows FROM {_POINTED}"
+    return (
+        f"SELECT {column}, count(*) AS _ff_rows FROM read_parquet({literal(str(target))}) "
+        f"WHERE {own_rows(spec)} GROUP BY {column}"
+    )
 
 
 def orphan_counts(foreign: ForeignKey, files: Mapping[str, Path]) -> tuple[str, str]:

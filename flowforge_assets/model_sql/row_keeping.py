@@ -10,15 +10,16 @@ Belongs here: the SQL to ask. Does not: asking it (`flowforge_assets.gold.rows_k
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.model_sql.join_scope import ROW, JoinScope, NotAnalysedError, tables_of
+from flowforge_assets.model_sql.met_once import counted, partners
 from flowforge_assets.model_sql.remembered import remembered
 from flowforge_resources.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlglot import exp
     from sqlglot.optimizer.scope import Scope
@@ -32,12 +33,16 @@ _BREAKS = ("group", "having", "qualify", "distinct", "limit", "offset", "sample"
 
 @dataclass(frozen=True)
 class JoinStage:
-    """One SELECT that joins: queries for the rows (`_flowforge_row`) before its joins, behind them, and behind each."""
+    """One SELECT that joins: queries for the rows (`_flowforge_row`) before its joins, behind them, and behind each.
+
+    `partners`: queries for keys, one a join; where none of them has a value twice, no row is multiplied.
+    """
 
     expected: str
     joined: str
     steps: tuple[tuple[str, str], ...]
     filtered: bool
+    partners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class RowKeeping:
     """What to ask of a model's joins.
 
     `by_count`: the model has a row for each row behind its only stage's joins. `certain`: equal counts then prove that
-    every row is there once, given that the model's key is unique where `by_key`. `unjudged`: conditions of a WHERE that
+    every row is there once, given that the model's key is unique where `by_key`. `counted`: the model's column that says
+    how many rows behind its only stage's joins each of its rows is made of. `unjudged`: conditions of a WHERE that
     read joined columns. `reason`: why nothing can be asked; empty otherwise.
     """
 
@@ -54,6 +60,7 @@ class RowKeeping:
     by_count: bool = False
     certain: bool = False
     by_key: bool = False
+    counted: str = ""
     unjudged: tuple[str, ...] = ()
     reason: str = ""
 
@@ -74,7 +81,7 @@ def row_keeping(query: Query, keys: Sequence[str], driving: str | None) -> RowKe
 
 def _parsed(found: dict[str, Any]) -> RowKeeping:
     stages = tuple(
-        JoinStage(one["expected"], one["joined"], tuple((what, sql) for what, sql in one["steps"]), one["filtered"])
+        JoinStage(**{**one, "steps": tuple(map(tuple, one["steps"])), "partners": tuple(one["partners"])})
         for one in found.pop("stages")
     )
     return RowKeeping(**{**found, "stages": stages, "unjudged": tuple(found["unjudged"])})
@@ -101,10 +108,15 @@ def _require_runs(query: Query, found: RowKeeping) -> None:
 
     if not found.stages:
         return
-    tables = {**query.tables, DRIVING: {**query.tables[found.driving], ROW: "BIGINT"}}
+    tables = _numbered(query, found.driving)
     for stage in found.stages:
-        for sql in (stage.expected, stage.joined, *(sql for _, sql in stage.steps)):
+        for sql in (stage.expected, stage.joined, *(sql for _, sql in stage.steps), *stage.partners):
             columns_of(Made(sql, query.where, query.workflow, tables))
+
+
+def _numbered(query: Query, driving: str) -> dict[str, Mapping[str, str]]:
+    """What the queries of stages read: what the model reads, and its driving table with a number for each row."""
+    return {**query.tables, DRIVING: {**query.tables[driving], ROW: "BIGINT"}}
 
 
 class _Walk:
@@ -193,8 +205,10 @@ class _Walk:
 
         chain, table = self._chain()
         driving = self._known_name(table)
+        self.numbered = replace(self.query, tables=_numbered(self.query, driving))
         carrier: exp.Expr = exp.to_table(f"{self.query.workflow}.{DRIVING}", dialect="duckdb")
         stages, unjudged, reached, filtered = [], [], False, False
+        counts = ""
         last: JoinScope | None = None
         for scope, alias in reversed(chain):
             last = JoinScope(scope, alias, carrier)
@@ -203,6 +217,8 @@ class _Walk:
             if last.joins:
                 stages.append(self._stage(last, filtered=filtered))
             reached = scope is self.root
+            if reached and not set(_breaking(scope.expression)) - {"group"}:
+                counts = counted(scope.expression)
             if _breaks(scope.expression) or any(True for _ in _aggregates(scope)):
                 reached = False
                 break
@@ -210,7 +226,8 @@ class _Walk:
             carrier = exp.Subquery(this=last.with_row())
         if last is None:
             raise AssertionError("a chain has a scope")
-        by_count = reached and len(stages) == 1 and bool(last.joins) and not last.others and not last.semi
+        one_stage = len(stages) == 1 and bool(last.joins) and not last.others and not last.semi
+        by_count = reached and one_stage
         by_key = bool(self.keys) and self._keys_carried(last)
         return RowKeeping(
             driving=driving,
@@ -218,6 +235,7 @@ class _Walk:
             by_count=by_count,
             certain=by_count and (by_key or last.only_left),
             by_key=by_key and not last.only_left,
+            counted=counts if one_stage and stages[0].partners else "",
             unjudged=tuple(unjudged),
         )
 
@@ -245,7 +263,8 @@ class _Walk:
         for number, (said, _) in enumerate(scope.rejecting, start=1):
             told = f"WHERE {said}, which no row of its LEFT JOIN fulfils that is not there"
             steps.append((told, self._with_ctes(scope.joined(len(scope.joins), number))))
-        return JoinStage(self._with_ctes(scope.expected()), steps[-1][1], tuple(steps), filtered)
+        met = partners(scope, self._with_ctes, self.numbered)
+        return JoinStage(self._with_ctes(scope.expected()), steps[-1][1], tuple(steps), filtered, met)
 
     def _with_ctes(self, select: exp.Select) -> str:
         from sqlglot import exp
@@ -258,7 +277,12 @@ class _Walk:
 
 def _breaks(select: exp.Expr) -> bool:
     """Whether a SELECT returns other rows than its FROM and WHERE give."""
-    return any(select.args.get(clause) for clause in _BREAKS)
+    return bool(_breaking(select))
+
+
+def _breaking(select: exp.Expr) -> list[str]:
+    """The clauses for which it does."""
+    return [clause for clause in _BREAKS if select.args.get(clause)]
 
 
 def _aggregates(scope: Scope) -> Iterator[exp.Expr]:

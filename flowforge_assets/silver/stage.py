@@ -6,6 +6,7 @@ asked of the finished table (`audit`), what is said of it (`report`).
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from flowforge_assets.silver.read_back import KNOWN, READ_BACK, note_known
 from flowforge_assets.silver.version_facts import DECISIONS, rows_left_out, version_facts
 from flowforge_assets.strategies import judged, merge
 from flowforge_assets.strategies.beside import rows_beside
+from flowforge_assets.transforms.cast import settled_rows
 from flowforge_assets.transforms.partition import narrow_to
 from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import prepare
@@ -40,6 +42,7 @@ from flowforge_resources.silver_io_manager import StagedSilver, StagedState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import duckdb
@@ -229,7 +232,8 @@ class _Staging:
             if path is not None:
                 state = self._write_state(merged, facts)
                 named = facts | ({"state": state.key} if state else {})
-                connection.execute(copy_with_facts(merged.select, path, named))
+                with self._proven():
+                    connection.execute(copy_with_facts(merged.select, path, named))
         quarantine_path, held = None, read_published(self.lake, spec.id.quarantine)
         if merged.books.quarantined or batch.discards or ((batch.replay or batch.read_back) and held):
             earlier = self.lake.stage_in(spec.id.quarantine, self.scratch) if held else None
@@ -246,6 +250,11 @@ class _Staging:
             state=state,
             partitions=parts.staged if parts else None,
         )
+
+    def _proven(self) -> AbstractContextManager[None]:
+        """What is written has passed the gate, so that its text casts; unless a person let it pass as it is."""
+        judged_as_it_is = not self.spec.transformed and self.batch.decided is None and not self.batch.read_back
+        return settled_rows(self.connection, self.spec) if judged_as_it_is else nullcontext()
 
     def _write_quarantine(self, found: _Judgement, held: Path | None) -> Path:
         """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""

@@ -42,7 +42,7 @@ def build_sink(spec: SinkSpec, face: AssetFace) -> dg.AssetsDefinition:
     asset = dg.AssetSpec(
         key,
         deps=[dg.AssetKey(asset_path(spec.read))],
-        description=face.description,
+        description=face.description or f"The rows of `{spec.table}`, delivered to {spec.destination.described}.",
         owners=list(face.owners),
         tags=face.tags,
         metadata=face.metadata,

@@ -27,6 +27,12 @@ class ToDatabase:
         return "sql" if kind == "sqlalchemy" else kind
 
     @property
+    def described(self) -> str:
+        """The table, the database by its connection, and how rows enter it."""
+        one = self.target
+        return f"`{one.table}` in {one.connection.its_kind.title} ({one.connection.name}) by `{one.mode}`"
+
+    @property
     def shape(self) -> object:
         """Which table, and how rows enter it."""
         one = self.target
@@ -52,6 +58,11 @@ class ToFolder:
         return self.target.format.name
 
     @property
+    def described(self) -> str:
+        """The folder and the format."""
+        return f"{self.kind} files in `{self.target.folder}`"
+
+    @property
     def shape(self) -> object:
         """Which folder, and how it is written; how many versions stay is no other export."""
         one = self.target
@@ -74,6 +85,11 @@ class ToHttp:
     def kind(self) -> str:
         """The word that the UI shows."""
         return "http"
+
+    @property
+    def described(self) -> str:
+        """What is sent; an address may hold a secret."""
+        return f"an HTTP endpoint, in batches of {self.target.batch_rows} rows"
 
     @property
     def shape(self) -> object:

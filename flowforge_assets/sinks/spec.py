@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 
 class Destination(Protocol):
-    """Where rows go. `kind`: the word that the UI shows; `shape`: changes when the same rows must be delivered again."""
+    """Where rows go.
+
+    `kind`: the word that the UI shows; `described`: where that is, in words without a secret; `shape`: changes when the same
+    rows must be delivered again.
+    """
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def described(self) -> str: ...
 
     @property
     def shape(self) -> object: ...

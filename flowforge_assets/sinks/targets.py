@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from flowforge_assets.http_options import HttpOptions
+from flowforge_assets.http_options import HttpOptions, holds_secret
 from flowforge_resources.databases.references import HiddenText
 
 
@@ -86,6 +86,8 @@ class ToFiles(BaseModel):
             raise ValueError(
                 f"`files: {self.files}` lies outside of `exports/`, where the lake keeps its own tables; write `exports/{self.files}`"
             )
+        if "://" in self.files and holds_secret(self.files, a_user_is=False):
+            raise ValueError("`files` holds a password or a key; credentials of a store are those of the environment")
         if ".." in self.files.split("/"):
             raise ValueError("`files` must not contain `..`")
         if self.format == "excel" and (self.partition_by or self.compression):

@@ -12,7 +12,7 @@ from flowforge_assets.strategies.merged import count, listed
 from flowforge_assets.transforms.picked import pick, picked_rows
 from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_checks.books import Books
-from flowforge_checks.uniqueness import SORTED_ROWS
+from flowforge_checks.uniqueness import SORTED_ROWS, repeated
 from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def drop_duplicates(
     connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, order: str, known: str = ""
 ) -> Books:
     """Add to `loser` all rows of a key but the first in some order; of `known` rows (`_rid`), which are booked, all."""
-    repeated = _repeated_hashes(connection, books.read - books.quarantined - books.dropped)
-    shared = f"SELECT _rid, _position FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN ({repeated})"
+    hashes = _repeated_hashes(connection, books.read - books.quarantined - books.dropped)
+    shared = f"SELECT _rid, _position FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN ({hashes})"
     connection.execute(f"CREATE TABLE contested AS {shared}")
     if not multiplies(spec):
         held = "SELECT _rid, _position FROM verdict SEMI JOIN loser USING (_rid)"
@@ -97,14 +97,14 @@ def drop_beaten(connection: duckdb.DuckDBPyConnection, books: Books) -> Books:
 def _repeated_hashes(connection: duckdb.DuckDBPyConnection, rows: int) -> str:
     """SQL for the key hashes that more than one row has, of those that are left.
 
-    Polars sorts numbers at a third of what DuckDB's grouping costs (6 M rows: 0.4 against 1.3 CPU s).
+    NumPy sorts numbers at a tenth of what DuckDB's grouping costs (6 M rows: 0.13 against 1.3 CPU s).
     """
     left = "SELECT _h FROM verdict ANTI JOIN loser USING (_rid)"
     if rows > SORTED_ROWS:
         return f"SELECT _h FROM ({left}) GROUP BY _h HAVING count(*) > 1"
     import polars as pl
 
-    hashes = pl.DataFrame(connection.sql(left).to_arrow_table()).to_series().sort()
-    repeated = hashes.filter(hashes == hashes.shift(1)).unique()
-    connection.register("repeated_hash", repeated.to_frame())
+    hashes = connection.execute(left).fetchnumpy()["_h"]
+    hashes.sort()
+    connection.register("repeated_hash", pl.DataFrame({"_h": repeated(hashes)}))
     return "FROM repeated_hash"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flowforge_checks.gate import broken_flag
 from flowforge_resources.duck import literal, quote, text_list
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import duckdb
@@ -48,6 +49,23 @@ def create_cast(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:
     create_typed(connection, spec, f"SELECT {_typed(spec)} FROM landed")
 
 
+@contextmanager
+def settled_rows(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> Iterator[None]:
+    """Let `typed`, as `create_cast` made it, be read for rows that passed the gate alone: their casts are proven.
+
+    It has no raw text and no flags then. The proof is an eighth of what a first load costs to write.
+    """
+    values = [f"{value_of(column, settled=True)} AS {quote(column.name)}" for column in spec.columns]
+    connection.execute("ALTER VIEW typed RENAME TO typed_with_proof")
+    try:
+        create_typed(
+            connection, spec, f"SELECT {', '.join(['_rid', '_position', *values, *AUDIT_COLUMNS])} FROM landed"
+        )
+        yield
+    finally:
+        connection.execute("DROP VIEW IF EXISTS typed; ALTER VIEW typed_with_proof RENAME TO typed")
+
+
 def create_typed(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: str) -> None:
     """Create `typed` over a query for its rows, with what is made of the typed columns."""
     made = [f"{surrogate_key(spec.keys)} AS {quote(spec.surrogate_key)}"] if spec.keys else []
@@ -82,9 +100,9 @@ def _typed(spec: TableSpec) -> str:
     return ", ".join(["_rid", "_position", *values, *raw, *flags, *AUDIT_COLUMNS])
 
 
-def value_of(column: Column) -> str:
-    """SQL for a column's value, made of the text under its header."""
-    value = column.kind.cast(quote(column.header))
+def value_of(column: Column, *, settled: bool = False) -> str:
+    """SQL for a column's value, made of the text under its header; `settled`: of text that is not broken."""
+    value = (column.kind.settled if settled else column.kind.cast)(quote(column.header))
     return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("flowforge.webhook")
 RETRY_AFTER_S = 30
 BODY_TIMEOUT_S = 60.0
+_LONGEST_NAME_SHOWN = 200
+_MOST_DIGITS_READ = 20
 _CLIENT_CLOSED = 499  # no one reads it; nginx's word for the log
 
 
@@ -52,18 +54,20 @@ class Webhook:
 
     def application(self) -> Starlette:
         """As a web server runs it."""
-        return Starlette(
+        found = Starlette(
             routes=[
                 Route("/landing/{workflow}/{table}", self._deliver, methods=["POST"]),
                 Route("/health", self._health, methods=["GET"]),
             ]
         )
+        found.router.redirect_slashes = False  # to whatever host the sender named
+        return found
 
     async def _health(self, _request: Request) -> Response:
         return JSONResponse({"status": "ok", "tables": len(self._endpoints)})
 
     async def _deliver(self, request: Request) -> Response:
-        name = f"{request.path_params['workflow']}.{request.path_params['table']}"
+        name = _in_a_line(f"{request.path_params['workflow']}.{request.path_params['table']}")
         try:
             landed = await self._take(request)
         except RefusedError as refused:
@@ -125,6 +129,11 @@ class Webhook:
             raise RefusedError(400, "empty", "the body is empty.")
 
 
+def _in_a_line(text: str) -> str:
+    """What a stranger sent, so that it is one short line of a log: nothing in it begins another, or moves a terminal."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:_LONGEST_NAME_SHOWN])
+
+
 def _suffix(endpoint: Endpoint, request: Request) -> str:
     kind = media_type(request.headers.get("content-type", ""))
     takes = ", ".join(endpoint.suffixes)
@@ -141,7 +150,7 @@ def _suffix(endpoint: Endpoint, request: Request) -> str:
 
 def _require_length(endpoint: Endpoint, request: Request) -> None:
     said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > endpoint.options.max_bytes:
+    if said.isdecimal() and int(said[:_MOST_DIGITS_READ]) > endpoint.options.max_bytes:
         raise _too_large(endpoint.options.max_bytes)
 
 

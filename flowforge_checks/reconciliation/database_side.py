@@ -104,7 +104,7 @@ class DatabaseSide:
             if exact is None:
                 hint = did_you_mean(column.name, self._columns)
                 raise SourceError(self.name, f"it has no column '{column.name}'.{hint}", "Correct the reconciliation.")
-            column.set("this", exp.to_identifier(exact, quoted=True))
+            column.set("this", exp.to_identifier(self.reader.stored(exact), quoted=True))
         return tree.sql(dialect=_DIALECTS.get(getattr(self.reader, "dialect", self.reader.connection.kind)))
 
 

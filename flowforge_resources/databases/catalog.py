@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from flowforge_resources.databases.connection import ConnectionFields
 
+_PARTS = re.compile(r'"(?:[^"]|"")*"|[^."]+')
 _OWN_SCHEMAS = frozenset({"information_schema", "pg_catalog", "mysql", "performance_schema", "sys", "pg_toast"})
 
 
@@ -31,18 +33,15 @@ class TableName:
 
     @classmethod
     def parse(cls, written: str) -> TableName:
-        """`orders`, `public.orders`, or with quotes around a part that holds a dot: `"my.schema"."Order"`."""
-        parts, part, quoted = [], "", False
-        for mark in written:
-            if mark == '"':
-                quoted = not quoted
-            elif mark == "." and not quoted:
-                parts.append(part)
-                part = ""
-            else:
-                part += mark
-        parts.append(part)
-        return cls(".".join(parts[:-1]) or None, parts[-1])
+        """`orders`, `public.orders`, or with quotes around a part that holds a dot or, twice, a quote: `"my.schema"."a""b"`."""
+        parts = [one[1:-1].replace('""', '"') if one.startswith('"') else one for one in _PARTS.findall(written)]
+        return cls(".".join(parts[:-1]) or None, parts[-1] if parts else "")
+
+    @property
+    def written(self) -> str:
+        """As `parse` takes it."""
+        parts = [part for part in (self.schema, self.name) if part]
+        return ".".join('"' + part.replace('"', '""') + '"' if set(part) & {".", '"'} else part for part in parts)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|pwd$|secret|token|api_?key", re.IGNORECASE)
 _SECRET_INSIDE = re.compile(r"(?:^|[;&?\s])\s*(?:pwd|password|passwd)\s*=", re.IGNORECASE)
+# What people put in the wrong place, by the first letters of the field.
+_LOOKS_SECRET = {
+    "hos": re.compile(r"@"),
+    "dat": _SECRET_INSIDE,
+    "use": re.compile(r":"),
+    "tls": re.compile(r"-----BEGIN|\n"),
+}
+_MEANT = {
+    "hos": "Write the server's name only.",
+    "dat": "Write the database's name only.",
+    "use": "Write the user's name only.",
+    "tls": "Write the path of the file.",
+}
 
 
 class ConnectionFields(BaseModel):
@@ -97,6 +110,15 @@ class ConnectionFields(BaseModel):
                 f"connection '{self.name}' has a password written out inside its `url`.",
                 f"Take it out of the URL and write it as `password:`, by reference: {references.NOTATION}; or make the whole `url` a reference.",
             )
+
+        for field in ("host", "database", "user", "tls_ca", "tls_cert", "tls_key"):
+            written = getattr(self, field)
+            if written is not None and not _is_reference(written) and _LOOKS_SECRET[field[:3]].search(written):
+                yield (
+                    field,
+                    f"the `{field}` of connection '{self.name}' holds more than that; a password may be written out in it.",
+                    f"{_MEANT[field[:3]]} A password stands in `password`, by reference: {references.NOTATION}.",
+                )
 
     def _broken_references(self) -> Iterator[tuple[str, str, str]]:
         for field in ("host", "port", "database", "user", "password", "url", "tls_ca", "tls_cert", "tls_key"):

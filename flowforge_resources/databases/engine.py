@@ -191,14 +191,22 @@ def _of_oracle(connection: ConnectionFields) -> dict[str, Any]:
 def _begin_session(connection: ConnectionFields, engine: Engine, session: Any) -> None:
     """What a server is told once a session is open, where it cannot be told on the way in."""
     statements = session_settings(connection, engine.dialect.name, _version_of(engine.dialect.name, session))
-    if engine.dialect.name == "oracle" and connection.statement_timeout_s:
-        session.call_timeout = connection.statement_timeout_s * _MS
+    limit_statements(connection, engine.dialect.name, session)
     cursor = session.cursor()
     for statement in statements:
         cursor.execute(statement)
     cursor.close()
     if statements and hasattr(session, "commit"):
         session.commit()
+
+
+def limit_statements(connection: ConnectionFields, dialect: str, session: Any) -> None:
+    """The time-out of statements, where it is the driver that watches over it."""
+    limit = connection.statement_timeout_s
+    if limit and dialect == "oracle":
+        session.call_timeout = limit * _MS
+    if limit and dialect == "mssql" and hasattr(session, "timeout"):
+        session.timeout = limit
 
 
 def _version_of(dialect: str, session: Any) -> str:

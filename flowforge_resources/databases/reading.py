@@ -45,15 +45,24 @@ def _open(connection: ConnectionFields) -> Reader:
         from flowforge_resources.databases.readers.duckdb import DuckdbReader
 
         return DuckdbReader(connection)
+    if kind == "sqlserver":
+        from flowforge_resources.databases.readers.sqlserver import SqlServerReader
+
+        return SqlServerReader(connection)
+    if kind == "oracle":
+        from flowforge_resources.databases.readers.oracle import OracleReader
+
+        return OracleReader(connection)
     from flowforge_resources.databases.readers.alchemy import AlchemyReader
 
     return AlchemyReader(connection)
 
 
 def _named_by_url(connection: ConnectionFields) -> str | None:
-    """The kind that a URL names, where it goes through the very driver that we have for it."""
+    """The kind that a URL names: through the very driver that we have for it, or of a database read by any driver."""
     from flowforge_resources.databases.engine import engine_url
     from flowforge_resources.databases.kinds import KINDS
 
-    drivername = engine_url(connection).drivername
-    return next((one.name for one in KINDS.values() if one.drivername and one.drivername == drivername), None)
+    url = engine_url(connection)
+    by_driver = {one.drivername: one.name for one in KINDS.values() if one.drivername}
+    return by_driver.get(url.drivername) or {"mssql": "sqlserver", "oracle": "oracle"}.get(url.get_backend_name())

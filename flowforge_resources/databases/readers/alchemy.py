@@ -1,17 +1,15 @@
-"""Any database that SQLAlchemy reaches: rows by its driver, turned into text one by one. SQLite, SQL Server, Oracle as well.
-
-What SQL Server and Oracle are asked to turn into text themselves is in `TEXT_OF`: their drivers would round it.
-"""
+"""Any database that SQLAlchemy reaches, SQLite as well: rows by its driver, turned into text one by one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.databases.engine import open_engine
-from flowforge_resources.databases.readers.base import BATCH_ROWS, Reader, SourceColumn, text_frame
+from flowforge_resources.databases.readers.arrow_text import FIRST_ROWS, rows_of_next
+from flowforge_resources.databases.readers.base import Reader, SourceColumn, text_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -26,12 +24,17 @@ class AlchemyReader(Reader):
         self._engine = open_engine(connection)
         try:
             self._session = self._engine.connect().execution_options(stream_results=True)
-            if self._engine.dialect.name == "sqlite":
-                self._session.exec_driver_sql("BEGIN")
-                self.snapshot = "one transaction"
+            self.snapshot = self._begin()
         except BaseException:
             self._engine.dispose()
             raise
+
+    def _begin(self) -> str:
+        """Begin the transaction; what its snapshot is, in words."""
+        if self._engine.dialect.name != "sqlite":
+            return ""
+        self._session.exec_driver_sql("BEGIN")
+        return "one transaction"
 
     @property
     def dialect(self) -> str:
@@ -41,31 +44,25 @@ class AlchemyReader(Reader):
     def quote(self, identifier: str) -> str:
         return str(self._engine.dialect.identifier_preparer.quote_identifier(identifier))
 
-    def query(self, sql: str) -> str:
-        alias = "source" if self.dialect == "oracle" else "AS source"
-        return f"({sql.strip().rstrip(';')}\n) {alias}"
-
     def literal(self, value: str, kind: str) -> str:
-        from decimal import Decimal, InvalidOperation
+        return number_or_none(value) or self.typed_literal(value, kind)
 
-        try:
-            return format(Decimal(value), "f")
-        except InvalidOperation:
-            pass
-        if self.dialect in ("mssql", "oracle"):
-            return f"CAST({self.text_literal(value)} AS {kind})"
+    def typed_literal(self, value: str, kind: str) -> str:  # noqa: ARG002  # who compares texts needs no type
+        """A moment as a literal."""
         return self.text_literal(value)
 
     def describe(self, relation: str) -> list[SourceColumn]:
-        with self._session.exec_driver_sql(f"SELECT * FROM {relation} WHERE 1 = 0") as empty:
-            found = empty.cursor.description if empty.cursor else ()
         types = self._declared(relation)
-        text = TEXT_OF.get(self.dialect, _as_it_is)
         return [
-            SourceColumn(one[0], kind, text(self.quote(one[0]), kind))
-            for one in found
+            SourceColumn(one[0], kind, self.quote(one[0]))
+            for one in self.description(relation)
             for kind in [types.get(one[0]) or getattr(one[1], "__name__", str(one[1] or "any")).lower()]
         ]
+
+    def description(self, relation: str) -> Sequence[Any]:
+        """The columns of a relation as the driver describes them."""
+        with self._session.exec_driver_sql(f"SELECT * FROM {relation} WHERE 1 = 0") as empty:
+            return list(empty.cursor.description) if empty.cursor else []
 
     def _declared(self, relation: str) -> dict[str, str]:
         """The types of a table's columns as it declares them; nothing of a query."""
@@ -75,46 +72,39 @@ class AlchemyReader(Reader):
         return {row[1]: str(row[2]).lower() or "any" for row in rows}
 
     def rows(self, sql: str) -> list[Sequence[Any]]:
-        return [tuple(row) for row in self._session.exec_driver_sql(sql.replace("%", "%%") if self._percent else sql)]
+        return [tuple(row) for row in self._session.exec_driver_sql(self._escaped(sql))]
+
+    def _escaped(self, sql: str) -> str:
+        return sql.replace("%", "%%") if self._engine.dialect.paramstyle in ("format", "pyformat") else sql
 
     @property
-    def _percent(self) -> bool:
-        return self._engine.dialect.paramstyle in ("format", "pyformat")
+    def driver_session(self) -> Any:
+        """The driver's own connection."""
+        return self._session.connection.driver_connection
 
     def batches(self, sql: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
-        with self._session.exec_driver_sql(sql.replace("%", "%%") if self._percent else sql) as answer:
-            for rows in answer.partitions(BATCH_ROWS):
-                yield text_frame(rows, names)
+        with self._session.exec_driver_sql(self._escaped(sql)) as answer:
+            yield from fetched(answer, names)
 
     def close(self) -> None:
         self._session.close()
         self._engine.dispose()
 
 
-def _as_it_is(name: str, _kind: str) -> str:
-    return name
+def fetched(cursor: Any, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The rows of a cursor, some megabytes at a time."""
+    wanted = FIRST_ROWS
+    while rows := cursor.fetchmany(wanted):
+        frame = text_frame(rows, names)
+        wanted = rows_of_next(frame.height, int(frame.estimated_size()))
+        yield frame
 
 
-def sqlserver_text(name: str, kind: str) -> str:
-    """SQL Server: styles that lose nothing."""
-    style = next((style for word, style in _SQLSERVER_STYLES if word in kind), None)
-    if kind in ("bytes", "binary", "varbinary", "image", "rowversion", "timestamp"):
-        return f"(SELECT CAST({name} AS varbinary(max)) AS b FOR XML PATH(''), BINARY BASE64)"
-    return f"CONVERT(nvarchar(max), {name}{f', {style}' if style else ''})"
+def number_or_none(value: str) -> str | None:
+    """A text as a literal of a number, if it is one."""
+    from decimal import Decimal, InvalidOperation
 
-
-_SQLSERVER_STYLES = (("money", 2), ("float", 3), ("real", 3), ("datetimeoffset", 121), ("date", 121), ("time", 121))
-
-
-def oracle_text(name: str, kind: str) -> str:
-    """Oracle: numbers by all their digits; moments by the formats of the session; raw bytes in hex."""
-    if "number" in kind:
-        return f"TO_CHAR({name}, 'TM9')"
-    if "raw" in kind:
-        return f"RAWTOHEX({name})"
-    if any(word in kind for word in ("date", "timestamp", "interval")):
-        return f"TO_CHAR({name})"
-    return name
-
-
-TEXT_OF: dict[str, Callable[[str, str], str]] = {"mssql": sqlserver_text, "oracle": oracle_text}
+    try:
+        return format(Decimal(value), "f")
+    except InvalidOperation:
+        return None

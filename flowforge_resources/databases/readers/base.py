@@ -47,6 +47,10 @@ class Reader(ABC):
         """An identifier as the database takes it, whatever it holds."""
         return '"' + identifier.replace('"', '""') + '"'
 
+    def stored(self, name: str) -> str:
+        """A name of ours as the database spells it."""
+        return name
+
     def literal(self, value: str, kind: str) -> str:
         """A text as a literal of a type of the database."""
         return f"CAST({self.text_literal(value)} AS {kind})"
@@ -66,10 +70,6 @@ class Reader(ABC):
     def finite(self, column: str) -> str:
         """SQL: a cursor column has a value that others can be compared with."""
         return f"{column} IS NOT NULL"
-
-    def modulo(self, column: str, parts: int, part: int) -> str:
-        """SQL: a whole number belongs to one of some parts of equal size."""
-        return f"abs({column}) % {parts} = {part}"
 
     @abstractmethod
     def describe(self, relation: str) -> list[SourceColumn]:

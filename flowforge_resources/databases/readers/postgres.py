@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from flowforge_resources.databases.engine import open_engine, postgres_options
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import polars as pl
+    import pyarrow as pa
 
     from flowforge_resources.databases.connection import ConnectionFields
 
@@ -22,7 +24,8 @@ _SETTINGS = (
     "SET timezone = 'UTC'",
     "SET extra_float_digits = 1",
 )
-_BATCH_BYTES = 4 << 20
+_BATCH_BYTES = 2 << 20
+_JOIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TYPES = """
     SELECT format_type(asked.oid, asked.mod), coalesce(base.typname, kind.typname), coalesce(base.typtype, kind.typtype),
            coalesce(base.typcategory, kind.typcategory)
@@ -53,6 +56,7 @@ class PostgresReader(Reader):
             self.close()
             raise
         self.snapshot = "one exported snapshot"
+        self._any_bytes = self._session.info.parameter_status("server_encoding") == "SQL_ASCII"
 
     def describe(self, relation: str) -> list[SourceColumn]:
         cursor = self._session.execute(f"SELECT * FROM {relation} LIMIT 0")
@@ -60,9 +64,16 @@ class PostgresReader(Reader):
         oids, mods = [one.type_code for one in found], [one._fmod for one in found]  # noqa: SLF001  # the only way to a decimal's size
         types = self._session.execute(_TYPES, (oids, mods)).fetchall()
         return [
-            SourceColumn(one.name, kind, _text(self.quote(one.name), *rest))
+            SourceColumn(one.name, kind, self._sent(_text(self.quote(one.name), *rest)))
             for one, (kind, *rest) in zip(found, types, strict=True)
         ]
+
+    def _sent(self, text: str) -> str:
+        """SQL: a text as the server sends it; as bytes where it knows no encoding, so that they may be any."""
+        return f"convert_to({text}, 'SQL_ASCII')" if self._any_bytes else text
+
+    def texts(self, sql: str) -> list[Sequence[str | None]]:
+        return [tuple(_decoded(one) if isinstance(one, bytes) else one for one in row) for row in self.rows(sql)]
 
     def rows(self, sql: str) -> list[Sequence[Any]]:
         return list(self._session.execute(sql.encode()).fetchall())
@@ -71,18 +82,15 @@ class PostgresReader(Reader):
         return f"{column} IS NOT NULL AND {column}::text NOT IN ('infinity', '-infinity', 'NaN')"
 
     def batches(self, sql: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
-        import adbc_driver_postgresql.dbapi as adbc
         import polars as pl
 
-        with adbc.connect(self._uri()) as session, session.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor.execute(f"SET TRANSACTION SNAPSHOT {self.text_literal(self._exported)}")
-            cursor.execute(sql)
-            with cursor.fetch_record_batch() as stream:
-                for batch in stream:
-                    if batch.num_rows:
-                        yield named(pl.DataFrame(batch), names)
+        with _stream(
+            self._uri(), [_JOIN, f"SET TRANSACTION SNAPSHOT {self.text_literal(self._exported)}"], sql
+        ) as batches:
+            for batch in batches:
+                if batch.num_rows:
+                    frame = pl.DataFrame(batch)
+                    yield named(_readable(frame) if self._any_bytes else frame, names)
 
     def _uri(self) -> str:
         url = self._engine.url
@@ -95,6 +103,48 @@ class PostgresReader(Reader):
     def close(self) -> None:
         self._pooled.invalidate()
         self._engine.dispose()
+
+
+def _decoded(sent: bytes) -> str:
+    """Bytes of no known encoding: UTF-8 where they are, else with each other byte as an escape, a backslash and its hex."""
+    return sent.decode(errors="backslashreplace")
+
+
+def _readable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns of bytes as text."""
+    import polars as pl
+
+    def text(column: pl.Series) -> pl.Series:
+        try:
+            return column.cast(pl.String)
+        except pl.exceptions.ComputeError:
+            return pl.Series(column.name, [None if one is None else _decoded(one) for one in column], pl.String)
+
+    return frame.select(text(column) for column in frame)
+
+
+@contextmanager
+def _stream(uri: str, before: Sequence[str], sql: str) -> Iterator[pa.RecordBatchReader]:
+    """Batches of a query in a session of its own, behind statements that begin its transaction.
+
+    By the classes below `adbc_driver_postgresql.dbapi`, which would load what we do not need (10 MB of pyarrow, 40 where pandas is installed).
+    """
+    import adbc_driver_postgresql as driver
+    from adbc_driver_manager import AdbcConnection, AdbcStatement
+    from adbc_driver_manager._reader import AdbcRecordBatchReader  # tells what broke a stream by the driver's errors
+
+    with driver.connect(uri) as database, AdbcConnection(database) as session:
+        session.set_autocommit(False)
+        for statement in before:
+            with AdbcStatement(session) as one:
+                one.set_sql_query(statement)
+                one.execute_update()
+        with AdbcStatement(session) as asked:
+            asked.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+            asked.set_sql_query(sql)
+            handle, _ = asked.execute_query()
+            with AdbcRecordBatchReader._import_from_c(handle.address) as batches:  # noqa: SLF001  # as the `dbapi` does
+                yield batches
 
 
 def _conninfo(value: str) -> str:

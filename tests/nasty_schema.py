@@ -1,0 +1,108 @@
+"""A schema that is awkward on purpose, in the SQL of PostgreSQL and of MariaDB; and how many rows each table has in silver.
+
+Belongs here: what a database may hold that a scaffold has to get right. Does not: any expectation but the counts.
+"""
+
+from __future__ import annotations
+
+POSTGRES = [
+    'DROP SCHEMA IF EXISTS "My.Schema" CASCADE',
+    "DROP SCHEMA IF EXISTS nasty CASCADE",
+    "CREATE SCHEMA nasty",
+    'CREATE SCHEMA "My.Schema"',
+    "CREATE TYPE nasty.feel AS ENUM ('ok', 'it''s', 'a,b', 'null', 'yes', '1')",
+    "CREATE DOMAIN nasty.positive AS int CHECK (VALUE > 0)",
+    # Reserved words, and columns called like bronze's own.
+    'CREATE TABLE nasty."select" ("from" int PRIMARY KEY, "order" varchar(5) NOT NULL UNIQUE, "group" nasty.feel, "_row_number" int)',
+    "INSERT INTO nasty.\"select\" VALUES (1, '', 'it''s', 5), (2, 'c', 'null', NULL)",
+    # Other alphabets, names that differ in case or in marks only, quotes, YAML's and Jinja's marks.
+    'CREATE TABLE nasty."Größe" ("größe" int PRIMARY KEY, "Größe" int, "ИМЯ" text, "姓" text, "a b" int, "a-b" int, "it\'s ""q"" : #x" text, "%s {x} {{y}}" text)',
+    "INSERT INTO nasty.\"Größe\" VALUES (1, 2, 'и', '姓', 4, 5, 'q', 't')",
+    'COMMENT ON TABLE nasty."Größe" IS \'Comment: "quotes", # hash, {{ braces }} and {% block\nand a line\'',
+    'CREATE TABLE nasty."a""b" (id int PRIMARY KEY, ref int REFERENCES nasty."Größe" ("größe"))',
+    'INSERT INTO nasty."a""b" VALUES (1, 1), (2, NULL)',
+    # The same name in two schemas and in two cases; a table that refers to itself.
+    'CREATE TABLE nasty."CamelCase" (id int PRIMARY KEY, "parentId" int REFERENCES nasty."CamelCase")',
+    'INSERT INTO nasty."CamelCase" VALUES (1, NULL), (2, 1)',
+    'CREATE TABLE "My.Schema".camel_case ("i.d" uuid PRIMARY KEY)',
+    "INSERT INTO \"My.Schema\".camel_case VALUES ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')",
+    # References of several columns, checks of several kinds, a circle.
+    "CREATE TABLE nasty.orders (id int, sub int, at timestamptz, code text CHECK (code ~ '^[a-z]+$'), PRIMARY KEY (id, sub))",
+    "INSERT INTO nasty.orders VALUES (1, 1, '2026-01-01', 'abc'), (1, 2, NULL, NULL)",
+    "CREATE TABLE nasty.lines (id bigserial PRIMARY KEY, o int, s int, total numeric(12,2) CHECK (total >= 0 AND total < 1e20), kind text CHECK (kind IN ('a', 'b')), FOREIGN KEY (o, s) REFERENCES nasty.orders (id, sub), CHECK (o IS NOT NULL OR s IS NULL), UNIQUE (o, s, kind))",
+    "INSERT INTO nasty.lines (o, s, total, kind) VALUES (1, 1, 5.5, 'a'), (NULL, NULL, NULL, NULL)",
+    "CREATE TABLE nasty.hen (id int PRIMARY KEY, egg int)",
+    "CREATE TABLE nasty.egg (id int PRIMARY KEY, hen int REFERENCES nasty.hen)",
+    "ALTER TABLE nasty.hen ADD FOREIGN KEY (egg) REFERENCES nasty.egg",
+    "INSERT INTO nasty.hen VALUES (1, NULL)",
+    "INSERT INTO nasty.egg VALUES (1, 1)",
+    # What the database makes itself, parts of a table, views, and a table without a key or a row.
+    "CREATE TABLE nasty.made (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, w nasty.positive NOT NULL, area int GENERATED ALWAYS AS (w * 2) STORED)",
+    "INSERT INTO nasty.made (w) VALUES (2)",
+    "CREATE TABLE nasty.events (id int, day date) PARTITION BY RANGE (day)",
+    "CREATE TABLE nasty.events_2026 PARTITION OF nasty.events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+    "INSERT INTO nasty.events VALUES (1, '2026-05-05'), (1, '2026-05-05')",
+    "CREATE VIEW nasty.a_view AS SELECT * FROM nasty.orders",
+    "CREATE TABLE nasty.nothing (id int PRIMARY KEY, x text NOT NULL)",
+    "CREATE TABLE nasty.types (id nasty.positive PRIMARY KEY, a int[], b text[][], c bytea, d interval, e money, f numeric, h bit(3), i inet, j tsvector, l point, m xml, n json, p timetz, q time(3), s char(4), u nasty.feel[])",
+    "INSERT INTO nasty.types VALUES (1, '{1,2}', '{{a,b},{c,d}}', '\\x00ff', '1 day', 12.5, 1e30, '101', '::1', 'a b', '(1,2)', '<a/>', '{\"x\": 1}', '12:00+02', '12:00:00.123', 'ab', '{ok}')",
+]
+MARIADB = [
+    "SET FOREIGN_KEY_CHECKS = 0",
+    *(f"DROP TABLE IF EXISTS `{name}`" for name in ("select", "Größe", "a``b", "CamelCase", "orders_of", "lines_of", "hen", "egg", "made", "nothing", "kinds")),
+    "DROP VIEW IF EXISTS a_view",
+    "SET FOREIGN_KEY_CHECKS = 1",
+    "CREATE TABLE `select` (`from` int PRIMARY KEY, `order` varchar(5) NOT NULL UNIQUE, `group` enum('ok', 'it''s', 'a,b', 'null', '1'), `_row_number` int)",
+    "INSERT INTO `select` VALUES (1, '', 'it''s', 5), (2, 'c', 'null', NULL)",
+    "CREATE TABLE `Größe` (`größe` int PRIMARY KEY, `ИМЯ` text, `姓` text, `a b` int, `a-b` int, `it's \"q\" : #x` text, `%s {x} {{y}}` text) COMMENT 'Comment: \"quotes\", # hash, {{ braces }} and {% block'",
+    "INSERT INTO `Größe` VALUES (1, 'и', '姓', 4, 5, 'q', 't')",
+    "CREATE TABLE `a``b` (id int PRIMARY KEY, ref int REFERENCES `Größe` (`größe`))",
+    "INSERT INTO `a``b` VALUES (1, 1), (2, NULL)",
+    "CREATE TABLE `CamelCase` (id int PRIMARY KEY, `parentId` int REFERENCES `CamelCase` (id))",
+    "INSERT INTO `CamelCase` VALUES (1, NULL), (2, 1)",
+    "CREATE TABLE orders_of (id int, sub int, at timestamp NULL, code text CHECK (code REGEXP '^[a-z]+$'), PRIMARY KEY (id, sub))",
+    "INSERT INTO orders_of VALUES (1, 1, '2026-01-01', 'abc'), (1, 2, NULL, NULL)",
+    "CREATE TABLE lines_of (id bigint unsigned AUTO_INCREMENT PRIMARY KEY, o int, s int, total decimal(12,2) CHECK (total >= 0 AND total < 1e20), kind varchar(9) CHECK (kind IN ('a', 'b')), FOREIGN KEY (o, s) REFERENCES orders_of (id, sub), CHECK (o IS NOT NULL OR s IS NULL), UNIQUE (o, s, kind))",
+    "INSERT INTO lines_of (o, s, total, kind) VALUES (1, 1, 5.5, 'a'), (NULL, NULL, NULL, NULL)",
+    "CREATE TABLE hen (id int PRIMARY KEY, egg int)",
+    "CREATE TABLE egg (id int PRIMARY KEY, hen int REFERENCES hen (id))",
+    "ALTER TABLE hen ADD FOREIGN KEY (egg) REFERENCES egg (id)",
+    "INSERT INTO hen VALUES (1, NULL)",
+    "INSERT INTO egg VALUES (1, 1)",
+    "CREATE TABLE made (id int AUTO_INCREMENT PRIMARY KEY, w int NOT NULL, area int GENERATED ALWAYS AS (w * 2) STORED)",
+    "INSERT INTO made (w) VALUES (2)",
+    "CREATE VIEW a_view AS SELECT * FROM orders_of",
+    "CREATE TABLE nothing (id int PRIMARY KEY, x text NOT NULL)",
+    "CREATE TABLE kinds (a json, b blob, c bit(3), d year, e set('x', 'y'), f time, g datetime(6), h double, i tinyint(1), j decimal(65,30), k geometry)",
+    "INSERT INTO kinds VALUES ('[1]', x'00ff', b'101', 2026, 'x,y', '-838:59:59', '2026-01-01', 0.1, 1, 1e20, POINT(1, 2))",
+]  # fmt: skip
+ROWS = {
+    "postgres": {
+        "select": 2,
+        "grosse": 1,
+        "a_b": 2,
+        "camel_case": 1,
+        "nasty_camel_case": 2,
+        "orders": 2,
+        "lines": 2,
+        "hen": 1,
+        "egg": 1,
+        "made": 1,
+        "events": 2,
+        "nothing": 0,
+        "types": 1,
+    },
+    "mariadb": {
+        "select": 2,
+        "grosse": 1,
+        "a_b": 2,
+        "camel_case": 2,
+        "orders_of": 2,
+        "lines_of": 2,
+        "hen": 1,
+        "egg": 1,
+        "made": 1,
+        "nothing": 0,
+        "kinds": 1,
+    },
+}
