@@ -59,7 +59,7 @@ ROW_RULES: list[dict[str, Any]] = [
     {"rule": "unique", "columns": ["text"], "action": "drop", "keep_row": "first"},
     {"rule": "unique", "columns_sql": ["lower(other)"], "columns": ["day"], "action": "drop", "keep_row": "first"},
     {"rule": "determines", "columns": ["text"], "determines": ["other"], "action": "quarantine", "keep_row": "none"},
-    {"rule": "determines", "columns": ["day"], "determines_each": ["n"], "action": "drop", "keep_row": "majority"},
+    {"rule": "determines", "columns": ["day"], "determines": ["n"], "action": "drop", "keep_row": "majority"},
     {
         "rule": "no_pair",
         "name": "falls",
