@@ -18,9 +18,11 @@ from flowforge_assets.backtest.wanted import BacktestError, wanted_rules
 from flowforge_assets.cli.app import app
 from flowforge_resources.errors import DefinitionError
 from flowforge_resources.layout import TableId
-from scenario import land, load, objects, rows_of, run_well
+from scenario import QUIET, failures, land, load, objects, rows_of, run_well
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from flowforge_resources.lake import Lake
 
 YAML = """
@@ -47,8 +49,8 @@ HIGH = "{rule: range, column: price, max: 100, name: not_too_dear}"
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Path]:
-    """A lake with three runs of one table, and the folder of its workflows."""
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dg.Definitions, Lake, Path]:
+    """The definitions of one table, a lake with three runs of it, and the folder of its workflows."""
     from flowforge_resources.lake import Lake
 
     root = tmp_path_factory.mktemp("history")
@@ -59,7 +61,13 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Path]:
         for number, day in enumerate(DAYS):
             land(lake, "shop", {f"sales/{number}.csv": day})
             run_well(defs, "shop")
-    return lake, next(root.glob("project_*/defs"))
+    return defs, lake, next(root.glob("project_*/defs"))
+
+
+@pytest.fixture(scope="module")
+def history(deployed: tuple[dg.Definitions, Lake, Path]) -> tuple[Lake, Path]:
+    """A lake with three runs of one table, and the folder of its workflows."""
+    return deployed[1:]
 
 
 def tried(history: tuple[Lake, Path], rule: str | None = None, file: Path | None = None, **limits: Any) -> Any:
@@ -156,6 +164,49 @@ def test_the_command_says_it_in_a_sentence_and_a_line_a_run(
     asked = ["rules", "backtest", "sales", "--rule", HIGH, "--since", "2020-01-01", "--json"]
     told = json.loads(CliRunner().invoke(app, asked, env=environment).output)
     assert [run["rows"] for run in told["runs"]] == [3, 3, 1]
+
+
+def launch(deployed: tuple[dg.Definitions, Lake, Path], **asked: Any) -> tuple[dg.ExecuteInProcessResult, Any]:
+    """A run of the job with its form filled in, and what its step says."""
+    defs, lake, _ = deployed
+    before = objects(lake, "landing", "bronze", "silver", "quarantine", "gold")
+    job = defs.resolve_job_def("flowforge_backtest_rules")
+    form = {"ops": {"backtest_rules": {"config": {"table": "shop.sales", **asked}}}}
+    done = job.execute_in_process(raise_on_error=False, run_config=QUIET | form)
+    assert objects(lake, "landing", "bronze", "silver", "quarantine", "gold") == before
+    (output,) = [event.event_specific_data for event in done.all_events if event.is_successful_output] or [None]
+    return done, output and output.metadata
+
+
+def records(table: Any) -> list[dict[str, Any]]:
+    return [record.data for record in table.records]
+
+
+def test_the_launchpad_offers_the_same_as_a_form(
+    deployed: tuple[dg.Definitions, Lake, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWFORGE_LAKE_URL", deployed[1].url)
+    (form,) = deployed[0].resolve_job_def("flowforge_backtest_rules").run_config["ops"].values()
+    assert form == {"config": {"table": "", "rule": "", "runs": 30, "since": ""}}
+    read = {"rule": "range", "column": "price", "max": 100, "name": "not_too_dear"}
+    _, told = launch(deployed, rule=[read, {"rule": "row_count", "max": 3}])
+    assert told["found"].value.split("\n\n") == [
+        "not_too_dear would have held 2 of 7 rows in the last 3 runs.",
+        "row_count would not have held in 1 of the last 3 versions.",
+    ]
+    assert [(one["rows"], one["not_too_dear"]) for one in records(told["by_run"])] == [
+        (3, "0 passed"),
+        (3, "2 warned"),
+        (1, "0 passed"),
+    ]
+    assert [one["row_count"] for one in records(told["by_version"])] == ["0 passed", "0 passed", "1 failed"]
+    assert {one["id"] for one in records(told["examples_not_too_dear"])} == {"4", "5"}
+    assert "secret" not in str(told)
+    _, as_json = launch(deployed, rule=json.dumps(read), runs=1)
+    assert [one["rows"] for one in records(as_json["by_run"])] == [1]
+    refused, _ = launch(deployed, rule="{rule: range, column: price")
+    assert "the rule cannot be read" in failures(refused)
+    assert "asks of no run" in failures(launch(deployed, runs=0)[0])
 
 
 def test_a_table_in_partitions_is_tried_version_by_version(

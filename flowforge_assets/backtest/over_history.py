@@ -59,8 +59,10 @@ def backtest(lake: Lake, wanted: Wanted, *, runs: int = 30, since: datetime | No
         since: in place of `runs`: of those since a moment.
 
     Raises:
-        BacktestError: there is no history.
+        BacktestError: there is no history, or it is asked of none.
     """
+    if runs < 1:
+        raise BacktestError(f"`runs: {runs}` asks of no run. Write 1 or more, or a moment as `since`.")
     spec = wanted.spec
     of_rows = [rule for rule in wanted.rules if rule.judges == "row"]
     of_table = [rule for rule in wanted.rules if rule.judges == "table"]
