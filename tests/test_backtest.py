@@ -18,7 +18,7 @@ from flowforge_assets.backtest.wanted import BacktestError, wanted_rules
 from flowforge_assets.cli.app import app
 from flowforge_resources.errors import DefinitionError
 from flowforge_resources.layout import TableId
-from scenario import QUIET, failures, land, load, objects, rows_of, run_well
+from scenario import QUIET, checks, failures, land, load, objects, rows_of, run_well
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -39,6 +39,7 @@ YAML = """
       keys: [id]
       rules:
         - {rule: range, column: price, min: 0}
+        - {rule: distribution_like, column: id, method: cramers_v, max: 0.4, over: 2}
 """
 DAYS = [
     "id,price,email\n1,5,a@b.co\n2,-1,none\n3,x,none\n",
@@ -49,7 +50,15 @@ HIGH = "{rule: range, column: price, max: 100, name: not_too_dear}"
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dg.Definitions, Lake, Path]:
+def spreads() -> list[tuple[Any, Any]]:
+    """What each run that makes the history says of the spread."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    tmp_path_factory: pytest.TempPathFactory, spreads: list[tuple[Any, Any]]
+) -> tuple[dg.Definitions, Lake, Path]:
     """The definitions of one table, a lake with three runs of it, and the folder of its workflows."""
     from flowforge_resources.lake import Lake
 
@@ -60,7 +69,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dg.Definitions, 
         defs = load(root, YAML)
         for number, day in enumerate(DAYS):
             land(lake, "shop", {f"sales/{number}.csv": day})
-            run_well(defs, "shop")
+            spreads.append(spread_in(run_well(defs, "shop")))
     return defs, lake, next(root.glob("project_*/defs"))
 
 
@@ -142,6 +151,32 @@ def test_table_rules_are_asked_of_each_version(history: tuple[Lake, Path]) -> No
     ]
 
 
+SPREAD = "distribution_like_id"
+
+
+def spread_in(result: dg.ExecuteInProcessResult) -> tuple[Any, Any]:
+    """What a run's check says of the spread: the distance, and to how many versions."""
+    found = checks(result)["silver_sales", SPREAD].metadata
+    return found["measured"].value, found["versions"].value if "versions" in found else 0
+
+
+# The versions are {1}, {1, 4, 5} and {1, 4, 5, 6}. To the third, the two before are 4/3, 1/3, 1/3 and 0 of two rows:
+# a chi-square of 1.178571 over 6 rows.
+SPREADS = [("none", 0), (0.57735, 1), (0.443203, 2)]
+
+
+def test_a_spread_is_compared_with_several_versions_as_the_runs_did(
+    history: tuple[Lake, Path], spreads: list[tuple[Any, Any]]
+) -> None:
+    assert spreads == SPREADS
+    said = [one.tried[0].said for one in tried(history, SPREAD).versions]
+    assert said == [
+        "",
+        "id is spread otherwise than in the version before: cramers_v is 0.5774, above 0.4.",
+        "id is spread otherwise than in the 2 versions before: cramers_v is 0.4432, above 0.4.",
+    ]
+
+
 def test_a_rule_that_is_wrong_is_refused_as_at_definition_time(history: tuple[Lake, Path]) -> None:
     with pytest.raises(DefinitionError, match=r"names the column 'prize', which is not declared. Did you mean 'price'"):
         tried(history, "{rule: range, column: prize, min: 0}")
@@ -214,9 +249,11 @@ def test_a_table_in_partitions_is_tried_version_by_version(
 ) -> None:
     yaml = YAML.replace("      keys: [id]\n", "      keys: [id]\n      partition_by: {column: email}\n")
     defs = load(tmp_path, yaml)
-    for number, day in enumerate(DAYS[:2]):
+    spreads = []
+    for number, day in enumerate(DAYS):
         land(lake, "shop", {f"sales/{number}.csv": day})
-        run_well(defs, "shop")
+        spreads.append(spread_in(run_well(defs, "shop")))
+    assert spreads == SPREADS
     past = lake, next(tmp_path.glob("project_*/defs"))
-    assert [one.tried[0].broken for one in tried(past, HIGH).runs] == [0, 2]
-    assert [one.rows for one in tried(past, "{rule: row_count, min: 1}").versions] == [1, 3]
+    assert [one.tried[0].broken for one in tried(past, HIGH).runs] == [0, 2, 0]
+    assert [one.rows for one in tried(past, "{rule: row_count, min: 1}").versions] == [1, 3, 4]
