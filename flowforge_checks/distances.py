@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # The share an empty bin counts with, so that the index stays finite.
 _EMPTY_SHARE = 1e-4
+# The 0.999 quantile of the standard normal distribution.
+_Z_999 = 3.0902
 
 
 def cramers_v(before: Sequence[float], now: Sequence[float]) -> float:
@@ -52,3 +54,14 @@ def average_of(samples: Sequence[Sequence[float]]) -> Sequence[float]:
         sum(part / size for part, (_, size) in zip(parts, filled, strict=True)) * scale
         for parts in zip(*(one for one, _ in filled), strict=True)
     ]
+
+
+def by_chance(bins: int, was: float, became: float) -> float:
+    """What the stability index of two samples of one distribution stays below in 999 of 1,000 cases, by their sizes.
+
+    It is (1 / was + 1 / became) times a chi-square of `bins - 1` degrees of freedom (Yurdakul, Statistical Properties of
+    Population Stability Index, 2018), whose quantile is taken by the approximation of Wilson and Hilferty.
+    """
+    freedom = bins - 1
+    spread = 2 / (9 * freedom)
+    return (1 / was + 1 / became) * freedom * (1 - spread + _Z_999 * sqrt(spread)) ** 3
