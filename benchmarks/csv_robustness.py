@@ -153,13 +153,15 @@ def attempt(reader: Callable[[Path], Loaded], path: Path, truth: dict[str, Any])
         )
 
 
-def run(folder: Path, names: list[str], worst: int) -> dict[str, Any]:
+def run(folder: Path, names: list[str], worst: int, only: str) -> dict[str, Any]:
     """Score the readers on every file of a folder and print a table."""
     scores: dict[str, dict[str, list[Score]]] = {name: defaultdict(list) for name in names}
     files: list[tuple[float, str]] = []
     seconds: Counter[str] = Counter()
     for path in sorted(folder.glob("*.csv")):
         truth = json.loads(path.with_suffix(".json").read_text())
+        if only not in truth["kind"]:
+            continue
         for name in names:
             begun = time.perf_counter()
             result = attempt(READERS[name], path, truth)
@@ -190,11 +192,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--reader", action="append", choices=list(READERS))
+    parser.add_argument("--only", default="", help="score only the kinds whose name has this text")
     parser.add_argument("--worst", type=int, default=0, help="list the files the first reader did worst on")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder), arguments.seed)
-        run(Path(folder), arguments.reader or list(READERS), arguments.worst)
+        run(Path(folder), arguments.reader or list(READERS), arguments.worst, arguments.only)
 
 
 if __name__ == "__main__":

@@ -134,6 +134,21 @@ select * from (pivot sales on shop in ('north', 'south') using sum(q) group by i
 pivot sales on shop in ('north', 'south') using sum(q) group by item_id
 select p.* from (pivot sales on shop in ('north', 'south') using sum(q) as total, count(*) as rows group by item_id, day) as p
 with a as (select item_id, shop, q + 1 as q from sales), p as (pivot a on shop in ('north', 'south') using max(q)) select item_id, north from p
+select * from sales pivot (sum(q) for shop in ('north', 'south') group by item_id)
+select p.north_s, p.item_id from sales pivot (sum(q) as s, count(*) as c for shop in ('north', 'south') group by item_id) as p
+select * from (unpivot items on price, n into name k value v)
+unpivot items on price, n
+from (unpivot (select item_id, n, price from items) on n, price) as u join sales as s using (item_id) select u.item_id, u.value, s.shop
+unpivot items on columns(* exclude (item_id, label, day)) into name k value v
+unpivot items on (price, n) as 'x', (n, n) as 'y' into name k value v, w
+select u.k, u.v, u.label from items as i unpivot (v for k in (price as p, n)) as u where u.item_id > 'a'
+select * from items unpivot include nulls (v for k in (price, n))
+select * from items unpivot ((v, w) for k in ((price, n), (n, price)))
+with u as (unpivot (from items) on price::varchar, label) select value, count(*) as c from u group by all
+unpivot (from (unpivot items on price, n)) on label, item_id into name k value v
+select s.* from (select {'a': item_id, 'b': n} as s from items)
+select item_id, s.* exclude (a) from (select item_id, {'a': label, 'b': n} as s from items)
+with t as (select item_id as key, struct_pack(a := price, b := day) as s from items) select t.*, s.* from t
 """.strip().splitlines()
 
 NOT_FOLLOWED = """
@@ -141,9 +156,6 @@ select * like 'i%' from items
 select #1 from items
 select items from items
 select label.upper() as u from items
-select s.* from (select {'a': item_id, 'b': n} as s from items)
-select * from sales pivot (sum(q) for shop in ('north', 'south') group by item_id)
-select * from (unpivot items on price, n into name k value v)
 """.strip().splitlines()
 
 OPEN_ENDED = """

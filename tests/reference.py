@@ -74,16 +74,23 @@ def _intervals(states: list[tuple[Any, dict[str, Any] | None]], tracked: list[st
     return made
 
 
-def extracted(extracts: list[list[Event]], columns: list[str], scope: str | None = None) -> dict[Any, dict[str, Any]]:
-    """Upsert of full extracts, one after another: what an extract does not have, within its scope, is gone."""
-    table: dict[Any, dict[str, Any]] = {}
+def extracted(
+    extracts: list[list[Event]], columns: list[str], scope: str | None = None, ignored: tuple[str, ...] = ()
+) -> dict[Any, dict[str, Any]]:
+    """Upsert of full extracts, one after another: what an extract does not have, within its scope, is gone.
+
+    A key that is gone, or that a row deleted, begins anew with the next extract that has it: nothing older counts.
+    """
+    lives: dict[Any, list[Event]] = {}
     for extract in extracts:
         if not extract:
             continue
         present = {event["key"] for event in extract}
         scopes = {event[scope] for event in extract if event[scope] is not None} if scope else set()
-        for key in [key for key, row in table.items() if key not in present and (not scope or row[scope] in scopes)]:
-            del table[key]
+        for key in list(lives):
+            row = upserted(lives[key], columns, ignored).get(key)
+            if row is None or (key not in present and (not scope or row[scope] in scopes)):
+                del lives[key]
         for event in extract:
-            table[event["key"]] = {name: event[name] for name in columns}
-    return table
+            lives.setdefault(event["key"], []).append(event)
+    return {key: row for life in lives.values() for key, row in upserted(life, columns, ignored).items()}

@@ -76,16 +76,21 @@ def test_files_of_every_kind_end_up_in_one_table(lake: Lake, tmp_path: Path) -> 
                 f"{a:<10}{b:<20}{c:<8}"
                 for a, b, c in (("item_id", "label", "price"), _row(8).values(), _row(9).values())
             ),
+            "items/a.csv": _csv(10, "\x1f").replace("\n", "\x1e"),
+            "items/b.csv": "".join(f"“{line.replace(',', '”,“')}”\n" for line in _csv(11).splitlines()),
+            "items/c.csv": "sep=/\n" + _csv(12, "/"),
+            "items/d.csv": _csv(13, "|+|"),
+            "items/e.csv": (_csv(14) + _csv(15).split("\n")[1] + "\n").replace("\n", ",,,\n"),
         },
     )
     result = run_well(load(tmp_path, YAML), "shop")
     found = {
         row["item_id"]: (row["label"], str(row["price"])) for row in rows_of(lake, "silver/shop/items/current.parquet")
     }
-    expected = {row["item_id"]: (row["label"], row["price"]) for row in map(_row, range(1, 10))}
+    expected = {row["item_id"]: (row["label"], row["price"]) for row in map(_row, range(1, 16))}
     assert found == expected
     assert checks(result)["bronze_items", "lossless"].passed
-    assert metadata(result, "bronze_items")["files_ingested"] == 8
+    assert metadata(result, "bronze_items")["files_ingested"] == 13
 
 
 def test_a_json_file_of_which_nothing_can_be_read_is_not_lost_in_silence(lake: Lake, tmp_path: Path) -> None:

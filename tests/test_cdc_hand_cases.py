@@ -219,6 +219,19 @@ EXTRACTS: dict[str, tuple[list[list[Event]], list[tuple[Any, ...]]]] = {
         ],
         [("1", "n", "z"), ("2", "n", "y")],
     ),
+    "of two rows of a key that comes back the newer one counts, whichever comes first": (
+        [events("1 n y - 5", "2 n y - 9"), events("2 n y - 9"), events("1 n z - 5", "1 n w - 3", "2 n y - 9")],
+        [("1", "n", "z"), ("2", "n", "y")],
+    ),
+    "rows behind a return keep their order": (
+        [
+            events("1 n y - 2", "2 n y - 9"),
+            events("2 n y - 9"),
+            events("1 n y - 2", "2 n y - 9"),
+            events("1 n - D 10", "1 n z - 4", "2 n y - 9"),
+        ],
+        [("2", "n", "y")],
+    ),
     "the same behind a return, deleted": (
         [
             events("1 n y - 2", "2 n y - 9"),

@@ -527,6 +527,9 @@ def test_a_run_looks_at_the_files_its_sensor_named_as_they_lie_there_then(
         first = run_requested(defs, instance, asked)
     assert first.success
     assert looked_at(first) == "3 file(s), named by the landing sensor"
+    assert "said of 3 file(s), which the landing sensor named" in str(
+        checks(first)["bronze_items", "landing"].description
+    )
     assert in_silver(any_lake) == {"a.csv": "first", "c.csv": "changed"}
     again = run_requested(defs, instance, asked)
     assert again.success, "what was named is taken already"

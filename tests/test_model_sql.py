@@ -155,6 +155,21 @@ KINDS: dict[str, dict[str, set[str]]] = {
         "before": {"items.n transformation", "items.day transformation"},
         "total": {"items.n aggregation"},
     },
+    "select md5(label) as h, hash(item_id, n) as k, max(sha256(label)) as m from items group by all": {
+        "h": {"items.label masked"},
+        "k": {"items.item_id masked", "items.n masked"},
+        "m": {"items.label masked"},
+        "": {"items.label aggregation", "items.item_id aggregation", "items.n aggregation"},
+    },
+    "select item_id, k, v from items unpivot (v for k in (price, n))": {
+        "item_id": {"items.item_id identity"},
+        "k": set(),
+        "v": {"items.price identity", "items.n identity"},
+        "": {"items.price filter", "items.n filter"},
+    },
+    "select s.* from (select {'a': item_id, 'b': n} as s from items)": {
+        name: {"items.item_id transformation", "items.n transformation"} for name in ("a", "b")
+    },
     "select item_id from items qualify row_number() over (partition by label) = 1": {
         "item_id": {"items.item_id identity"},
         "": {"items.label filter"},
@@ -183,6 +198,8 @@ WRONG: dict[str, tuple[int, tuple[str, ...]]] = {
     "select label, sum(n)\nfrom items": (1, ("GROUP BY",)),
     "select * exclude (prise)\nfrom items": (0, ("'prise'", "Did you mean 'price'?")),
     "select * from items\njoin sales using (shop)": (0, ("'shop'",)),
+    "select item_id\nfrom items\nwhere day > 'yesterday' and n = 5": (3, ("'yesterday' is no DATE",)),
+    "select item_id\nfrom items\nwhere n in ('1', 'two')": (3, ("'two' is no BIGINT",)),
     "select item_id from items\nunion all\nselect item_id, q from sales": (0, ("same number",)),
 }
 

@@ -88,6 +88,18 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             "45292.5": at(2024, 1, 1, 11),
         },
     ),
+    # A year of four digits has four: strptime alone reads the year 25.
+    ("date", {"formats": ("%d.%m.%Y",)}, {"01.02.25": BROKEN, "01.02.025": BROKEN, "1.2.2025": date(2025, 2, 1), "01.01.0001": date(1, 1, 1), "01.02.20255": BROKEN}),
+    ("date", {"formats": ("%d.%m.%Y", "%d.%m.%y")}, {"01.02.25": date(2025, 2, 1), "01.02.1925": date(1925, 2, 1), "31.02.25": BROKEN}),
+    ("date", {"formats": ("%Y-%m-%d",)}, {"25-02-01": BROKEN, "0025-02-01": date(25, 2, 1)}),
+    ("timestamp", {"formats": ("%d.%m.%Y %H%M",)}, {"01.02.25 0930": BROKEN, "01.02.2025 0930": at(2025, 2, 1, 9, 30)}),
+    ("date", {}, {"10000-01-01": BROKEN, "2025-02-28 (BC)": BROKEN, "0001-01-01": date(1, 1, 1), "9999-12-31": date(9999, 12, 31)}),
+    ("timestamp", {}, {"25-02-01 10:00": BROKEN, "0001-01-01 00:00:00": at(1, 1, 1), "10000-01-01 00:00": BROKEN, "2025-02-01 (BC) 10:00": BROKEN, "infinity": BROKEN}),
+    # Days and weeks that a year does not have.
+    ("date", {"formats": ("%Y-%j",)}, {"2024-366": date(2024, 12, 31), "2025-366": BROKEN, "2025-59": date(2025, 2, 28)}),
+    ("date", {"formats": ("%G-W%V-%u",)}, {"2020-W53-7": date(2021, 1, 3), "2021-W53-1": BROKEN, "2025-W09-5": date(2025, 2, 28)}),
+    ("timestamp", {"formats": (f"{SECONDS}%z",)}, {"2025-07-15 12:00:00+05:60": BROKEN, "2025-07-15 12:00:00+0545": at(2025, 7, 15, 6, 15), "25-07-15 12:00:00+02": BROKEN}),
+    ("timestamp", {}, {"2025-07-15 12:00:00+05:75": BROKEN, "2016-12-31 23:59:60": BROKEN, "2025-07-15 24:00": at(2025, 7, 16)}),
     ("timestamp", {"formats": (f"{SECONDS}%z",)}, {"2025-07-15 12:00:00+02": at(2025, 7, 15, 10), "2025-07-15 12:00:00": BROKEN}),
 ]  # fmt: skip
 FLAT = [(kind, options, text, value) for kind, options, texts in CASES for text, value in texts.items()]

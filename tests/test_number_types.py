@@ -180,6 +180,11 @@ def test_a_number_is_read_as_it_is_written_or_breaks(
     assert found == (None if value is BROKEN else value)
 
 
+@pytest.mark.parametrize("text", ["-0", "-0.0", "-0e5", "-1e-400"])
+def test_nought_has_no_sign_so_that_a_key_has_one_hash(connection: duckdb.DuckDBPyConnection, text: str) -> None:
+    assert str(cast(connection, "float", {}, text)) == "0.0"
+
+
 FORMS = st.fixed_dictionaries({
     "separators": st.sampled_from([(".", ""), (".", ","), (".", " "), (".", "'"), (",", ""), (",", "."), (",", " ")]),
     "currency": st.sampled_from([(), ("€",), ("$", "US$"), ("EUR",), ("kr.", "kr"), ("Fr.",)]),
@@ -270,11 +275,11 @@ def test_no_text_whatsoever_makes_a_cast_fail(connection: duckdb.DuckDBPyConnect
 def test_a_text_that_is_a_number_or_blank_is_the_same_without_the_proof(
     connection: duckdb.DuckDBPyConnection, texts: list[str]
 ) -> None:
-    every = [*texts, "", " ", "\u00a0", "12.5", " 7\u00a0", "2024-02-30", " 2024-02-29 "]
+    every = [*texts, "", " ", "\u00a0", "12.5", " 7\u00a0", "-0", "2024-02-30", " 2024-02-29 "]
     connection.execute("CREATE OR REPLACE TABLE texts AS SELECT unnest(?::VARCHAR[]) AS cell", [every])
     for of in map(parse_type, ("integer", "decimal(6,2)", "decimal(38,0)", "float", "date")):
         asked = f"SELECT cell, {of.cast('cell')} AS proven, {of.settled('cell')} AS settled FROM texts"
-        counts = "(proven IS NOT NULL OR trim(cell) = '') AND proven IS DISTINCT FROM settled"
+        counts = "(proven IS NOT NULL OR trim(cell) = '') AND proven::VARCHAR IS DISTINCT FROM settled::VARCHAR"
         assert not connection.execute(f"FROM ({asked}) WHERE {counts}").fetchall()
 
 

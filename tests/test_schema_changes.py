@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flowforge_assets.bronze.type_ladder import common_type, holds_all_of
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.formats.file_read import types_of
-from flowforge_assets.formats.json_types import types_of_objects
+from flowforge_assets.formats.json_types import types_of_elements, types_of_objects
 from flowforge_assets.formats.read_file import read_file
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import LedgerEntry, commit, keep_short, read_ledger
@@ -218,6 +218,14 @@ def test_the_common_type_of_two_holds_all_of_both(one: str, other: str) -> None:
 )
 def test_types_are_compared_by_the_words_databases_use(wide: str, narrow: str, holds: bool) -> None:
     assert holds_all_of(wide, narrow) is holds
+
+
+def test_the_types_of_elements_are_looked_at_down_the_file_and_never_in_nested_values() -> None:
+    nested = {"id": 1, "name": "n", "parts": [{"id": "x"}, {"id": "y"}, {"id": "z"}]}
+    last = {**nested, "id": 1.5, "name": {"first": "n"}}
+    for count in (3, 150, 1000, 20_000):
+        text = json.dumps([*[nested] * count, last], indent=2 if count == 150 else None)
+        assert types_of_elements(text, 1) == {"id": "double", "name": "text", "parts": "json"}
 
 
 def test_the_types_of_objects_are_told_by_those_before_the_first_that_is_broken() -> None:

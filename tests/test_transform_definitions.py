@@ -109,6 +109,28 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "the moment": ("where: total > 0", "where: current_date > DATE '2026-01-01'", ("defs.yaml:29", "`current_date` gives another result in every run")),
     "chance": ("where: total > 0", "where: total > random()", ("defs.yaml:29", "`random` gives another result")),
     "a condition that is none": ("where: total > 0", "where: total + 1", ("defs.yaml:29", "neither true nor false")),
+    "a text that is no number": ("where: total > 0", "where: quantity = 'x'", ("defs.yaml:29", "`quantity = 'x'` cannot be computed: 'x' is no BIGINT")),
+    "a text that is no number in a rule": (
+        "keys: [order_id]\n  transforms",
+        "keys: [order_id]\n  rules: [{rule: expression, name: e, sql: \"quantity <> 'x'\"}]\n  transforms",
+        ("defs.yaml:22", "rule e of table 'orders' cannot be asked: 'x' is no BIGINT"),
+    ),
+    "a condition of deletes that is none": (
+        "keys: [order_id]\n  transforms",
+        "keys: [order_id]\n  apply_as_delete_when: quantity\n  transforms",
+        ("defs.yaml:10", "`apply_as_delete_when: quantity` of table 'orders' cannot be asked: it is neither true nor false"),
+    ),
+    "a condition of deletes that clashes": (
+        "keys: [order_id]\n  transforms",
+        "keys: [order_id]\n  apply_as_delete_when: first > 5\n  transforms",
+        ("defs.yaml:10", "cannot be asked: Cannot compare values of type VARCHAR"),
+    ),
+    "a condition of deletes over several rows": (
+        "keys: [order_id]\n  transforms",
+        "keys: [order_id]\n  apply_as_delete_when: sum(quantity) > 5\n  transforms",
+        ("defs.yaml:10", "`apply_as_delete_when: sum(quantity) > 5` of table 'orders' cannot be asked: "),
+    ),
+    "one column for two parts": ("into: [first, last]", "into: [first, first]", ("defs.yaml:24", "transform 2 (split)", "two columns get one name")),
     "a regular expression that is none": (
         "{transform: trim, columns: [full name]}",
         '{transform: replace, columns: [full name], find: "(", regex: true}',

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.csv_corpus.document import Document
 from benchmarks.csv_corpus.foreign import FOREIGN
 from benchmarks.csv_corpus.guises import GUISES
+from benchmarks.csv_corpus.odd_ways import ODD, TOO_LATE, WITH_OWN_ROWS, WITHOUT_LINES
 from benchmarks.csv_corpus.pollutions import BODY, FOOT, FORMAT, HEAD, SIZE
 from benchmarks.csv_corpus.tables import TABLES
 
@@ -19,13 +20,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLES_PER_KIND = 9
-ALONE = FORMAT | HEAD | FOOT | BODY | SIZE | FOREIGN | GUISES
-MIXED_FILES = 500
+ALONE = FORMAT | HEAD | FOOT | BODY | SIZE | FOREIGN | GUISES | ODD
+MIXED_FILES, WILD_FILES = 500, 400
 SHARE_OF_GROUPS = 0.6
+WILD_HEAD = [kind for kind in HEAD if kind not in {"preamble delimited", "preamble pairs"}]
 
 
 def generate(
-    folder: Path, seed: int = 7, *, tables_per_kind: int = TABLES_PER_KIND, mixed_files: int = MIXED_FILES
+    folder: Path,
+    seed: int = 7,
+    *,
+    tables_per_kind: int = TABLES_PER_KIND,
+    mixed_files: int = MIXED_FILES,
+    wild_files: int = WILD_FILES,
 ) -> int:
     """Write all files and truths; return how many."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,6 +45,16 @@ def generate(
         kinds = [r.choice(list(FORMAT))]
         kinds += [r.choice(list(group)) for group in (HEAD, FOOT, BODY) if r.random() < SHARE_OF_GROUPS]
         count += _write(folder, f"{seed}:mixed:{i}", kinds, f"{len(kinds)} at a time")
+    for i in range(wild_files):
+        r = random.Random(f"{seed}:wild:{i}")
+        odd = r.choice(list(ODD))
+        # What stands above comes first: an odd way writes the names in its own manner.
+        kinds = [r.choice(WILD_HEAD)] if r.random() < SHARE_OF_GROUPS else []
+        kinds.append(odd)
+        if odd not in WITHOUT_LINES:
+            body = [kind for kind in BODY if not (odd in WITH_OWN_ROWS and kind in TOO_LATE)]
+            kinds += [r.choice(list(group)) for group in (FOOT, body) if r.random() < SHARE_OF_GROUPS]
+        count += _write(folder, f"{seed}:wild:{i}", kinds, f"odd, {len(kinds)} at a time")
     return count
 
 

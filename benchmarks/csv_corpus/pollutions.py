@@ -56,7 +56,7 @@ def preamble_comments(doc: Document, r: random.Random) -> None:
 
 
 def comments_inside(doc: Document, r: random.Random) -> None:
-    doc.above = ["# export"]
+    doc.above = doc.above or ["# export"]
     for i in _some(doc, r):
         doc.before_row[i] = "# checked up to here, by hand" + doc.newline
 

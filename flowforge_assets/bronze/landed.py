@@ -107,7 +107,7 @@ def _take_new_files(
         if intake.nothing_but_errors and not _silver_waits(lake, spec, ledger):
             _give_up(context, lake, staged, intake, record=wanted)
         outcomes = [lossless(intake.done), changes.outcome(SCHEMA, spec)] if intake.taken else [still_true(LOSSLESS)]
-        outcomes = [*gate.waived(outcomes), landing_outcome(LANDING, spec, landed, intake)]
+        outcomes = [*gate.waived(outcomes), landing_outcome(LANDING, spec, landed, intake, named)]
         blocked = blocks_publishing(outcomes)
         if wanted and not blocked:
             waiting = len(landed.new) - len(batch)

@@ -12,13 +12,19 @@ if TYPE_CHECKING:
 
     from flowforge_assets.bronze.discovery import Landed
     from flowforge_assets.bronze.intake import Intake
+    from flowforge_assets.bronze.named_files import NamedFiles
     from flowforge_assets.table_spec import TableSpec
 
 _MOST_NAMED = 20
 
 
-def landing_outcome(check: str, spec: TableSpec, landed: Landed, intake: Intake) -> Outcome:
-    """The check's outcome: it warns of everything in landing that is not simply taken."""
+def landing_outcome(
+    check: str, spec: TableSpec, landed: Landed, intake: Intake, named: NamedFiles | None = None
+) -> Outcome:
+    """The check's outcome: it warns of everything in landing that is not simply taken.
+
+    A run that looked only at the files its sensor named says so: it knows nothing of what else lies there.
+    """
     kinds = (
         list(_failing(spec, intake)),
         list(_set_aside(landed)),
@@ -27,8 +33,13 @@ def landing_outcome(check: str, spec: TableSpec, landed: Landed, intake: Intake)
         list(_of_taken(intake)),
     )
     broken = sum(len(said) for said in kinds)
-    said = " ".join(" ".join(_some(kind)) for kind in kinds if kind)
-    return Outcome(check, passed=not broken, warns=True, rows_broken=broken, description=said or None)
+    said = [" ".join(_some(kind)) for kind in kinds if kind]
+    if named:
+        said.append(
+            f"This is said of {named}, which the landing sensor named; nothing else in the folder was looked at. "
+            "A run that is started by hand looks at all of it."
+        )
+    return Outcome(check, passed=not broken, warns=True, rows_broken=broken, description=" ".join(said) or None)
 
 
 def _failing(spec: TableSpec, intake: Intake) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from flowforge_resources.duck import text_list
+from flowforge_resources.duck import literal, text_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,11 @@ _CODE = re.compile(r"%(-?.?)", re.DOTALL)
 _CODES = frozenset([*"aAwdbhBmyYHIpMSfgnzZjUWVuGcxXT%", *(f"-{code}" for code in "dmyHIMSj")])
 _YEARS = frozenset(("y", "-y", "Y", "G", "c", "x"))
 _ZONES = frozenset(("z", "Z"))
+_WORDS = "('epoch', 'infinity', '-infinity')"
+_FOUR_DIGITS = frozenset(("Y", "G"))
+_OVERFLOWING = frozenset(("j", "-j", "U", "W", "V"))
+# Codes that are not written as they may be read.
+_UNLIKE = frozenset("fgncxXzZ")
 _DAY_MS = 86_400_000
 # Serials of whole days: the first, one past the last (9999-12-31), and the day that is number 0.
 _SINCE_1900 = ((1, 60, "1899-12-31"), (61, 2_958_466, "1899-12-30"))  # 60 is 29 February 1900, which never was
@@ -58,23 +63,49 @@ def _codes(one: str) -> list[str]:
 
 
 def by_strptime(text: str, formats: Sequence[str]) -> str:
-    """SQL for the moment the first fitting format reads; whatever the format, strptime takes these words for 1900."""
-    moment = f"try_strptime(trim({text}), {text_list(list(formats))})"
-    words = f"lower(trim({text})) IN ('epoch', 'infinity', '-infinity')"
-    return f"CASE WHEN {moment} <> TIMESTAMP '1900-01-01' OR NOT {words} THEN {moment} END"
+    """SQL for the moment the first fitting format reads.
+
+    Formats with a year of four digits, or whose numbers must be looked at again, are asked one by one: what they read
+    may be no moment, and the next format's turn.
+    """
+    alone = _FOUR_DIGITS | _OVERFLOWING
+    if len(formats) > 1 and any(alone & set(_codes(one)) for one in formats):
+        return f"coalesce({', '.join(by_strptime(text, [one]) for one in formats)})"
+    return _a_moment(f"try_strptime(trim({text}), {text_list(list(formats))})", text, formats[0])
 
 
 def by_zoned_strptime(text: str, one: str) -> str:
     """SQL for the moment, in UTC, that a format with `%z` or `%Z` reads. `Z` is an offset as in ISO 8601."""
     if not one.endswith("%z"):
-        return f"timezone('UTC', try_strptime(trim({text}), {text_list([one])}))"
+        return f"timezone('UTC', {_a_moment(f'try_strptime(trim({text}), {text_list([one])})', text, one)})"
     offset = f"regexp_replace(trim({text}), '[Zz]$', '+00')"
-    return f"CASE WHEN NOT {far_offset(text)} THEN timezone('UTC', try_strptime({offset}, {text_list([one])})) END"
+    moment = _a_moment(f"try_strptime({offset}, {text_list([one])})", text, one)
+    return f"CASE WHEN NOT {far_offset(text)} THEN timezone('UTC', {moment}) END"
+
+
+def _a_moment(moment: str, text: str, one: str) -> str:
+    """SQL for what strptime read, where it may be meant.
+
+    It takes two digits for a year of four, the words of `_WORDS` for 1900 whatever the format, and day 366 or week 53 of a
+    year that has none for a day of the next year.
+    """
+    year = f"lpad(year({moment})::VARCHAR, 4, '0')"
+    old = f"{moment} >= '1000-01-01' OR ({moment} >= '0001-01-01' AND contains({text}, {year}))"
+    valid = f"({moment} > '1900-01-01' OR (lower(trim({text})) NOT IN {_WORDS} AND ({old})))"
+    codes = set(_codes(one))
+    if _OVERFLOWING & codes and not _UNLIKE & codes:
+        valid += f" AND {_numbers(text)} = {_numbers(f'strftime({moment}, {literal(one)})')}"
+    return f"CASE WHEN {valid} THEN {moment} END"
+
+
+def _numbers(text: str) -> str:
+    """SQL for the numbers in a text, as a list."""
+    return f"TRY_CAST(regexp_extract_all({text}, '[0-9]+') AS BIGINT[])"
 
 
 def far_offset(text: str) -> str:
-    """SQL: the text ends in an offset of 16 hours or more, which is no time zone, but which DuckDB would apply."""
-    return f"regexp_matches({text}, '[+-](?:1[6-9]|[2-9][0-9])(?::?[0-9]{{2}}){{0,2}}\\s*$')"
+    """SQL: the text ends in an offset of 16 hours or 60 minutes or more, which is no time zone, but which DuckDB would apply."""
+    return f"regexp_matches({text}, '[+-](?:(?:1[6-9]|[2-9][0-9])(?::?[0-9]{{2}}){{0,2}}|[0-9]{{2}}:?[6-9][0-9])\\s*$')"
 
 
 def by_serial(text: str, system: str, *, timed: bool) -> str:

@@ -96,11 +96,15 @@ class Timestamp(ColumnType):
         # A cast to TIMESTAMP reads past an offset without applying it.
         zone_said = f"regexp_matches({text}, ':[0-9.]+\\s*[^0-9.:\\s]')"
         applied = f"CASE WHEN NOT {far_offset(text)} THEN {zoned} END"
-        return f"CASE WHEN ltrim({text}) < ':' AND isfinite({plain}) THEN CASE WHEN {zone_said} THEN {applied} ELSE {_in_utc(plain, self.timezone)} END END"
+        # Years have four digits: DuckDB reads 25-02-01 as a day of the year 25.
+        a_year = f"({plain} >= TIMESTAMP '1000-01-01' OR ({plain} >= TIMESTAMP '0001-01-01' AND ltrim({text}) LIKE '0___-%'))"
+        in_range = f"ltrim({text}) < ':' AND {plain} < TIMESTAMP '10000-01-01' AND {a_year}"
+        return f"CASE WHEN {in_range} THEN CASE WHEN {zone_said} THEN {applied} ELSE {_in_utc(plain, self.timezone)} END END"
 
 
 def _is_iso_date(text: str) -> str:
-    return f"(TRY_CAST({text} AS DATE)::VARCHAR = {text} AND isfinite(TRY_CAST({text} AS DATE)))"
+    """SQL: text of ten characters, so no year before Christ or of five digits."""
+    return f"(strlen({text}) = 10 AND TRY_CAST({text} AS DATE)::VARCHAR = {text})"
 
 
 def _in_order(text: str, formats: tuple[str, ...], *, timed: bool, zone: str = "") -> str:

@@ -113,7 +113,7 @@ class Decimal(Number):
 
 @dataclass(frozen=True, kw_only=True)
 class Float(Number):
-    """A double: the nearest one to the text. Too large for one is broken, not infinite."""
+    """A double: the nearest one to the text. Too large for one is broken, not infinite. `-0` is 0: one key, one hash."""
 
     percent: bool = False
     sql_type = "DOUBLE"
@@ -125,9 +125,12 @@ class Float(Number):
 
     def _plain(self, text: str) -> str:
         cast = f"TRY_CAST({text} AS DOUBLE)"
-        return f"CASE WHEN regexp_full_match(trim({text}), {literal(f'[+-]?{self._pattern}')}) AND isfinite({cast}) THEN {cast} END"
+        return f"CASE WHEN regexp_full_match(trim({text}), {literal(f'[+-]?{self._pattern}')}) AND isfinite({cast}) THEN {cast} + 0.0 END"
+
+    def settled(self, text: str) -> str:
+        return f"({super().settled(text)}) + 0.0"
 
     def _written(self, text: str) -> str:
         bare = self.form.bare(text)
         cast = f"TRY_CAST({self.form.canonical(bare)} AS DOUBLE)"
-        return f"CASE WHEN {self.form.accepts(bare, self._pattern)} AND isfinite({cast}) THEN {cast} END"
+        return f"CASE WHEN {self.form.accepts(bare, self._pattern)} AND isfinite({cast}) THEN {cast} + 0.0 END"

@@ -172,7 +172,7 @@ class KnownTables:
             name
             for name, sources in found.origins.items()
             for source in sources
-            if source.kind in ("identity", "transformation")
+            if source.kind in ("identity", "transformation", "masked")  # SQL hashes without a salt
             or (source.kind == "aggregation" and (found.columns or {}).get(name) == "VARCHAR")
             if source.column in self._published_personal(spec.read(source.table))
         }

@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, as_written
+from flowforge_assets.model_sql.rule_questions import ITSELF, first_refused
 from flowforge_assets.strategies.spec import DeleteAbsent, Extract, Strategy, StrategyKind
+from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flowforge_assets.table_spec import Column
 
@@ -162,6 +164,28 @@ class MergedPart(LandedPart):
         known = {name.lower() for name in names}
         unknown = [one.name for one in tree.find_all(expressions.Column) if one.name.lower() not in known]
         self._require_columns(field, unknown, names)
+
+    def validate_conditions(self, types: Mapping[str, str]) -> None:
+        """Ask DuckDB whether the conditions are such over columns of these types.
+
+        Raises:
+            DefinitionError: naming the field, and what is wrong with it.
+        """
+        written = {
+            field: str(condition)
+            for field in ("apply_as_delete_when", "apply_as_truncate_when")
+            if (condition := getattr(self, field))
+        }
+        # `bool_or` takes a truth value and nothing else.
+        asked = [f"SELECT {how}({one}\n) FROM {quote(ITSELF)}" for one in written.values() for how in ("", "bool_or")]
+        refused = first_refused([[one] for one in asked], types, {}) if asked else None
+        if refused:
+            field = list(written)[refused[0] // 2]
+            why = refused[1] if refused[0] % 2 == 0 else "it is neither true nor false for a row."
+            raise self.wrong(
+                f"`{field}: {written[field]}` of table '{self.name}' cannot be asked: {why}",
+                "Write it as in a WHERE clause of DuckDB, e.g. operation = 'DELETE'.",
+            )
 
     def _refuse_what_does_not_fit(self) -> None:
         fits = {

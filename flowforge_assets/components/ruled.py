@@ -75,6 +75,7 @@ class RuledPart(TransformedPart):
             if isinstance(rule, SetRule) and rule.keep_row and (wrong := beside.problem(spec, rule)):
                 raise self._wrong_rule(at, rule, f"takes single rows out: {wrong[0]}.", wrong[1])
         self._ask_duckdb(placed, spec, tables)
+        self.validate_conditions(_types(spec, "row"))
 
     def _validate_tables(self, at: int, rule: Rule, tables: Mapping[str, Table]) -> None:
         for other in rule.tables_read:

@@ -9,10 +9,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from flowforge_assets.formats.csv_align import SKIP, Aligner, Reading
-from flowforge_assets.formats.csv_layout import OTHER_DELIMITERS
+from flowforge_assets.formats.csv_align import GOOD_ENOUGH, SKIP, Aligner, Reading
 from flowforge_assets.formats.csv_sample import is_blank
-from flowforge_assets.formats.csv_split import Damage, LineSplitter
+from flowforge_assets.formats.csv_split import OTHER_DELIMITERS, Damage, LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +19,10 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_options import CsvDialect
 
 Fate = Literal["row", "comment", "blank", "rescued", "header", "preamble", "footer"]
-ENDS = "\r\n"
+ENDS, BYTE_ORDER_MARK = "\r\n", "\ufeff"
 LONGEST_ODD_JOIN = 12
-REGULAR_ENOUGH = 3
+REGULAR_ENOUGH, TOLD = 3, 2
+DEAREST_BREAK = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,11 @@ class Assembler:
             return Assembled(unit, "blank", 1)
         if self.dialect.comment and line.startswith(self.dialect.comment):
             return Assembled(unit, "comment", 1, note=(self.original(line), "a comment"))
-        if self.dialect.header_text and self.original(line) == self.dialect.header_text:
-            return Assembled(unit, "rescued", 1, note=(self.original(line), "the header again"))
+        shown = self.original(line)
+        if self.dialect.header_text and shown.removeprefix(BYTE_ORDER_MARK) == self.dialect.header_text:
+            return Assembled(unit, "rescued", 1, note=(shown, "the header again"))
+        if shown in self.dialect.titles and not self._whole(line):
+            return Assembled(unit, "rescued", 1, note=(shown, "a line of above the table again"))
         return None
 
     def original(self, text: str) -> str:
@@ -100,7 +103,8 @@ class Assembler:
     def _complete(self, cells: list[str]) -> bool:
         if len(cells) == self.dialect.width and self.dialect.width > 1:
             return True
-        return len(cells) == self.dialect.pieces and not any(cells[self.dialect.width :])
+        enough = len(cells) > self.dialect.width if self.dialect.trailing else len(cells) == self.dialect.pieces
+        return enough and not any(cells[self.dialect.width :])
 
     def _closed(self, unit: int, count: int, text: Callable[[int], str]) -> Assembled | None:
         """Join lines until the open quote closes by the rules and the record is whole."""
@@ -126,7 +130,19 @@ class Assembler:
         return self._row(unit, len(lines), self.aligner.positional(cells), joined)
 
     def _whole(self, line: str) -> bool:
-        return line.count(self.delimiter) == self.dialect.pieces - 1
+        """Tell whether a line looks like a record by itself."""
+        if line.count(self.delimiter) == self.dialect.pieces - 1:
+            return True
+        cells = self.splitter.strict(line.rstrip(ENDS)) if self.dialect.quote in line else Damage.ODD
+        return isinstance(cells, list) and self._complete(cells)
+
+    def _begins_record(self, line: str) -> bool:
+        """Tell whether the cells a line begins with fit the columns' types, of which two are told at least."""
+        cells = self.splitter.tokens(line)[:-1]
+        told = [
+            profile.misfit(cell) for cell, profile in zip(cells, self.dialect.profiles, strict=False) if profile.strict
+        ]
+        return len(told) >= TOLD and max(told) < 1
 
     def _row(self, unit: int, lines: int, reading: Reading, raw: str) -> Assembled:
         note = (self.original(raw), "; ".join(reading.why)) if reading.why else None
@@ -135,7 +151,7 @@ class Assembler:
     def _repaired(self, unit: int, count: int, text: Callable[[int], str], line: str, *, unclosed: bool) -> Assembled:
         """Take the cheapest of all readings of a damaged line, alone, with others, or with another delimiter."""
         reading = self.aligner.read(self._bare(line))
-        if unclosed or self.aligner.half_quoted(line.rsplit(self.delimiter, 1)[-1]):
+        if unclosed or any(map(self.aligner.half_quoted, self.splitter.tokens(line))):
             joined = self._odd_join(unit, count, text, reading)
             if joined is not None:
                 return joined
@@ -168,23 +184,26 @@ class Assembler:
         return Reading(list(inner), [], ["quoted as a whole"], 0.0)
 
     def _bare(self, line: str) -> str:
-        """Return a line without the delimiter that ends every line of this file."""
-        return line.removesuffix(self.delimiter) if self.dialect.trailing_delimiter else line
+        """Return a line without the delimiters that end every line of this file."""
+        for _ in range(self.dialect.trailing):
+            line = line.removesuffix(self.delimiter)
+        return line
 
     def _odd_join(self, unit: int, count: int, text: Callable[[int], str], alone: Reading) -> Assembled | None:
         """Join lines of a quoted cell with unescaped quotes, if that reads better and swallows no record."""
         lines = [text(unit)]
-        if None not in alone.cells:
+        if None not in alone.cells and alone.cost < SKIP:
             return None
+        dearest = min(alone.cost, GOOD_ENOUGH if self.dialect.width >= REGULAR_ENOUGH else SKIP)
         for other in range(unit + 1, min(unit + LONGEST_ODD_JOIN, count)):
             lines.append(text(other))
-            if self._whole(lines[-1]) and self.dialect.width >= REGULAR_ENOUGH:
+            if self.dialect.width >= REGULAR_ENOUGH and (self._whole(lines[-1]) or self._begins_record(lines[-1])):
                 return None
             if self.dialect.quote not in lines[-1]:
                 continue
             joined = self._bare("".join(lines).rstrip(ENDS))
             reading = self.aligner.read(joined)
-            if None not in reading.cells and not reading.extras and reading.cost < SKIP:
+            if None not in reading.cells and not reading.extras and reading.cost < dearest:
                 return self._row(unit, len(lines), reading, joined)
         return None
 
@@ -197,14 +216,24 @@ class Assembler:
             return None
         following = text(unit + 1).rstrip(ENDS)
         first, second = self._bare(line).split(self.delimiter), self._bare(following).split(self.delimiter)
-        if len(first) + len(second) - 1 != self.dialect.width or profiles[0].misfit(second[0]) < 1:
+        if profiles[0].misfit(second[0]) < 1:
             return None
         end = text(unit)[len(line) :]
+        if len(first) + len(second) - 1 != self.dialect.width:
+            return self._half_quoted_break(unit, f"{line}{end}{following}", alone)
         cells = [*first[:-1], f"{first[-1]}{end}{second[0]}", *second[1:]]
         if self.aligner.score(cells) > 1 or not second[0].strip():
             return None
         reading = Reading(list(cells), [], ["a line end inside a cell"], 0.0)
         return self._row(unit, 2, reading, f"{line}{end}{following}")
+
+    def _half_quoted_break(self, unit: int, joined: str, alone: Reading) -> Assembled | None:
+        """Join two such lines where the cell that was broken has one of its quotes left."""
+        if joined.count(self.dialect.quote) % 2 == 0:
+            return None
+        reading = self.aligner.read(self._bare(joined))
+        good = None not in reading.cells and not reading.extras and reading.cost < min(alone.cost + SKIP, DEAREST_BREAK)
+        return self._row(unit, 2, reading, joined) if good else None
 
     def _other_delimiter(self, line: str, reading: Reading) -> Reading:
         """Read a line that is hardly split at all with another delimiter, if it then is."""

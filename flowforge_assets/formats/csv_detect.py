@@ -6,6 +6,7 @@ Looks at the first 256 KB (more where lines are very long) and the last 64 KB. R
 from __future__ import annotations
 
 import codecs
+import re
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_fast import proven
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_options import Terminator
 
 HEAD_BYTES, LONG_HEAD_BYTES, TAIL_BYTES = 256 << 10, 8 << 20, 64 << 10
-FEW_LINES = 20
+FEW_LINES, MOST_TITLES = 20, 20
+DECLARED = re.compile(r'"?sep=(\\t|[^"])"?\s*', re.IGNORECASE)
 NO_PINS = CsvOptions()
 
 
@@ -35,11 +37,17 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
     encoding, bom = _encoding(head, pinned, whole=len(head) == source.size)
     text = _head_text(head[bom:], encoding, whole=len(head) == source.size)
     lines = split_lines(text)
-    scored = best_dialect(lines[pinned.skip_lines or 0 :], pinned)
-    layout = find_layout(lines, scored.splitter(), pinned)
-    alone = layout.leading == ("preamble",) or (scored.delimiter == " " and layout.leading == ("preamble", "header"))
+    declared = _declared(lines, pinned)
+    if declared:
+        pinned = pinned.model_copy(update={"delimiter": declared})
+    scored = best_dialect(lines[pinned.skip_lines or int(bool(declared)) :], pinned)
+    layout = find_layout(lines, scored.splitter(), pinned, int(bool(declared)))
+    alone = layout.leading == ("preamble",) or (
+        scored.delimiter[-1] == " " and layout.leading == ("preamble", "header")
+    )
     if alone and not pinned.delimiter and one_column(lines, scored):
-        scored = Scored(",", scored.quote, scored.escape, scored.score)
+        nowhere = "\x1f" if scored.delimiter.strip() == "," else ","
+        scored = Scored(nowhere, scored.quote, scored.escape, scored.score)
         layout = find_layout(lines, scored.splitter(), pinned)
     footer_lines, footer_bytes = _footer(source, encoding, len(head), layout, scored, pinned)
     dialect = CsvDialect(
@@ -55,14 +63,27 @@ def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -
         footer_bytes=footer_bytes,
         comment=layout.comment,
         null=pinned.null,
-        trailing_delimiter=layout.trailing_delimiter,
+        trailing=layout.trailing,
         max_record_lines=pinned.max_record_lines,
         profiles=layout.profiles,
         first_line=lines[0] if layout.leading == ("header",) else "",
         header_text=layout.header_text,
+        titles=_titles(lines, layout),
         header_again=bool(layout.header_text) and lines.count(layout.header_text) > 1,
     )
     return proven(source, dialect)
+
+
+def _declared(lines: list[str], pinned: CsvOptions) -> str:
+    """Return the delimiter that a first line `sep=;` declares, as Excel takes it."""
+    found = DECLARED.fullmatch(lines[0]) if lines and pinned.delimiter is None else None
+    return found[1].replace("\\t", "\t") if found else ""
+
+
+def _titles(lines: list[str], layout: Layout) -> tuple[str, ...]:
+    """Return the first lines that stand above the table and say something."""
+    above = [line for line, role in zip(lines, layout.leading, strict=False) if role == "preamble" and line.strip()]
+    return tuple(above[:MOST_TITLES])
 
 
 def _encoding(head: bytes, pinned: CsvOptions, *, whole: bool) -> tuple[str, int]:

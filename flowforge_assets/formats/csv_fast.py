@@ -15,7 +15,7 @@ import polars as pl
 from flowforge_assets.formats import csv_bits as bits
 from flowforge_assets.formats.csv_footer import TOTALS
 from flowforge_assets.formats.csv_options import ROW_NUMBER, CsvDialect
-from flowforge_assets.formats.csv_scan import CR, LF, OTHER_QUOTES, misplaced
+from flowforge_assets.formats.csv_scan import BYTE_ORDER_MARK, CR, LF, OTHER_QUOTES, misplaced
 from flowforge_assets.formats.csv_source import Source
 from flowforge_resources.content_hash import ContentHash
 
@@ -92,6 +92,8 @@ class _Seen:
         if not begun and len(block) > CHUNK_BYTES // 2:
             self.rare = _rarest(self.dialect.header_text.encode(), block)
         codes = bits.codes_of(block)
+        if BYTE_ORDER_MARK[:1] in block and BYTE_ORDER_MARK in block:
+            return False  # files joined end to end: a header after it is not at a line's begin
         known = begun and (self.rare or not self.dialect.header_text)
         simple = known and not self.inside and not any(mark in block for mark in self._marks())
         return self._count_simple(block, codes) if simple else self._count(block, codes, begun=begun)
@@ -221,7 +223,7 @@ def _plain(dialect: CsvDialect) -> bool:
         and dialect.terminator in {"lf", "crlf"}
         and dialect.leading in {(), ("header",)}
         and not (dialect.quote and dialect.first_line.count(dialect.quote) % 2)
-        and not (dialect.footer_lines or dialect.comment or dialect.trailing_delimiter or dialect.header_again)
+        and not (dialect.footer_lines or dialect.comment or dialect.trailing or dialect.header_again)
         and dialect.width > 1
     )
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import kind_of
 from flowforge_assets.formats.csv_sample import SampleRecord, sample_records
+from flowforge_assets.formats.csv_split import OTHER_DELIMITERS, LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowforge_assets.formats.csv_layout import Layout
-    from flowforge_assets.formats.csv_split import LineSplitter
 
 TOTALS = re.compile(
     r"(?:grand |sub-?)?totals?\b.{0,12}|sum|summe|gesamt(?:summe)?|average|avg|mean|median|count"
@@ -36,6 +36,8 @@ def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -
         seen += 1
         if record.width == 1 and _holds_a_row(record.cells[0], splitter, width):
             break
+        if record.width * 2 <= width and _holds_a_row_otherwise(record.text, splitter, layout):
+            break
         if _is_footer(record, width, layout) or (not record.filled and seen == count + 1 and width > 2):  # noqa: PLR2004
             count = seen
         elif not (record.width < width and record.filled <= max(1, width // 2)) or _fits(record, layout):
@@ -53,6 +55,16 @@ def _holds_a_row(text: str, splitter: LineSplitter, width: int) -> bool:
     return isinstance(cells, list) and len(cells) == width
 
 
+def _holds_a_row_otherwise(text: str, splitter: LineSplitter, layout: Layout) -> bool:
+    """Tell whether another delimiter parts a line into cells that all fit the columns, of which one has a type."""
+    typed = [place for place, profile in enumerate(layout.profiles) if profile.strict]
+    for delimiter in OTHER_DELIMITERS if typed else ():
+        cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(text)
+        if isinstance(cells, list) and len(cells) == len(layout.columns) and delimiter != splitter.delimiter:
+            return all(layout.profiles[place].misfit(cells[place]) < 1 for place in typed)
+    return False
+
+
 def _other_table(records: Sequence[SampleRecord], width: int, layout: Layout) -> int:
     """Return how many records at the end, after a blank line, are a table of their own: two or more, none that fits."""
     for position in range(len(records) - 1, max(0, len(records) // 2), -1):
@@ -67,7 +79,7 @@ def _other_table(records: Sequence[SampleRecord], width: int, layout: Layout) ->
 
 def _belongs(record: SampleRecord, width: int, layout: Layout) -> bool:
     """Tell whether a record may be a row: about as wide, and every typed cell or no typed column says otherwise."""
-    if record.width != width + layout.trailing_delimiter:
+    if record.width != width + layout.trailing:
         return abs(record.width - width) == 1 and _fits(record, layout)
     told = [p.misfit(c) < 0.5 for c, p in zip(record.cells, layout.profiles, strict=False) if p.strict]  # noqa: PLR2004
     return not told or 2 * sum(told) > len(told)

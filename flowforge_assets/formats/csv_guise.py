@@ -1,6 +1,7 @@
 """Delimited tables in another guise, written as the CSV they mean: drawn with bars and rulers, or each line in quotes.
 
-Markdown, `mysql`, `psql`, `sqlite -box` and DuckDB draw tables; some exports put a whole line into one pair of quotes.
+Markdown, `mysql`, `psql`, `sqlite -box` and DuckDB draw tables; some exports put a whole line into one pair of quotes,
+or cells into curly ones (`csv_paired`), or end records in 0x1E (`csv_control`).
 Rewritten line by line, so that every line keeps its number, and what is no row (a ruler, a title, a count of rows) stays
 verbatim for the CSV reader to set aside. Blanks around the cells of a drawn table are its drawing, and go.
 """
@@ -12,6 +13,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from flowforge_assets.formats import csv_control
+from flowforge_assets.formats.csv_paired import paired
 from flowforge_assets.formats.csv_source import Source, decode, sniff_encoding, split_lines
 from flowforge_assets.formats.csv_split import LineSplitter
 
@@ -28,8 +31,11 @@ _RULER = re.compile(r"[ :|+\-=│║┃─═━┄┼╪╬╫├┤┬┴┌�
 _ACROSS = re.compile(r"[-=─═━┄]+")
 _JOINTS = re.compile(r"[^ :\-=─═━┄]+")
 _BARS = ("|", "│", "║", "┃")
-# A cheap look at bytes: a line that may be a ruler, or begins with a quote.
-_MAYBE = re.compile(rb'^(?:[ :|+=-]{3,}\r?$|"|[ |+]*\xe2[\x94\x95])', re.MULTILINE)
+# A cheap look at bytes: a line that may be a ruler, or begins with a quote of some kind.
+_MAYBE = re.compile(
+    rb'^(?:[ :|+=-]{3,}\r?$|["|~^%$*]|[ |+]*\xe2[\x94\x95])|\xe2\x80[\x9c-\x9e]|\xc2[\xab\xbb]|^\xc3\xbe', re.MULTILINE
+)
+_MAYBE_SINGLE = re.compile(rb"[\x84\x93\xab\xbb]|^\xfe", re.MULTILINE)
 _WHOLE = re.compile(r'"(?:[^"\\]|""|\\.)*"')
 _INNER_DELIMITERS = (",", ";", "\t", "|")
 _AS_WRITTEN: dict[str, str | int | bool] = {
@@ -49,10 +55,16 @@ def unveiled(path: Path, pinned: CsvOptions, target: Path) -> tuple[Path, CsvOpt
     """Write a disguised table to `target` as CSV; return that, how to read it, and the guise. None for all others."""
     source = Source(path)
     head = source.range(0, HEAD_BYTES)
-    if not (_MAYBE.search(head) or b"\0" in head):
+    if not (_MAYBE.search(head) or b"\0" in head or b"\x1e" in head or _MAYBE_SINGLE.search(head)):
         return None
     encoding, bom = sniff_encoding(head, whole=len(head) == source.size)
-    lines = split_lines(decode(head[bom:], pinned.encoding or encoding))
+    text = decode(head[bom:], pinned.encoding or encoding)
+    if csv_control.RECORD in text and pinned.delimiter in {None, csv_control.CELL} and csv_control.separated(text):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+            file.writelines(csv_control.as_lines(source, pinned.encoding or encoding, bom))
+        return target, pinned.model_copy(update={**csv_control.KNOWN, "encoding": "utf-8"}), "ASCII separators"
+    lines = split_lines(text)
     lines = lines if len(head) == source.size else lines[:-1]
     guise = guise_of(lines[:MOST_LINES], pinned)
     if guise is None:
@@ -68,7 +80,16 @@ def guise_of(lines: Sequence[str], pinned: CsvOptions) -> Guise | None:
     """Recognise a guise by a file's first lines; none where it is pinned how cells are parted."""
     if any(said is not None for said in (pinned.delimiter, pinned.quote, pinned.comment, pinned.header)):
         return None
-    return _drawn(lines) or (Guise("lines in quotes", _without_quotes, {}) if _in_quotes(lines) else None)
+    return _drawn(lines) or (Guise("lines in quotes", _without_quotes, {}) if _in_quotes(lines) else _quoted(lines))
+
+
+def _quoted(lines: Sequence[str]) -> Guise | None:
+    """Cells in quotes of another shape, and what parts them."""
+    found = paired(lines)
+    known: dict[str, str | int | bool] = (
+        {"delimiter": found.delimiter, "quote": '"', "escape": "double"} if found else {}
+    )
+    return Guise(f"cells in {found.left} and {found.right}", found.as_csv, known) if found else None
 
 
 def _lines(source: Source, encoding: str, bom: int) -> Iterator[tuple[str, str]]:

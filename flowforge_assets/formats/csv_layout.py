@@ -11,18 +11,23 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, ColumnProfile, kind_of, profiles
-from flowforge_assets.formats.csv_options import OWN_COLUMNS
-from flowforge_assets.formats.csv_sample import SampleRecord, sample_records, usual_width
-from flowforge_assets.formats.csv_split import LineSplitter
+from flowforge_assets.formats.csv_names import QUOTES, is_index_column, names_of
+from flowforge_assets.formats.csv_sample import (
+    SampleRecord,
+    below_preamble,
+    evened,
+    few_of,
+    sample_records,
+    usual_width,
+)
+from flowforge_assets.formats.csv_split import OTHER_DELIMITERS, LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from flowforge_assets.formats.csv_options import CsvOptions, Role
 
-OTHER_DELIMITERS = (";", ",", "\t", "|", ":", " ")
 COMMENT_MARKS = ("#", "//", "%", "--", "!")
-QUOTES = frozenset("\"'`")
 UNIT = re.compile(r"\([^()]{1,20}\)|\[[^\[\]]{1,20}\]")
 MAX_HEADER_RECORDS = 4
 MAX_PREAMBLE_RECORDS = 60
@@ -34,37 +39,38 @@ class Layout:
 
     columns: tuple[str, ...]
     leading: tuple[Role, ...]
-    trailing_delimiter: bool
+    trailing: int
     comment: str
     profiles: tuple[ColumnProfile, ...]
     header_text: str = ""
 
 
-def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions) -> Layout:
-    """Decide where the table begins and what its columns are called."""
-    skip = pinned.skip_lines or 0
+def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions, declared: int = 0) -> Layout:
+    """Decide where the table begins and what its columns are called; the first lines may declare the delimiter."""
+    skip = max(pinned.skip_lines or 0, declared)
     comment = _comment_mark(lines[skip:], splitter) if pinned.comment is None else pinned.comment
     shown = ["" if i < skip or _is_comment(line, comment, splitter) else line for i, line in enumerate(lines)]
-    records = sample_records(shown, splitter)
+    records, uneven = sample_records(shown, splitter), 0
+    if pinned.trailing_delimiter is None:
+        records, uneven = evened(records)
     if not records:
-        return Layout(
-            (), _roles(lines, (), len(lines), skip, comment), trailing_delimiter=False, comment=comment, profiles=()
-        )
+        return Layout((), _roles(lines, (), len(lines), skip, comment), trailing=0, comment=comment, profiles=())
     width = usual_width(records)
     first = 0 if pinned.skip_lines is not None else _first_of_table(records, width)
     table = records[first:]
-    trailing = _trailing(table, width) if pinned.trailing_delimiter is None else pinned.trailing_delimiter
-    width -= trailing and width > 1
+    trailing = _trailing(table, width) if pinned.trailing_delimiter is None else int(pinned.trailing_delimiter)
+    trailing = min(trailing, width - 1)
+    width -= trailing
     header = _header(records, first, width, splitter, pinned)
     start = header[-1].line + header[-1].lines if header else table[0].line
     body = [record for record in records if record.line >= start]
-    names, width = _names(header, body, width, pinned.header_join)
+    names, width = names_of(header, body, width, pinned.header_join)
     heads = tuple(range_of for record in header for range_of in range(record.line, record.line + record.lines))
     end = body[0].line if body else len(lines)
-    rows = [record.cells[:width] if trailing and record.width == width + 1 else record.cells for record in body]
+    rows = [record.cells[:width] if trailing and record.width == width + trailing else record.cells for record in body]
     columns = profiles([row for row in rows[:400] if row != (header[-1].cells if header else None)], width)
     text = header[-1].text if header and _surely_header(header[-1].cells, columns) else ""
-    return Layout(names, _roles(lines, heads, end, skip, comment), trailing, comment, columns, text)
+    return Layout(names, _roles(lines, heads, end, skip, comment), trailing or uneven, comment, columns, text)
 
 
 def _roles(lines: Sequence[str], heads: Sequence[int], end: int, skip: int, comment: str) -> tuple[Role, ...]:
@@ -112,8 +118,14 @@ def _first_of_table(records: Sequence[SampleRecord], width: int) -> int:
         return 0
     usual = [record.filled for record in records if record.width == width]
     enough = max(2, 0.5 * sorted(usual)[len(usual) // 2]) if width > 2 else 1  # noqa: PLR2004
-    for index, record in enumerate(records[:MAX_PREAMBLE_RECORDS]):
-        if _near(records, index, width) and record.filled >= enough and _followed(records, index, width):
+    above = len(records) - len(below_preamble(records)) if width == 2 else 0  # noqa: PLR2004
+    for index, record in enumerate(records[: above + MAX_PREAMBLE_RECORDS]):
+        if (
+            index >= above
+            and _near(records, index, width)
+            and record.filled >= enough
+            and _followed(records, index, width)
+        ):
             return _after_pairs(records, index, width)
     return 0
 
@@ -129,7 +141,7 @@ def _near(records: Sequence[SampleRecord], index: int, width: int) -> bool:
     filled = record.filled == record.width
     if adjacent and not any(below.width == width for below in _right_below(records, index)):
         return False
-    return width > 3 or (filled and (adjacent or _index_column(records[index + 1 :], width)))  # noqa: PLR2004
+    return (adjacent and (width > 3 or filled)) or is_index_column(records[index + 1 :], width)  # noqa: PLR2004
 
 
 def _right_below(records: Sequence[SampleRecord], index: int) -> Iterator[SampleRecord]:
@@ -147,13 +159,15 @@ def _followed(records: Sequence[SampleRecord], index: int, width: int) -> bool:
 
 
 def _after_pairs(records: Sequence[SampleRecord], first: int, width: int) -> int:
-    """Go past `name,value` lines above a narrow table: a blank line or an empty cell, then what is surely a header."""
-    if width > 3:  # noqa: PLR2004
-        return first
-    for index in range(first + 1, min(first + 8, len(records) - 2)):
+    """Go past `name,value` lines above a narrow table: a blank line or an empty cell, then what is surely a header.
+
+    Above a wider one a sentence may have as many words as the table columns: but one, and a blank line below it.
+    """
+    narrow = width <= 3  # noqa: PLR2004
+    for index in range(first + 1, min(first + (8 if narrow else 2), len(records) - 2)):
         above, record = records[index - 1], records[index]
-        gap = above.line + above.lines < record.line
-        if record.width == width and (gap or above.filled < width) and record.filled == width:
+        gap = above.line + above.lines < record.line and (narrow or _right_above(records, index + 1) is not None)
+        if record.width == width and (gap or (narrow and above.filled < width)) and record.filled == width:
             body = [r.cells for r in records[index + 1 : index + 300] if r.width == width]
             columns = profiles(body, width)
             if _surely_header(record.cells, columns) and not any(kind_of(c) in TYPED - {"code"} for c in record.cells):
@@ -161,13 +175,22 @@ def _after_pairs(records: Sequence[SampleRecord], first: int, width: int) -> int
     return first
 
 
-def _trailing(table: Sequence[SampleRecord], width: int) -> bool:
-    """Tell whether the lines end in a delimiter that begins no further cell."""
+def _trailing(table: Sequence[SampleRecord], width: int) -> int:
+    """Count the delimiters at the end of the lines that begin no further cell: none names a column, or is ever filled.
+
+    Where it is but one, a few of its cells may be filled: the rows that have a cell too many.
+    """
     body = [record for record in table if record.width == width]
-    filled = sum(1 for record in body if record.cells[-1].strip())
-    if width < 2 or not body or filled > 0.05 * len(body):  # noqa: PLR2004
-        return False
-    return len(body) > 1 and not (table[0].width >= width and table[0].cells[width - 1].strip())
+    if len(body) < 2:  # noqa: PLR2004
+        return 0
+    named = max((i + 1 for i, cell in enumerate(table[0].cells[:width]) if cell.strip()), default=0)
+    count = 0
+    for place in range(width - 1, max(named, 1) - 1, -1):
+        filled = sum(1 for record in body if record.cells[place].strip())
+        if filled > (0 if count else few_of(len(body))):
+            break
+        count += 1
+    return count
 
 
 def _header(
@@ -177,7 +200,8 @@ def _header(
     table = records[first:]
     if pinned.header is not None:
         return list(table[: int(pinned.header)])
-    body = [record.cells for record in table[1:] if record.width in {width, width + 1}][:300]
+    wide = [record.cells for record in table[1:] if record.width in {width, width + 1}]
+    body = [cells for cells in wide if not _same(cells, table[0].cells)][:300]
     columns = profiles([row[:width] for row in body], width)
     sure = _surely_header(table[0].cells[:width], columns)
     if not sure and (names := _other_delimiter(records, first, width, splitter, OTHER_DELIMITERS[:4])):
@@ -193,6 +217,11 @@ def _header(
             break
         header.append(record)
     return header
+
+
+def _same(cells: Sequence[str], first: Sequence[str]) -> bool:
+    """Tell whether a record is the first once more, as where files were joined end to end, byte order marks and all."""
+    return cells == first or [cells[0].lstrip("\ufeff"), *cells[1:]] == first
 
 
 def _groups_above(records: Sequence[SampleRecord], first: int, width: int) -> list[SampleRecord]:
@@ -228,8 +257,10 @@ def _other_delimiter(
     above = _right_above(records, first)
     if above is None or above.width >= width:
         return None
-    for delimiter in delimiters:
-        cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(above.text)
+    # A line that is quoted as a whole is one cell.
+    texts = [(splitter.delimiter, above.cells[0])] if above.width == 1 else []
+    for delimiter, text in [*texts, *((delimiter, above.text) for delimiter in delimiters)]:
+        cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(text)
         if isinstance(cells, list) and len(cells) == width and not any(kind_of(c) in TYPED - {"code"} for c in cells):
             return SampleRecord(cells, above.line, above.lines, damaged=True, text=above.text)
     return None
@@ -289,7 +320,7 @@ def _more_header(
 ) -> bool:
     """Tell whether a record under a header goes on with it: text in every typed column it fills, in most of them."""
     quoted = record.damaged or any(cell[:1] in QUOTES and cell[:1] == cell[-1:] for cell in record.cells)
-    if len(rest) < 2 or not len(columns) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
+    if len(rest) < 2 or not min(len(columns), above.width) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
         return False
     if record.width > len(columns) and _is_shifted_row(record, columns):
         return False
@@ -319,60 +350,3 @@ def _names_under_groups(above: SampleRecord, record: SampleRecord) -> bool:
     full = record.filled == record.width == above.width and len(set(record.cells)) == record.width
     adjacent = above.line + above.lines == record.line
     return adjacent and full and empty * 3 >= above.width and not any(kind_of(cell) in TYPED for cell in record.cells)
-
-
-def _names(
-    header: Sequence[SampleRecord], body: Sequence[SampleRecord], width: int, join: str
-) -> tuple[tuple[str, ...], int]:
-    """Return unique column names and their count, from header records that may be short or long."""
-    rows = [_fitted(_without_quotes(record.cells), body, width) for record in header]
-    width = max([width, *map(len, rows)]) if rows else width
-    parts = [dict.fromkeys(row[i].strip() for row in rows if i < len(row) and row[i].strip()) for i in range(width)]
-    return unique_names([join.join(part) for part in parts]), width
-
-
-def _without_quotes(cells: Sequence[str]) -> Sequence[str]:
-    """Take the quotes off names that all stand in such as the file's rows do not have."""
-    for quote in QUOTES:
-        if len(cells) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == quote for cell in cells):
-            return [cell[1:-1] for cell in cells]
-    return cells
-
-
-def _fitted(cells: Sequence[str], body: Sequence[SampleRecord], width: int) -> list[str]:
-    """Fit a header's cells to the rows' width: drop empty ones too many, add the one an index column lacks."""
-    fitted = list(cells)
-    while len(fitted) > width and not all(cell.strip() for cell in fitted):
-        empty = max(i for i, cell in enumerate(fitted) if not cell.strip())
-        del fitted[empty]
-    if len(fitted) == width - 1 and _index_column(body, width):
-        return ["", *fitted]
-    return fitted
-
-
-def _index_column(body: Sequence[SampleRecord], width: int) -> bool:
-    """Tell whether the rows begin with a running number that needs no name."""
-    firsts = [record.cells[0].strip() for record in body if record.width == width][:50]
-    numbers = [int(text) for text in firsts if text.isascii() and text.isdigit() and len(text) < 12]  # noqa: PLR2004
-    steps = [b - a for a, b in pairwise(numbers)]
-    return len(numbers) >= 0.9 * len(firsts) > 1 and min(steps, default=0) > 0 and steps.count(1) >= 0.7 * len(steps)
-
-
-def unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Make names unique: a repeated one gets `_2`, `_3`, an empty third one is `column_3`.
-
-    A column that is called like one of bronze's own counts as repeated; so does one that differs in case only, because
-    SQL engines would take one for the other.
-    """
-    taken = {name.lower() for name in OWN_COLUMNS}
-    given = {name.lower() for name in names if name}
-    unique: list[str] = []
-    for position, name in enumerate(names, 1):
-        base = name or f"column_{position}"
-        final, count = base, 1
-        while (low := final.lower()) in taken or (low in given and (count > 1 or not name)):
-            count += 1
-            final = f"{base}_{count}"
-        taken.add(low)
-        unique.append(final)
-    return tuple(unique)

@@ -53,8 +53,8 @@ class CsvOptions(BaseModel):
     footer_lines: int | None = Field(default=None, ge=0, description="Physical lines at the end that are no data.")
     comment: str | None = Field(default=None, description="Lines that start with this text are comments; '' for none.")
     null: tuple[str, ...] = Field(default=(), description="Cell texts that stand for null, e.g. ['NA', '\\\\N'].")
-    trailing_delimiter: bool | None = Field(
-        default=None, description="Whether each line ends in one delimiter too many."
+    trailing_delimiter: bool | int | None = Field(
+        default=None, description="Whether each line ends in a delimiter too many, or how many too many."
     )
     header_join: str = Field(
         default=" ", description="Text between the parts of a name that stands in several header lines."
@@ -70,7 +70,7 @@ class CsvDialect:
 
     `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
     set aside. `first_line` is what a further file of the same kind begins with. `header_again` says the sample has such a line.
-    Of a clean file `lines` is its count of physical lines, `continuation` how many of them begin inside quotes,
+    `titles` are lines above the table, which a report in pages repeats. `trailing` is how many delimiters too many the lines end in. Of a clean file `lines` is its count of physical lines, `continuation` how many of them begin inside quotes,
     `unquoted` that no byte of it is a quote, and `content_hash` of its bytes, which were read to prove it.
     """
 
@@ -86,12 +86,13 @@ class CsvDialect:
     footer_bytes: int
     comment: str
     null: tuple[str, ...]
-    trailing_delimiter: bool
+    trailing: int
     max_record_lines: int
     profiles: tuple[ColumnProfile, ...]
     first_line: str = ""
     header_text: str = ""
     header_again: bool = False
+    titles: tuple[str, ...] = ()
     clean: bool = False
     lines: int = 0
     continuation: int = 0
@@ -105,8 +106,8 @@ class CsvDialect:
 
     @property
     def pieces(self) -> int:
-        """Count of cells a regular line is split into, with the empty one after a trailing delimiter."""
-        return self.width + self.trailing_delimiter
+        """Count of cells a regular line is split into, with the empty ones after trailing delimiters."""
+        return self.width + self.trailing
 
     @property
     def records(self) -> int:
@@ -132,7 +133,7 @@ class CsvDialect:
             "footer_lines": self.footer_lines,
             "comment": self.comment,
             "null": list(self.null),
-            "trailing_delimiter": self.trailing_delimiter,
+            "trailing_delimiters": self.trailing,
             "columns": list(self.columns),
             "clean": self.clean,
         }

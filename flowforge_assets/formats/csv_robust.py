@@ -144,7 +144,8 @@ class RobustRead:
             table = self._arrow(shown, mark)
         except pa.ArrowInvalid:
             return None
-        if self.dialect.trailing_delimiter and pc.max(pc.binary_length(table.columns[-1])).as_py():
+        beyond = table.columns[self.dialect.width :]
+        if any(pc.max(pc.binary_length(column)).as_py() for column in beyond):
             return None
         lines = count_lines(shown)
         self.account.rows += table.num_rows
@@ -169,7 +170,7 @@ class RobustRead:
         quote = ord(d.quote) if d.quote and d.quote.isascii() else None
         backslash = d.escape == "backslash"
         header = d.header_text.replace(d.delimiter, delimiter).encode()
-        return ScanRules(ord(delimiter), quote, d.pieces, d.trailing_delimiter, backslash, d.comment.encode(), header)
+        return ScanRules(ord(delimiter), quote, d.pieces, d.trailing, backslash, d.comment.encode(), header)
 
     def _mixed(self, data: bytes, shown: bytes, units: Units, mark: str, *, last: bool) -> tuple[int, pa.Table]:
         """Read the regular units in bulk, the others one by one, and restore their order."""

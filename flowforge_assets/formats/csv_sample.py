@@ -6,7 +6,7 @@ A record that cannot be split by the rules is split as well as can be and marked
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # A record of more lines is believed only where nothing in it looks like a record, and its quote is soon found to close.
 LOOK_AHEAD_LINES, LONGEST_LOOK_LINES, LATE_TRIES = 60, 5_000, 3
-FEWEST_ROWS, REGULAR = 6, 0.9
+FEWEST_ROWS, REGULAR, EVEN, FEW, NAMES_WITHIN = 6, 0.9, 0.7, 0.05, 60
+ENOUGH_FOR_ONE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class SampleRecord:
     def width(self) -> int:
         """Count of cells."""
         return len(self.cells)
+
+    @property
+    def reach(self) -> int:
+        """Count of cells up to the last that holds text."""
+        return max((i + 1 for i, cell in enumerate(self.cells) if cell.strip()), default=0)
 
     @property
     def filled(self) -> int:
@@ -106,10 +112,43 @@ def usual_width(records: Sequence[SampleRecord]) -> int:
     return max(widths, key=lambda width: (widths[width], width), default=0)
 
 
+def evened(records: list[SampleRecord]) -> tuple[list[SampleRecord], int]:
+    """Cut off the empty cells that lines end in, some in more than others; and how many those usually are.
+
+    The table is then as wide as one line in twenty is filled, and as names above it: hardly a line may have less.
+    """
+    widths = Counter(record.width for record in records)
+    usual, often = widths.most_common(1)[0] if widths else (0, 0)
+    used = sum(1 for record in records if record.width == usual and record.cells[-1].strip())
+    even = often >= EVEN * len(records)
+    if usual < 2 or (even and used > few_of(often)):  # noqa: PLR2004
+        return records, 0
+    wide = [record for record in records if record.width * 2 >= usual and not record.damaged]
+    reaches = sorted((record.reach for record in wide if not even or record.width == usual), reverse=True)
+    if not reaches:
+        return records, 0
+    names = next((r.reach for r in wide[:NAMES_WITHIN] if r.filled == r.reach <= usual), 0)
+    damaged = few_of(len(reaches)) if even else int((1 - REGULAR) * len(reaches))
+    width = max(reaches[damaged], names)
+    enough = sum(1 for record in wide if record.width >= width >= record.reach)
+    more = Counter(record.width - width for record in wide if record.width > width)
+    if width < 2 or enough < (REGULAR if used else EVEN) * len(wide) or not more:  # noqa: PLR2004
+        return records, 0
+    cut = [replace(record, cells=record.cells[: max(width, record.reach)]) for record in records]
+    return cut, more.most_common(1)[0][0]
+
+
+def few_of(count: int) -> int:
+    """How many of so many records may be damaged, and the others still tell what the table is like."""
+    return max(int(FEW * count), int(count >= ENOUGH_FOR_ONE))
+
+
 def below_preamble(records: Sequence[SampleRecord]) -> Sequence[SampleRecord]:
     """Leave out a preamble of more lines than the table has: what is wide and regular to the end is the table."""
     if len(records) < 2 * FEWEST_ROWS:
         return records
+    if narrow := _narrow_at_end(records):
+        return narrow
     tail = Counter(record.width for record in records[-max(FEWEST_ROWS, len(records) // 4) :])
     width, _ = tail.most_common(1)[0]
     usual, often = Counter(record.width for record in records).most_common(1)[0]
@@ -119,3 +158,22 @@ def below_preamble(records: Sequence[SampleRecord]) -> Sequence[SampleRecord]:
     table = records[first:]
     regular = sum(1 for record in table if record.width == width)
     return table if len(table) >= FEWEST_ROWS and regular >= REGULAR * len(table) else records
+
+
+def _narrow_at_end(records: Sequence[SampleRecord]) -> Sequence[SampleRecord]:
+    """Find a table of two columns under sentences: pairs without a blank between them to the end, and few above."""
+    last = len(records) - 1
+    while last > len(records) - FEWEST_ROWS and not _is_pair(records[last]):
+        last -= 1
+    first = last + 1
+    # A line between pairs may be damaged.
+    while first and (_is_pair(records[first - 1]) or (first > 1 and _is_pair(records[first - 2]))):
+        first -= 1
+    above = sum(1 for record in records[:first] if record.width == 1)
+    pairs = sum(1 for record in records if record.width <= 2)  # noqa: PLR2004
+    enough = last + 1 - first >= FEWEST_ROWS and pairs >= EVEN * len(records)
+    return records[first:] if enough and above * 2 > first else []
+
+
+def _is_pair(record: SampleRecord) -> bool:
+    return record.width == 2 and record.cells[1][:1] != " "  # noqa: PLR2004

@@ -14,6 +14,7 @@ import numpy as np
 from flowforge_assets.formats import csv_bits as bits
 
 LF, CR, BACKSLASH = 10, 13, 92
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 OTHER_QUOTES = frozenset({ord('"'), ord("'")})
 
 
@@ -24,7 +25,7 @@ class ScanRules:
     delimiter: int
     quote: int | None
     pieces: int
-    trailing_delimiter: bool
+    trailing: int
     backslash: bool
     comment: bytes
     header: bytes = b""
@@ -178,17 +179,19 @@ def _excluded(data: bytes, codes: bits.Codes, units: Units, rules: ScanRules) ->
     if rules.comment and rules.comment in data:
         regular &= first != rules.comment[0]
     if rules.header and rules.header in data:
-        regular &= ~np.isin(units.starts, _found(data, rules.header))
+        found = np.array(_found(data, rules.header))
+        regular &= ~np.isin(units.starts, np.concatenate([found, found - len(BYTE_ORDER_MARK)]))
     for other in OTHER_QUOTES - {rules.quote}:
         if bytes([other]) in data:
             regular &= first != other
     if rules.pieces == 1:
         regular &= ~np.isin(first, [LF, CR, 0, 9, 32])
-    if rules.trailing_delimiter:
+    if rules.trailing:
         content = units.ends - 1
         for end in (LF, CR):
             content = content - (codes[content.clip(min=0)] == end)
-        regular &= codes[content.clip(min=0)] == rules.delimiter
+        for place in range(rules.trailing):
+            regular &= codes[(content - place).clip(min=0)] == rules.delimiter
     if rules.backslash and b"\\" in data:
         regular &= np.diff(np.searchsorted(_double_meaning(data, rules), units.ends), prepend=0) == 0
     return Units(units.starts, units.ends, regular, units.lines, units.delimiters_in_quotes)

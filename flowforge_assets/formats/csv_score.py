@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, WORD, kind_of
-from flowforge_assets.formats.csv_sample import SampleRecord, below_preamble, sample_records, usual_width
+from flowforge_assets.formats.csv_sample import SampleRecord, below_preamble, evened, sample_records, usual_width
 from flowforge_assets.formats.csv_split import LineSplitter
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PRIORS = {
     ",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.97, "~": 0.97, "\x1f": 1.0, "\x1e": 1.0, "\x01": 1.0, "\x02": 1.0,
-    "¦": 0.97, "§": 0.97, ":": 0.8, " ": 0.72, "#": 0.8, "*": 0.8, "!": 0.8, "$": 0.7, "%": 0.7, "&": 0.8, "=": 0.7,
+    **dict.fromkeys("\x03\x04\x05\x06\x07\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1b\x1c\x1d", 1.0),
+    "¦": 0.97, "§": 0.97, "¬": 0.97, "¤": 0.97, "þ": 0.8, ":": 0.8, " ": 0.72, "#": 0.8, "*": 0.8, "!": 0.8, "$": 0.7, "%": 0.7, "&": 0.8, "=": 0.7,
     "@": 0.5, "/": 0.45, "\\": 0.5, "-": 0.35, "_": 0.35,
 }  # fmt: skip
 WHOLE = (
@@ -46,8 +47,14 @@ WHOLE = (
     "→",
 )
 QUOTES = ('"', "'", "`")
+# Delimiters nobody thought of: marks next to each other, one of them such as text seldom has.
+_RUN = re.compile(r"[^\w\s\"'`.,()/\\\[\]]{2,6}")
+_RARE_MARK = re.compile(r"[|~^<>@#$%&*+{}]")
+_LONGEST_FOUND, _MOST_FOUND = 4, 3
+_ARROWS = frozenset({"->", "=>", "<-", "<=", ">=", "-->", "==>", "!=", "<>"})
 SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
 MIN_SHARE_OF_LINES = 0.4
+MOST_REMARKS, SHARE_OF_FOUND, ENOUGH_WORDY = 0.15, 0.6, 0.6
 WEAK, WEAKEST, FEW, ALIKE, IN_TIMES = 0.8, 0.5, 3, 0.9, 0.5
 IN_MOMENTS = {
     ":": re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])"),
@@ -77,17 +84,27 @@ def best_dialect(lines: Sequence[str], pinned: CsvOptions) -> Scored:
     """Return the best-scored delimiter, quote and escape; what is pinned is not questioned."""
     sample = _scored_part(lines)
     text = "\n".join(sample)
-    delimiters = [pinned.delimiter] if pinned.delimiter else list(_delimiters(sample, text))
+    found = [] if pinned.delimiter else _found(sample, text)
+    delimiters = [pinned.delimiter] if pinned.delimiter else [*_delimiters(sample, text), *found]
     quotes = [pinned.quote] if pinned.quote is not None else ['"', *(q for q in QUOTES[1:] if q in text)]
     best = Scored(",", quotes[0], pinned.escape or "double", 0.0)
     for delimiter in delimiters:
         for quote in quotes:
             if quote == delimiter or not (quote == quotes[0] or _evident(text, delimiter, quote)):
                 continue
-            scored = _score(sample, Scored(delimiter, quote, pinned.escape or "double", 0.0))
-            best = scored if scored.score > best.score + 1e-9 else best
-    best = best if pinned.delimiter else _lengthened(best, sample)
+            for escape in _escapes(text, quote, pinned):
+                scored = _score(sample, Scored(delimiter, quote, escape, 0.0))
+                best = scored if scored.score > best.score + 1e-9 else best
+    best = best if pinned.delimiter else _lengthened(best, sample, found)
     return best if pinned.escape else _with_escape(best, sample, text)
+
+
+def _escapes(text: str, quote: str, pinned: CsvOptions) -> tuple[Escape, ...]:
+    """The ways to escape a quote that are worth a look while the delimiter is sought."""
+    if pinned.escape:
+        return (pinned.escape,)
+    often = quote and text.count("\\" + quote) > text.count(quote * 2)
+    return ("double", "backslash") if often else ("double",)
 
 
 def _evident(text: str, delimiter: str, quote: str) -> bool:
@@ -121,8 +138,25 @@ def _delimiters(lines: Sequence[str], text: str) -> Iterator[str]:
             yield delimiter
 
 
+def _found(lines: Sequence[str], text: str) -> list[str]:
+    """Find marks that stand together in most lines, such as `|+|` or `<->`: of one within another the longer."""
+    runs = {run for line in lines for run in _RUN.findall(line) if _RARE_MARK.search(run)}
+    parts = {
+        run[a:b] for run in runs for a in range(len(run)) for b in range(a + 2, min(a + _LONGEST_FOUND, len(run)) + 1)
+    }
+    least = max(1, SHARE_OF_FOUND * len(lines))
+    counts = {
+        part: text.count(part)
+        for part in parts - _ARROWS
+        if len(set(part)) > 1 and _RARE_MARK.search(part) and sum(1 for line in lines if part in line) >= least
+    }
+    whole = [p for p, n in counts.items() if not any(p in q and p != q and m >= ALIKE * n for q, m in counts.items())]
+    return sorted(whole, key=lambda part: (-counts[part], part))[:_MOST_FOUND]
+
+
 def _score(lines: Sequence[str], supposed: Scored) -> Scored:
-    records = below_preamble(sample_records(lines, supposed.splitter(), max_cells=SCORED_CELLS * 4))
+    sampled, _ = evened(sample_records(lines, supposed.splitter(), max_cells=SCORED_CELLS * 4))
+    records = below_preamble(sampled)
     if not records:
         return supposed
     width = usual_width(records)
@@ -130,10 +164,20 @@ def _score(lines: Sequence[str], supposed: Scored) -> Scored:
     share = len(body) / len(records)
     near = sum(1 for record in records if abs(record.width - width) == 1 and width > 2) / len(records)  # noqa: PLR2004
     damaged = sum(1 for record in records if record.damaged) / len(records)
+    if _names_widest(records):
+        near = max(near, 2 * (1 - share))
     shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
     prior = PRIORS.get(supposed.delimiter, 1.0) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
     score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
     return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
+
+
+def _names_widest(records: Sequence[SampleRecord]) -> bool:
+    """Tell whether the first record is names, and no other is wider: rows may then be short, and are not odd."""
+    first = records[0]
+    if first.width < FEW or first.filled < first.width or any(kind_of(cell) in TYPED for cell in first.cells):
+        return False
+    return all(record.width <= first.width for record in records)
 
 
 def _stands_in_times(lines: Sequence[str], delimiter: str) -> bool:
@@ -170,14 +214,24 @@ def one_column(lines: Sequence[str], supposed: Scored) -> bool:
     Its name, the first line, does not have it; and the lines as wholes are times, dates or codes, or phrases of words.
     """
     filled = [line.strip() for line in lines if line.strip()][1:300]
+    if supposed.delimiter.endswith(" ") and supposed.delimiter.strip() and supposed.delimiter not in lines[0]:
+        return len(filled) >= FEW and _are_sentences(filled, supposed.delimiter)
     prior = PRIORS.get(supposed.delimiter, 1.0)
     if prior > WEAK or len(filled) < FEW or supposed.delimiter in lines[0]:
         return False
     if any(record.width > 1 for record in sample_records(lines[:300], LineSplitter(",", supposed.quote, "double"))):
         return False
     whole = Counter(map(kind_of, filled)).most_common(1)[0]
-    words = supposed.delimiter == " " and not any(kind_of(word) in TYPED for line in filled for word in line.split())
+    cut = [line.split() for line in filled]
+    alike = len({words[0] for words in cut}) == 1
+    words = supposed.delimiter == " " and (alike or not any(kind_of(word) in TYPED for line in cut for word in line))
     return prior <= WEAKEST or words or (whole[0] in TYPED and whole[1] >= ALIKE * len(filled))
+
+
+def _are_sentences(lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether most lines have several words on a side of a comma, and none has many commas."""
+    wordy = sum(1 for line in lines if any(len(part.split()) >= FEW for part in line.split(delimiter)))
+    return wordy >= ENOUGH_WORDY * len(lines) and all(line.count(delimiter) < FEW - 1 for line in lines)
 
 
 def _worth(cell: str, supposed: Scored) -> float:
@@ -196,7 +250,7 @@ def _worth(cell: str, supposed: Scored) -> float:
     return 0.75 if not tight else 0.55 if tight == 1 else 0.25
 
 
-def _lengthened(best: Scored, lines: Sequence[str]) -> Scored:
+def _lengthened(best: Scored, lines: Sequence[str], found: Sequence[str]) -> Scored:
     """Take a longer delimiter where the short one never stands alone: `||`, `, `, ` | `."""
     short = best.delimiter
     if short == " ":
@@ -204,11 +258,15 @@ def _lengthened(best: Scored, lines: Sequence[str]) -> Scored:
     text = "\n".join(lines)
     paired = bool(best.quote) and text.count(best.quote) % 2 == 0
     bare = _unquoted(text, best.quote).split("\n") if paired else [_unquoted(line, best.quote) for line in lines]
-    longest = sorted((whole for whole in WHOLE if short in whole and whole != short), key=len, reverse=True)
-    for longer in (*longest, f" {short} ", short * 3, short * 2, f"{short} "):
+    more = (short[0] * n for n in (4, 3, 2) if n > len(short)) if len(set(short)) == 1 else ()
+    longest = {whole for whole in (*WHOLE, *found, *more) if short in whole and whole != short}
+    for longer in (*sorted(longest, key=lambda whole: (-len(whole), whole)), f" {short} ", f"{short} "):
         used = sum(line.count(longer) for line in bare)
-        alone = sum(line.rstrip(short).replace(longer, "").count(short) for line in bare)
-        if used > 0.5 * len(bare) and alone <= 0.02 * used:
+        # A line that has but the short one may be a remark; not where the longer is the short one twice: `a,,` has empty cells.
+        lines_alone = [line for line in bare if longer not in line and short in line]
+        counted = bare if set(longer) == set(short) else [line for line in bare if longer in line]
+        alone = sum(line.rstrip(short).replace(longer, "").count(short) for line in counted)
+        if used > 0.5 * len(bare) and alone <= 0.02 * used and len(lines_alone) <= MOST_REMARKS * len(bare):
             return Scored(longer, best.quote, best.escape, best.score)
     return best
 

@@ -54,7 +54,7 @@ def sniff_encoding(head: bytes, *, whole: bool) -> tuple[str, int]:
     """Return encoding and length of the byte order mark, by a look at the first bytes."""
     for bom, name in _BOMS:
         if head.startswith(bom):
-            return name, len(bom)
+            return name, len(bom) * (2 if head.startswith(bom * 2) else 1)  # some programs add another
     wide = _wide_encoding(head)
     if wide:
         return wide, 0

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+OTHER_DELIMITERS = (";", ",", "\t", "|", ":", " ")
+
 
 class Damage(Enum):
     """Why a text could not be split by the rules."""

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 from polars.io.plugins import register_io_source
 
-from flowforge_assets.formats.csv_layout import unique_names
+from flowforge_assets.formats.csv_names import unique_names
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from flowforge_assets.formats.csv_source import BLOCK_BYTES, Source
 from flowforge_assets.formats.file_options import MAX_COLUMNS
 from flowforge_assets.formats.file_read import Note
 from flowforge_assets.formats.json_cells import NotJsonError, cells_at, rows_of_elements, scan
-from flowforge_assets.formats.json_types import merged, types_of_objects
+from flowforge_assets.formats.json_types import merged, types_of_elements
 from flowforge_assets.formats.json_wrapper import wrapper_key
 from flowforge_assets.formats.ndjson import BLANK, text_encoding
 from flowforge_assets.formats.text_parts import PartsRead, PartWriter
@@ -183,7 +183,7 @@ class _Document:
 
     def _look_at_types(self) -> None:
         self.text.peek()
-        self.types = merged(self.types, types_of_objects(self.text.text, self.text.at))
+        self.types = merged(self.types, types_of_elements(self.text.text, self.text.at))
 
     def _bulk(self) -> bool:
         """Take all elements that lie whole in the buffer, if they are plain; tried once a block."""

@@ -91,11 +91,28 @@ def kind_of(leaf: exp.Expr, root: exp.Expr) -> Kind:
     node = leaf
     while node is not root and node.parent is not None:
         node = node.parent
+        if _hashes(node):
+            return "masked"
         if _aggregates(node):
-            return "aggregation"
-        if not isinstance(node, exp.Alias | exp.Paren | exp.Subquery) and not _merged_by_using(node):
+            kind = "aggregation"
+        elif (
+            kind != "aggregation"
+            and not isinstance(node, exp.Alias | exp.Paren | exp.Subquery)
+            and not _merged_by_using(node)
+        ):
             kind = "transformation"
     return kind
+
+
+def _hashes(node: exp.Expr) -> bool:
+    from sqlglot import exp
+
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower() in _HASHES
+    return isinstance(node, exp.Func) and node.sql_name().lower() in _HASHES
+
+
+_HASHES = {"hash", "md5", "md5_number", "md5_number_lower", "md5_number_upper", "sha", "sha1", "sha2", "sha256"}
 
 
 def _aggregates(node: exp.Expr) -> bool:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from flowforge_resources.constants_in_sql import impossible_constant
 from flowforge_resources.duck import connect, literal, one_row, quote
 from flowforge_resources.errors import DefinitionError, did_you_mean
 from flowforge_resources.settings import user_cache
@@ -40,7 +41,28 @@ def columns_of(query: Query) -> dict[str, str] | None:
             raise _refusal(query, error) from None
         except duckdb.Error:  # e.g. a file that is not on this machine
             return None
+        _require_possible(connection, query)
         return _stored(connection, [(name, kind) for name, kind, *_ in found])
+
+
+def _require_possible(connection: duckdb.DuckDBPyConnection, query: Query) -> None:
+    """Refuse a text that can never be what it is compared with.
+
+    Raises:
+        DefinitionError: the query would fail on its first row.
+    """
+    import duckdb
+
+    try:
+        impossible = impossible_constant(connection, query.statement) if "'" in query.sql else None
+    except duckdb.Error:  # no plan, e.g. of a PIVOT that must look at values first
+        return
+    if impossible:
+        before, found, _ = query.sql.partition(impossible.rpartition(" is no ")[0])
+        where = f"{query.where}:{before.count(chr(10)) + 1}" if found else query.where
+        raise DefinitionError(
+            where, f"the SQL cannot be computed: {impossible}.", "Correct the text, or cast the column."
+        )
 
 
 def names_of(query: Query) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""`COLUMNS(…)`, PIVOT and unnested structs written out: DuckDB says which columns they stand for; sqlglot does not know.
+"""`COLUMNS(…)` written out: DuckDB says which columns it stands for; sqlglot does not know.
 
 What cannot be written out stays as it is; its origin is then unknown.
 """
@@ -28,23 +28,6 @@ def name_columns(tree: exp.Expr, query: Query) -> None:
         select.set("expressions", written)
 
 
-def stand_in(tree: exp.Expr, query: Query) -> None:
-    """Put, in a tree, what has the same columns and origins, not the same rows, where sqlglot does not know the columns.
-
-    For a PIVOT over given values a GROUP BY; for a struct that `unnest` makes columns of a column for each of its fields,
-    which may come of all that the struct is made of.
-    """
-    from sqlglot import exp
-
-    for select in list(tree.find_all(exp.Select)) if tree.find(exp.Unnest, exp.Explode) else []:
-        written = [made for one in select.expressions for made in _fields(one, select, tree, query)]
-        select.set("expressions", written)
-    for pivot in list(tree.find_all(exp.Pivot)):
-        made = _grouped(pivot, tree, query)
-        if made is not None:
-            pivot.replace(made)
-
-
 def _written_out(one: exp.Expr, select: exp.Select, tree: exp.Expr, query: Query) -> list[exp.Expr]:
     """An entry of a SELECT's list as those it stands for, each under the name that DuckDB gives it."""
     from sqlglot import exp
@@ -56,11 +39,11 @@ def _written_out(one: exp.Expr, select: exp.Select, tree: exp.Expr, query: Query
         or any(node.args.get("unpack") for node in meant)
     ):
         return [one]
-    columns = _names(meant[0], select, tree, query)
-    names = _names(one, select, tree, query)
-    if columns is None or names is None or len(columns) != len(names) or len(set(columns)) < len(columns):
+    columns = names(meant[0], select, tree, query)
+    shown = names(one, select, tree, query)
+    if columns is None or shown is None or len(columns) != len(shown) or len(set(columns)) < len(columns):
         return [one]
-    return [exp.alias_(_with(one, column), name, quoted=True) for column, name in zip(columns, names, strict=True)]
+    return [exp.alias_(_with(one, column), name, quoted=True) for column, name in zip(columns, shown, strict=True)]
 
 
 def _with(one: exp.Expr, column: str) -> exp.Expr:
@@ -77,16 +60,16 @@ def _with(one: exp.Expr, column: str) -> exp.Expr:
     return made
 
 
-def _names(entry: exp.Expr, select: exp.Select, tree: exp.Expr, query: Query) -> list[str] | None:
+def names(entry: exp.Expr, select: exp.Select, tree: exp.Expr, query: Query) -> list[str] | None:
     """The names of what a SELECT returns whose list is this entry alone; None where DuckDB does not understand that."""
     asked: Any = select.copy()
     for clause in _BEHIND:
         asked.set(clause, None)
     asked.set("expressions", [entry.copy()])
-    return _told(asked, select, tree, query)
+    return told(asked, select, tree, query)
 
 
-def _told(asked: Any, place: exp.Expr, tree: exp.Expr, query: Query) -> list[str] | None:
+def told(asked: Any, place: exp.Expr, tree: exp.Expr, query: Query) -> list[str] | None:
     """The names of what a SELECT returns that stands in some place of a tree."""
     from sqlglot import exp
 
@@ -96,57 +79,6 @@ def _told(asked: Any, place: exp.Expr, tree: exp.Expr, query: Query) -> list[str
     if ctes:
         asked.set("with_", exp.With(expressions=ctes))
     return names_of(replace(query, sql=asked.sql(dialect="duckdb", comments=False)))
-
-
-def _fields(one: exp.Expr, select: exp.Select, tree: exp.Expr, query: Query) -> list[exp.Expr]:
-    """An entry of a SELECT's list, once for each column that `unnest` makes of it."""
-    from sqlglot import exp
-
-    if not isinstance(one.unalias(), exp.Unnest | exp.Explode):
-        return [one]
-    names = _names(one, select, tree, query)
-    if names is None or len(names) == 1:
-        return [one]
-    return [exp.alias_(one.unalias().copy(), name, quoted=True) for name in names]
-
-
-def _grouped(pivot: exp.Pivot, tree: exp.Expr, query: Query) -> exp.Select | None:
-    """`PIVOT t ON a IN (…) USING f(b) GROUP BY c` as a SELECT with a column `f(b) FILTER (…)` for each value."""
-    from sqlglot import exp
-
-    on = [one.this for one in pivot.expressions if isinstance(one, exp.In) and isinstance(one.this, exp.Column)]
-    if not isinstance(pivot.this, exp.Table) or pivot.args.get("unpivot") or not on or len(on) < len(pivot.expressions):
-        return None
-    using = pivot.args.get("using") or [exp.Count(this=exp.Star())]
-    kept = _kept(pivot, [*on, *using], tree, query)
-    names = _told(exp.select("*").from_(exp.Subquery(this=pivot.copy())), pivot, tree, query)
-    if kept is None or names is None or names[: len(kept)] != kept or (len(names) - len(kept)) % len(using):
-        return None
-    there = exp.Where(this=exp.and_(*(exp.Not(this=exp.Is(this=one.copy(), expression=exp.Null())) for one in on)))
-    columns = [exp.column(exp.to_identifier(name, quoted=True)) for name in kept]
-    made = [
-        exp.alias_(
-            exp.Filter(this=using[place % len(using)].unalias().copy(), expression=there.copy()), name, quoted=True
-        )
-        for place, name in enumerate(names[len(kept) :])
-    ]
-    return exp.select(*columns, *made).from_(pivot.this.copy()).group_by(*(one.copy() for one in columns))
-
-
-def _kept(pivot: exp.Pivot, used: list[exp.Expr], tree: exp.Expr, query: Query) -> list[str] | None:
-    """The columns that stay: those of GROUP BY, else all that are used nowhere else."""
-    from sqlglot import exp
-
-    all_ = _told(exp.select("*").from_(pivot.this.copy()), pivot, tree, query)
-    group = pivot.args.get("group")
-    if all_ is None:
-        return None
-    if group is not None:
-        real = {name.lower(): name for name in all_}
-        plain = all(isinstance(one, exp.Column) and one.name.lower() in real for one in group.expressions)
-        return [real[one.name.lower()] for one in group.expressions] if plain else None
-    gone = {column.name.lower() for one in used for column in one.find_all(exp.Column)}
-    return [name for name in all_ if name.lower() not in gone]
 
 
 def _holds(cte: exp.Expr, select: exp.Expr) -> bool:

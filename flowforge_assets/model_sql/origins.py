@@ -60,8 +60,9 @@ def qualified(query: Query, *, for_origins: bool = False) -> exp.Expr:
     from sqlglot import exp
     from sqlglot.optimizer.qualify import qualify
 
-    from flowforge_assets.model_sql.named_columns import name_columns, stand_in
+    from flowforge_assets.model_sql.named_columns import name_columns
     from flowforge_assets.model_sql.reads import parse
+    from flowforge_assets.model_sql.stand_ins import stand_in
 
     tree = parse(query.sql, query.where)
     if for_origins:

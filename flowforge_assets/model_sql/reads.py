@@ -86,16 +86,17 @@ def _tables(query: exp.Expr) -> list[str]:
     from sqlglot import exp
     from sqlglot.optimizer.scope import traverse_scope
 
+    seen = query.copy()
+    # Scopes do not look into `(PIVOT table …)`. Inner ones first.
+    for pivot in reversed([one for one in seen.find_all(exp.Pivot) if one.this]):
+        pivot.replace(exp.select("*").from_(pivot.this.copy()))
     found = {
         _written(source)
-        for scope in traverse_scope(query)
+        for scope in traverse_scope(seen)
         for source in scope.sources.values()
         if isinstance(source, exp.Table) and source.name
     }
-    ctes = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
-    # Scopes leave out the table of `FROM (PIVOT table …)`.
-    pivoted = {pivot.this for pivot in query.find_all(exp.Pivot) if isinstance(pivot.this, exp.Table)}
-    return sorted(found | {_written(table) for table in pivoted} - ctes)
+    return sorted(found)
 
 
 def _written(table: exp.Table) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flowforge_assets.lineage import edges
-from flowforge_resources import duck
+from flowforge_resources import constants_in_sql, duck
 from flowforge_resources.settings import user_cache
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def remembered(question: list[Any], answer: Callable[[], Any]) -> Any:
 @lru_cache(maxsize=1)
 def _engines() -> str:
     """Changes with the code that answers, ours and theirs."""
-    own = [*sorted(Path(__file__).parent.glob("*.py")), Path(edges.__file__), Path(duck.__file__)]
+    answering = [Path(edges.__file__), Path(constants_in_sql.__file__), Path(duck.__file__)]
+    own = [*sorted(Path(__file__).parent.glob("*.py")), *answering]
     code = sha256(b"".join(file.read_bytes() for file in own)).hexdigest()
     return f"{code} {[_version(package) for package in ('sqlglot', 'duckdb')]}"
 

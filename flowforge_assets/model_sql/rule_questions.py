@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.model_sql.remembered import remembered
+from flowforge_resources.constants_in_sql import impossible_constant
 from flowforge_resources.duck import connect, quote
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.settings import user_cache
@@ -43,9 +44,11 @@ def _ask(questions: Sequence[Sequence[str]], tables: Mapping[str, list[tuple[str
         for place, queries in enumerate(questions):
             for query in queries:
                 try:
-                    connection.execute(f"EXPLAIN {query}")
+                    impossible = impossible_constant(connection, query)
                 except duckdb.Error as error:
                     return [place, _in_words(str(error), tables)]
+                if impossible:
+                    return [place, f"{impossible}."]
     return []
 
 

@@ -108,8 +108,9 @@ def date_absences(events: Events, extract: int) -> None:
     """Add to `event` a delete of every key in `absent`, and give each row of a deleted key a moment after the delete.
 
     A moment must come after all that is known of the key. It is the first of these that does: the row's own sequence,
-    the newest sequence of the extract, the moment the extract was taken in, the smallest step after what is known.
-    A row that follows one which was given a moment so is compared with that row's own sequence, and comes after it too.
+    that of the key's next row in the extract, the newest sequence of the extract, the moment the extract was taken in,
+    the smallest step after what is known. A row that follows one which was given a moment so is compared with that row's
+    own sequence, and comes after it too. Rows of one key keep the order of their own sequences among each other.
     """
     keys, spec = events.keys, events.spec
     named = {*spec.keys, spec.surrogate_key}
@@ -119,21 +120,38 @@ def date_absences(events: Events, extract: int) -> None:
         f"INSERT INTO event SELECT -row_number() OVER (), _ff_k, 1, NULL, {rest}1, -1, NULL, {columns}, NULL "
         f"FROM old SEMI JOIN absent USING ({keys}) GROUP BY _ff_k"
     )
-    newest = "(SELECT max(_ff_s0) FROM incoming)"
-    taken = f"(SELECT taken FROM extract WHERE extract = {extract})"
-    kind = moment_type(spec)
-    candidates = ["event._ff_s0", newest, *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
-    chosen = " ".join(f"WHEN {one} > last.moment THEN {one}" for one in candidates)
-    step = "1" if kind in ("BIGINT", "DATE") else "to_microseconds(1)"
     stored = spec.sequence_by and spec.sequence_by[0] in events.values
     own = f"last({quote(spec.sequence_by[0])} ORDER BY {events.position})" if stored else "NULL"
     events.run(
         f"CREATE OR REPLACE TABLE last AS SELECT _ff_k, max(_ff_s0) AS moment, last(_ff_op ORDER BY {events.position}) AS op, "
         f"{own} AS own FROM event WHERE _ff_src = 0 GROUP BY _ff_k"
     )
-    follows = "last.op = 0 AND event._ff_s0 >= last.own AND event._ff_s0 < last.moment"
-    moved = "TRUE" if not spec.sequence_by else f"(last.op = 1 OR event._rid IS NULL OR ({follows}))"
+    _lift(events, extract)
+
+
+def _lift(events: Events, extract: int) -> None:
+    """Move the events of the extract that must come after what is known of their key (`last`) and do not."""
+    kind, order = moment_type(events.spec), "".join(f"{name}, " for name in events.order)
+    follows = "(op = 0 AND own < moment AND _ff_s0 >= own)"
+    moved = f"(op = 1 OR _rid IS NULL OR {follows})" if events.spec.sequence_by else "TRUE"
+    # What is said again of the row that came back stands where that one does.
+    again = f"coalesce({follows} AND _ff_s0 = own AND NOT bool_or(_ff_op = 1) OVER (PARTITION BY _ff_k, _ff_s0), FALSE)"
+    lifted = f"coalesce({moved}, FALSE) AND NOT {again} AND NOT coalesce(_ff_s0 > moment, FALSE)"
     events.run(
-        f"UPDATE event SET _ff_s0 = CASE WHEN {follows} AND event._ff_op = 0 AND event._ff_s0 = last.own THEN last.moment {chosen} "
-        f"ELSE last.moment + {step} END FROM last WHERE event._ff_k = last._ff_k AND event._ff_src = 1 AND {moved}"
+        "CREATE OR REPLACE TABLE dated AS SELECT *, coalesce(next IS NULL AND place = max(place) FILTER (lifted) OVER (PARTITION BY _ff_k), FALSE) AS stands "
+        f"FROM (SELECT _ff_id, _ff_k, moment, row_number() OVER (PARTITION BY _ff_k ORDER BY {events.position}) AS place, "
+        f"min(_ff_s0) FILTER (_ff_s0 > moment) OVER (PARTITION BY _ff_k) AS next, {again} AS again, {lifted} AS lifted "
+        f"FROM (SELECT _ff_id, _ff_k, _ff_op, {order}_ff_src, _ff_ord, _rid FROM event WHERE _ff_src = 1) JOIN last USING (_ff_k))"
+    )
+    taken = f"(SELECT taken FROM extract WHERE extract = {extract})"
+    candidates = ["(SELECT max(_ff_s0) FROM incoming)", *([f"{taken}::{kind}"] if kind != "BIGINT" else [])]
+    chosen = " ".join(f"WHEN {one} > d.moment THEN {one}" for one in candidates)
+    step = "1" if kind in ("BIGINT", "DATE") else "to_microseconds(1)"
+    # Of several that are moved to one moment the last by its own sequence stands, whatever the other columns say.
+    rest = "".join(
+        f", {name} = CASE WHEN d.lifted AND NOT d.stands THEN NULL ELSE {name} END" for name in events.order[1:]
+    )
+    events.run(
+        f"UPDATE event SET _ff_ord = d.place{rest}, _ff_s0 = CASE WHEN d.again THEN d.moment WHEN NOT d.lifted THEN _ff_s0 "
+        f"WHEN d.next IS NOT NULL THEN d.next {chosen} ELSE d.moment + {step} END FROM dated d WHERE event._ff_id = d._ff_id"
     )

@@ -207,6 +207,8 @@ class Split(Transform):
     def select(self, at: Place) -> str:
         at.require_text(self.column)
         at.require_makeable(*self.into)
+        if len({name.lower() for name in self.into}) < len(self.into):
+            raise StepError("two columns get one name.", "Give each its own.")
         last, parts = len(self.into), f"string_split({some_text(self.column)}, {literal(self.by)})"
         rest = f"CASE WHEN len({parts}) >= {last} THEN array_to_string(({parts})[{last}:], {literal(self.by)}) END"
         values = {name: f"({parts})[{place}]" for place, name in enumerate(self.into[:-1], start=1)}

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.transforms.place import TRUTH, UNKNOWN_TYPE
+from flowforge_resources.constants_in_sql import impossible_constant
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.python_function import StepError
@@ -131,6 +132,9 @@ def _bind(connection: duckdb.DuckDBPyConnection, sql: str, at: Place) -> None:
         said = str(error).split("Error: ", 1)[-1].split("\n\nLINE", 1)[0]
         said = " ".join(said.replace("WHERE clause cannot contain", "it looks at other rows: no").split())
         raise _wrong(sql, said[:_LONGEST].rstrip("!. "), _fix(said, at)) from None
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE _ff_like AS FROM {quote(at.view)} LIMIT 0")
+    if impossible := impossible_constant(connection, f"SELECT 1 FROM _ff_like WHERE ({sql}\n) IS NULL"):
+        raise _wrong(sql, impossible, "Correct the text, or compare with a column of its type.")
 
 
 def _fix(said: str, at: Place) -> str:
