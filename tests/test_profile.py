@@ -125,7 +125,7 @@ def test_what_changed_is_named(case: str) -> None:
 NORMAL = [NormalDist().inv_cdf((place + 0.5) / 1_000) for place in range(1_000)]
 
 
-@pytest.mark.parametrize(("moved", "widened"), [(0.0, 1.0), (0.3, 1.0), (0.5, 1.0), (0.0, 1.5), (1.0, 0.5)])
+@pytest.mark.parametrize(("moved", "widened"), [(0.0, 1.0), (0.5, 1.0), (0.0, 1.5)])
 def test_the_index_of_what_is_kept_is_near_that_of_the_rows(moved: float, widened: float) -> None:
     now = [moved + widened * value for value in NORMAL]
     old, new = (profiled(sql=f"SELECT unnest({values}::DOUBLE[]) AS v") for values in (NORMAL, now))
