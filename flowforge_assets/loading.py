@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import PydanticDeprecatedSince20
 
+from flowforge_assets.backtest.job import build_backtest_job
 from flowforge_assets.gates.decisions import DeclaredGates
 from flowforge_assets.gates.jobs import build_gate_jobs
 from flowforge_assets.running.executor import quick_executor
@@ -40,7 +41,7 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.PreviewWarning)
         warnings.simplefilter("ignore", PydanticDeprecatedSince20)
         found = tree.build_defs_at_path(tree.defs_module_path)
-    jobs = build_gate_jobs(lambda: DeclaredGates.of(tree))
+    jobs = [*build_gate_jobs(lambda: DeclaredGates.of(tree)), build_backtest_job(tree.defs_module_path)]
     ours = dg.Definitions(resources=default_resources(), executor=quick_executor, component_tree=tree, jobs=jobs)
     merged = dg.Definitions.merge(found, ours)
     _keep_for_good()

@@ -20,12 +20,16 @@ def as_tests(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """Rules as tests: `keep` where no action is written.
 
     Raises:
-        ValueError: a rule says `quarantine` or `drop`.
+        ValueError: a rule says `quarantine` or `drop`, or compares with more versions than are there.
     """
     return tuple(_as_test(rule) for rule in rules)
 
 
 def _as_test(rule: Rule) -> Rule:
+    if rule.versions_compared > 1:
+        raise ValueError(
+            f"test {rule.check_name} compares with {rule.versions_compared} versions, and a gold table keeps none but the published one. Leave `over` out, or put the rule on the table the rows come from."
+        )
     if rule.action not in REMOVES_ROWS:
         return rule
     if "action" in rule.model_fields_set:

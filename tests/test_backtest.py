@@ -18,9 +18,11 @@ from flowforge_assets.backtest.wanted import BacktestError, wanted_rules
 from flowforge_assets.cli.app import app
 from flowforge_resources.errors import DefinitionError
 from flowforge_resources.layout import TableId
-from scenario import land, load, objects, rows_of, run_well
+from scenario import QUIET, checks, failures, land, load, objects, rows_of, run_well
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from flowforge_resources.lake import Lake
 
 YAML = """
@@ -37,6 +39,7 @@ YAML = """
       keys: [id]
       rules:
         - {rule: range, column: price, min: 0}
+        - {rule: distribution_like, column: id, method: cramers_v, max: 0.4, over: 2}
 """
 DAYS = [
     "id,price,email\n1,5,a@b.co\n2,-1,none\n3,x,none\n",
@@ -47,8 +50,16 @@ HIGH = "{rule: range, column: price, max: 100, name: not_too_dear}"
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Path]:
-    """A lake with three runs of one table, and the folder of its workflows."""
+def spreads() -> list[tuple[Any, Any]]:
+    """What each run that makes the history says of the spread."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    tmp_path_factory: pytest.TempPathFactory, spreads: list[tuple[Any, Any]]
+) -> tuple[dg.Definitions, Lake, Path]:
+    """The definitions of one table, a lake with three runs of it, and the folder of its workflows."""
     from flowforge_resources.lake import Lake
 
     root = tmp_path_factory.mktemp("history")
@@ -58,8 +69,14 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Path]:
         defs = load(root, YAML)
         for number, day in enumerate(DAYS):
             land(lake, "shop", {f"sales/{number}.csv": day})
-            run_well(defs, "shop")
-    return lake, next(root.glob("project_*/defs"))
+            spreads.append(spread_in(run_well(defs, "shop")))
+    return defs, lake, next(root.glob("project_*/defs"))
+
+
+@pytest.fixture(scope="module")
+def history(deployed: tuple[dg.Definitions, Lake, Path]) -> tuple[Lake, Path]:
+    """A lake with three runs of one table, and the folder of its workflows."""
+    return deployed[1:]
 
 
 def tried(history: tuple[Lake, Path], rule: str | None = None, file: Path | None = None, **limits: Any) -> Any:
@@ -134,6 +151,32 @@ def test_table_rules_are_asked_of_each_version(history: tuple[Lake, Path]) -> No
     ]
 
 
+SPREAD = "distribution_like_id"
+
+
+def spread_in(result: dg.ExecuteInProcessResult) -> tuple[Any, Any]:
+    """What a run's check says of the spread: the distance, and to how many versions."""
+    found = checks(result)["silver_sales", SPREAD].metadata
+    return found["measured"].value, found["versions"].value if "versions" in found else 0
+
+
+# The versions are {1}, {1, 4, 5} and {1, 4, 5, 6}. To the third, the two before are 4/3, 1/3, 1/3 and 0 of two rows:
+# a chi-square of 1.178571 over 6 rows.
+SPREADS = [("none", 0), (0.57735, 1), (0.443203, 2)]
+
+
+def test_a_spread_is_compared_with_several_versions_as_the_runs_did(
+    history: tuple[Lake, Path], spreads: list[tuple[Any, Any]]
+) -> None:
+    assert spreads == SPREADS
+    said = [one.tried[0].said for one in tried(history, SPREAD).versions]
+    assert said == [
+        "",
+        "id is spread otherwise than in the version before: cramers_v is 0.5774, above 0.4.",
+        "id is spread otherwise than in the 2 versions before: cramers_v is 0.4432, above 0.4.",
+    ]
+
+
 def test_a_rule_that_is_wrong_is_refused_as_at_definition_time(history: tuple[Lake, Path]) -> None:
     with pytest.raises(DefinitionError, match=r"names the column 'prize', which is not declared. Did you mean 'price'"):
         tried(history, "{rule: range, column: prize, min: 0}")
@@ -158,14 +201,59 @@ def test_the_command_says_it_in_a_sentence_and_a_line_a_run(
     assert [run["rows"] for run in told["runs"]] == [3, 3, 1]
 
 
+def launch(deployed: tuple[dg.Definitions, Lake, Path], **asked: Any) -> tuple[dg.ExecuteInProcessResult, Any]:
+    """A run of the job with its form filled in, and what its step says."""
+    defs, lake, _ = deployed
+    before = objects(lake, "landing", "bronze", "silver", "quarantine", "gold")
+    job = defs.resolve_job_def("flowforge_backtest_rules")
+    form = {"ops": {"backtest_rules": {"config": {"table": "shop.sales", **asked}}}}
+    done = job.execute_in_process(raise_on_error=False, run_config=QUIET | form)
+    assert objects(lake, "landing", "bronze", "silver", "quarantine", "gold") == before
+    (output,) = [event.event_specific_data for event in done.all_events if event.is_successful_output] or [None]
+    return done, output and output.metadata
+
+
+def records(table: Any) -> list[dict[str, Any]]:
+    return [record.data for record in table.records]
+
+
+def test_the_launchpad_offers_the_same_as_a_form(
+    deployed: tuple[dg.Definitions, Lake, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWFORGE_LAKE_URL", deployed[1].url)
+    (form,) = deployed[0].resolve_job_def("flowforge_backtest_rules").run_config["ops"].values()
+    assert form == {"config": {"table": "", "rule": "", "runs": 30, "since": ""}}
+    read = {"rule": "range", "column": "price", "max": 100, "name": "not_too_dear"}
+    _, told = launch(deployed, rule=[read, {"rule": "row_count", "max": 3}])
+    assert told["found"].value.split("\n\n") == [
+        "not_too_dear would have held 2 of 7 rows in the last 3 runs.",
+        "row_count would not have held in 1 of the last 3 versions.",
+    ]
+    assert [(one["rows"], one["not_too_dear"]) for one in records(told["by_run"])] == [
+        (3, "0 passed"),
+        (3, "2 warned"),
+        (1, "0 passed"),
+    ]
+    assert [one["row_count"] for one in records(told["by_version"])] == ["0 passed", "0 passed", "1 failed"]
+    assert {one["id"] for one in records(told["examples_not_too_dear"])} == {"4", "5"}
+    assert "secret" not in str(told)
+    _, as_json = launch(deployed, rule=json.dumps(read), runs=1)
+    assert [one["rows"] for one in records(as_json["by_run"])] == [1]
+    refused, _ = launch(deployed, rule="{rule: range, column: price")
+    assert "the rule cannot be read" in failures(refused)
+    assert "asks of no run" in failures(launch(deployed, runs=0)[0])
+
+
 def test_a_table_in_partitions_is_tried_version_by_version(
     tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     yaml = YAML.replace("      keys: [id]\n", "      keys: [id]\n      partition_by: {column: email}\n")
     defs = load(tmp_path, yaml)
-    for number, day in enumerate(DAYS[:2]):
+    spreads = []
+    for number, day in enumerate(DAYS):
         land(lake, "shop", {f"sales/{number}.csv": day})
-        run_well(defs, "shop")
+        spreads.append(spread_in(run_well(defs, "shop")))
+    assert spreads == SPREADS
     past = lake, next(tmp_path.glob("project_*/defs"))
-    assert [one.tried[0].broken for one in tried(past, HIGH).runs] == [0, 2]
-    assert [one.rows for one in tried(past, "{rule: row_count, min: 1}").versions] == [1, 3]
+    assert [one.tried[0].broken for one in tried(past, HIGH).runs] == [0, 2, 0]
+    assert [one.rows for one in tried(past, "{rule: row_count, min: 1}").versions] == [1, 3, 4]

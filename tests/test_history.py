@@ -10,6 +10,7 @@ import pytest
 from flowforge_assets.cli.as_of import AsOfError
 from flowforge_assets.cli.query import run_query
 from flowforge_assets.silver.rollback import RollbackError, newly_left_out, plan_rollback, record, roll_back
+from flowforge_assets.silver.versions_before import to_compare_with
 from flowforge_resources import retention as retention_module
 from flowforge_resources.history import find_version, version_at, versions
 from flowforge_resources.layout import TableId
@@ -231,6 +232,11 @@ def test_a_snapshot_that_cannot_be_removed_fails_no_run(
     assert numbers(lake) == [3]
 
 
+def compared(lake: Lake) -> list[int]:
+    """The versions that the next one is compared with: none that was taken back, and each once."""
+    return [one.number for one in to_compare_with(versions(lake, ITEMS), 9)]
+
+
 # -- rollback ---------------------------------------------------------------------------------------------------------
 
 
@@ -240,10 +246,14 @@ def test_a_rollback_is_the_next_version_and_a_second_one_undoes_it(any_lake: Lak
     assert (made.number, made.what) == (4, "rolled back to version 2 by ada@desk: wrong prices")
     assert labels(any_lake) == DAY2
     assert numbers(any_lake) == [4, 3, 2, 1]
+    assert compared(any_lake) == [4, 1]
     assert made.facts["nonce"] != versions(any_lake, ITEMS)[2].facts["nonce"]
     to(any_lake, "3")
     assert labels(any_lake) == DAY3
     assert numbers(any_lake) == [5, 4, 3, 2, 1]
+    assert compared(any_lake) == [5, 2, 1]
+    to(any_lake, "4")
+    assert compared(any_lake) == [6, 1]
 
 
 def test_what_was_left_out_is_not_applied_by_the_next_run_and_later_batches_go_on(lake: Lake, tmp_path: Path) -> None:

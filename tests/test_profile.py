@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect
+from collections import Counter
 from dataclasses import replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,6 +15,7 @@ from rich.console import Console
 
 from flowforge_assets.catalog import UnknownNameError
 from flowforge_assets.cli.profile import profile_now
+from flowforge_checks.distances import by_chance, stability_index
 from flowforge_checks.profile.columns import Profile
 from flowforge_checks.profile.drift import Drift, DriftLimits, drift_between
 from flowforge_checks.profile.measure import profile_of
@@ -98,11 +102,16 @@ CHANGES: dict[str, tuple[str, str, dict[str, list[str]]]] = {
         "'AB-' || CASE WHEN range = 5 THEN 9 ELSE range % 3 END",
         {"code": ["new values"]},
     ),
-    "a value less": ("range % 3 END", "range % 2 END", {"code": ["vanished values"]}),
-    "other amounts": ("range * 1.5", "range * 3", {"price": ["quartiles"]}),
+    "a value less": ("range % 3 END", "range % 2 END", {"code": ["population stability index", "vanished values"]}),
+    "other amounts": ("range * 1.5", "range * 3", {"price": ["quartiles", "population stability index"]}),
+    "other shares": ("range % 2 = 0 AS even", "range % 5 = 0 AS even", {"even": ["population stability index"]}),
     "another type": ("DECIMAL(10, 2)", "DOUBLE", {"price": ["type"]}),
     "another name": ("AS even", "AS odd", {"even": ["column is gone"], "odd": ["column is new"]}),
-    "fewer values": ("range % 10", "range % 2", {"day": ["distinct values", "quartiles", "vanished values"]}),
+    "fewer values": (
+        "range % 10",
+        "range % 2",
+        {"day": ["distinct values", "quartiles", "population stability index", "vanished values"]},
+    ),
 }
 
 
@@ -110,6 +119,32 @@ CHANGES: dict[str, tuple[str, str, dict[str, list[str]]]] = {
 def test_what_changed_is_named(case: str) -> None:
     old, new, expected = CHANGES[case]
     assert drift(ROWS.format(rows=100).replace(old, new)) == expected
+
+
+# A normal distribution in a thousand values.
+NORMAL = [NormalDist().inv_cdf((place + 0.5) / 1_000) for place in range(1_000)]
+
+
+@pytest.mark.parametrize(("moved", "widened"), [(0.0, 1.0), (0.5, 1.0), (0.0, 1.5)])
+def test_the_index_of_what_is_kept_is_near_that_of_the_rows(moved: float, widened: float) -> None:
+    now = [moved + widened * value for value in NORMAL]
+    old, new = (profiled(sql=f"SELECT unnest({values}::DOUBLE[]) AS v") for values in (NORMAL, now))
+    found = drift_between(old, new, DriftLimits(psi=1e-9, quantile_shift=9))
+    quarters = [NormalDist().inv_cdf(share) for share in (0.25, 0.5, 0.75)]
+    counts = [Counter(bisect(quarters, value) for value in values) for values in (NORMAL, now)]
+    exact = stability_index(*([count[quarter] for quarter in range(4)] for count in counts))
+    said = [float(one.now.split(",")[0]) for one in found if one.what == "population stability index"]
+    assert said == ([pytest.approx(exact, abs=0.03, rel=0.1)] if moved or widened != 1 else [])
+
+
+def test_what_chance_makes_of_few_rows_is_no_drift() -> None:
+    shares = "SELECT range % {every} = 0 AS even FROM range({rows})"
+    for rows, expected in ((10, []), (100, ["population stability index"])):
+        old, new = (profiled(sql=shares.format(every=every, rows=rows)) for every in (2, 5))
+        assert [one.what for one in drift_between(old, new, DriftLimits())] == expected
+    # The 0.999 quantiles of chi-square with 1, 3 and 9 degrees of freedom, as tables have them.
+    for freedom, quantile in ((1, 10.828), (3, 16.266), (9, 27.877)):
+        assert by_chance(freedom + 1, 100, 50) == pytest.approx(0.03 * quantile, rel=0.035)
 
 
 def test_limits_let_changes_pass() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import log, sqrt
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from flowforge_checks.gate import Gate, statements
+from flowforge_checks.model_tests import as_tests
 from flowforge_checks.rules import RULE_KINDS, AnyRule, Judged, Rule
 from flowforge_checks.table_judge import judge
 from flowforge_resources.duck import connect, literal, quote
@@ -310,9 +312,10 @@ def test_a_rule_is_asked_only_of_the_rows_its_where_holds_for(database: duckdb.D
 
 
 def outcome_of(
-    connection: duckdb.DuckDBPyConnection, table: str, previous: str | None = None, **written: Any
+    connection: duckdb.DuckDBPyConnection, table: str, previous: str | None = None, *earlier: str, **written: Any
 ) -> Outcome:
-    (outcome,) = judge(connection, [rule_of(**written)], Judged(table, NOON, {"o": PAIRS}, previous), ["_rid"])
+    judged = Judged(table, NOON, {"o": PAIRS}, previous, earlier)
+    (outcome,) = judge(connection, [rule_of(**written)], judged, ["_rid"])
     return outcome
 
 
@@ -391,6 +394,42 @@ def test_the_spread_of_texts_is_compared_by_the_share_of_each(database: duckdb.D
     # Twice 0.2 times the logarithm of 1.5.
     assert float(outcome.metadata["measured"]) == pytest.approx(0.162186, abs=1e-6)
     assert not outcome.passed
+
+
+# Shares of a: 0.6, 0.2 and 0.4 have the mean 0.4, however many rows there are; now 0.5. For Cramér's V, 4 of 10 rows.
+A_AND_B = [["a"] * 6 + ["b"] * 4, ["a", "b", "b", "b", "b"] * 2, ["a", "a", "b", "b", "b"] * 2]
+OVER_THREE: list[tuple[str, list[Any], list[list[Any]], float]] = [
+    ("psi", ["a", "b"], [A_AND_B[0] * 5, *A_AND_B[1:]], 0.1 * (log(0.5 / 0.4) - log(0.5 / 0.6))),
+    ("cramers_v", ["a", "b"] * 5, A_AND_B, 0.1 / (2 * sqrt(0.45 * 0.55))),
+    # No more than 1: a quarter, a half and all, on the mean 7 of 12; now none.
+    ("ks", [2, 3], [[1, 2, 3, 3], [1, 2] * 30, [1]], 7 / 12),
+]
+
+
+@pytest.mark.parametrize(("method", "now", "before", "distance"), OVER_THREE, ids=[one[0] for one in OVER_THREE])
+def test_several_versions_are_one_reference_in_which_each_weighs_the_same(
+    database: duckdb.DuckDBPyConnection, method: str, now: list[Any], before: list[list[Any]], distance: float
+) -> None:
+    kind = "INTEGER" if method == "ks" else "VARCHAR"
+    like = {"rule": "distribution_like", "column": "v", "method": method, "over": 3}
+    tables = [values(one, kind) for one in before]
+    found = outcome_of(database, values(now, kind), *tables, values(now, kind), **like)
+    assert float(found.metadata["measured"]) == pytest.approx(distance, abs=1e-6)
+    assert found.metadata["versions"] == 3
+    # One without a row, or from before the column was there, says nothing.
+    empty, without = f"(SELECT * FROM {tables[0]} WHERE FALSE)", "(SELECT 1 AS other)"
+    found = outcome_of(database, values(now, kind), without, empty, *tables, **(like | {"over": 5}))
+    assert float(found.metadata["measured"]) == pytest.approx(distance, abs=1e-6)
+    assert outcome_of(database, tables[1], tables[1], **like).metadata["measured"] == 0
+    assert outcome_of(database, tables[1], without, **like).metadata["measured"] == "none"
+
+
+def test_over_is_no_part_of_what_silver_was_made_with_before_it_was_there() -> None:
+    like = {"rule": "distribution_like", "column": "v"}
+    assert "over" not in rule_of(**like).shape
+    assert rule_of(**like, over=7).shape["over"] == 7
+    with pytest.raises(ValueError, match="compares with 7 versions, and a gold table keeps none"):
+        as_tests([rule_of(**like, over=7)])
 
 
 def test_a_functional_dependency_counts_the_rows_that_disagree_with_most(database: duckdb.DuckDBPyConnection) -> None:

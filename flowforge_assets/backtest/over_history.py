@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from flowforge_assets.backtest.told import BackTest, Moment, Tried
@@ -16,6 +16,7 @@ from flowforge_assets.partitions.checks import unlisted
 from flowforge_assets.preview import shown_columns
 from flowforge_assets.silver.batch import Batch
 from flowforge_assets.silver.stage import referenced
+from flowforge_assets.silver.versions_before import rows_of_version, to_compare_with
 from flowforge_assets.strategies import judged
 from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.prepare import prepare
@@ -24,14 +25,12 @@ from flowforge_checks.gate import Gate, relations, statements
 from flowforge_checks.results import of_count
 from flowforge_checks.rules import REMOVES_ROWS, Judged, SetRule
 from flowforge_checks.table_judge import judge
-from flowforge_resources.duck import connect, literal, one_row
+from flowforge_resources.duck import connect, one_row
 from flowforge_resources.history import versions
 from flowforge_resources.ledger import read_ledger
-from flowforge_resources.partitioned import find_manifest, objects_of, stage_in_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import duckdb
 
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from flowforge_resources.bronze_parts import BronzePart
     from flowforge_resources.history import Version
     from flowforge_resources.lake import Lake
-    from flowforge_resources.scratch import Scratch
 
 _IN_A_BATCH = "Rules about rows beside each other were asked of each batch by itself, without the table it went into."
 _AS_NOW = "Other tables were looked into as they are now."
@@ -59,8 +57,10 @@ def backtest(lake: Lake, wanted: Wanted, *, runs: int = 30, since: datetime | No
         since: in place of `runs`: of those since a moment.
 
     Raises:
-        BacktestError: there is no history.
+        BacktestError: there is no history, or it is asked of none.
     """
+    if runs < 1:
+        raise BacktestError(f"`runs: {runs}` asks of no run. Write 1 or more, or a moment as `since`.")
     spec = wanted.spec
     of_rows = [rule for rule in wanted.rules if rule.judges == "row"]
     of_table = [rule for rule in wanted.rules if rule.judges == "table"]
@@ -116,27 +116,21 @@ class _History:
         """What rules of the table find in the newest versions that are kept."""
         every = versions(self.lake, self.spec.id)
         chosen = [one for one in every if one.published_at >= since] if since is not None else every[:most]
-        older: dict[str, Version] = {one.key: before for one, before in pairwise(every)}
-        return tuple(self._version(rules, one, older.get(one.key)) for one in reversed(chosen))
+        compared = 1 + max(rule.versions_compared for rule in rules)
+        older = {one.key: to_compare_with(every[place:], compared)[1:] for place, one in enumerate(every)}
+        return tuple(self._version(rules, one, older[one.key]) for one in reversed(chosen))
 
-    def _version(self, rules: Sequence[Rule], version: Version, before: Version | None) -> Moment:
-        compares = before is not None and any(rule.compares for rule in rules)
+    def _version(self, rules: Sequence[Rule], version: Version, before: Sequence[Version]) -> Moment:
         with self.lake.scratch() as scratch, connect(scratch.root) as connection:
-            table = self._rows(version, scratch)
-            previous = self._rows(before, scratch) if before is not None and compares else None
+            table, *earlier = (rows_of_version(self.lake, self.spec.id, one, scratch) for one in (version, *before))
             rows = int(one_row(connection, f"SELECT count(*) FROM {table}")[0])
             shown = [name for name in shown_columns(self.spec) if name not in self.spec.pii]
-            asked = Judged(table, version.published_at, relations(self.reads), previous)
+            asked = Judged(
+                table, version.published_at, relations(self.reads), next(iter(earlier), None), tuple(earlier[1:])
+            )
             outcomes = judge(connection, rules, asked, shown)
         tried = tuple(_of_outcome(rule, outcome, rows) for rule, outcome in zip(rules, outcomes, strict=True))
         return Moment(version.published_at.isoformat(), rows, tried, version=version.number)
-
-    def _rows(self, version: Version, scratch: Scratch) -> str:
-        """SQL of a version's rows."""
-        lake = self.lake
-        cut = find_manifest(lake, self.spec.id, version.published.nonce)
-        path: Path = stage_in_partitions(lake, objects_of(cut), scratch) if cut else lake.stage_in(version.key, scratch)
-        return f"(SELECT * FROM read_parquet({literal(str(path))}, union_by_name = true))"
 
 
 def _tried(connection: duckdb.DuckDBPyConnection, gate: Gate, count: CheckCount) -> Tried:

@@ -49,6 +49,12 @@ class Moment:
     run: str = ""
     version: int | None = None
 
+    def row(self) -> dict[str, str | int]:
+        """For a table: how many rows broke each rule, and the state of its check."""
+        named: dict[str, str | int] = {"run": self.run[:8]} if self.version is None else {"version": self.version}
+        found = {one.rule: f"{one.broken:,} {one.status}" for one in self.tried}
+        return {**named, "at": self.at[:19].replace("T", " "), "rows": self.rows, **found}
+
 
 @dataclass(frozen=True)
 class BackTest:
@@ -111,14 +117,11 @@ def _lines(what: str, moments: Sequence[Moment]) -> RenderableType | None:
 
     if not moments:
         return None
-    rules = [one.rule for one in moments[0].tried]
     table = Table(title=f"By {what}, times in UTC", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for name in (what, "at", "rows", *rules):
-        table.add_column(name, justify="right" if name in ("rows", *rules) else "left", overflow="fold")
+    for name in moments[0].row():
+        table.add_column(name, justify="left" if name in (what, "at") else "right", overflow="fold")
     for moment in moments:
-        named = moment.run[:8] if moment.version is None else str(moment.version)
-        cells = [f"{one.broken:,} {one.status}" for one in moment.tried]
-        table.add_row(named, moment.at[:19].replace("T", " "), f"{moment.rows:,}", *cells)
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in moment.row().values()))
     return table
 
 

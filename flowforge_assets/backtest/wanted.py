@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import DEFS, declared_workflows, find_table
@@ -33,7 +34,7 @@ def wanted_rules(
     table: str,
     workflow: str | None,
     *,
-    rule: str | None = None,
+    rule: object = None,
     file: Path | None = None,
     defs: Path | None = None,
 ) -> Wanted:
@@ -42,24 +43,22 @@ def wanted_rules(
     Args:
         table: `orders` or `retail.orders`.
         workflow: where the name does not say it.
-        rule: the name of one rule, or a rule as YAML: `{rule: range, column: price, min: 0}`.
+        rule: the name of one rule, or rules as YAML or JSON, as text or read: `{rule: range, column: price, min: 0}`.
         file: YAML with the changed table document, or with a list of rules that are added or replace others by name.
         defs: the folder of workflows.
 
     Raises:
-        BacktestError: nothing is new in the file, or no rule has that name.
+        BacktestError: nothing is new in the file, no rule has that name, or it is no YAML.
         DefinitionError: a rule is wrong.
     """
-    import yaml
-
     defs = defs or DEFS
     named = find_table(table, workflow, declared_workflows(defs))
     folder = defs / named.workflow
     now = spec_of(folder, named)
-    written = rule.strip() if rule else ""
-    if written.startswith("{"):
-        spec = spec_of(folder, named, [_with_rules(folder, named.name, [yaml.safe_load(written)])])
-        return Wanted(spec, _new(now.rules, spec.rules) or spec.rules[-1:])
+    written = _read(rule or "")
+    if not isinstance(written, str):
+        spec = spec_of(folder, named, [_with_rules(folder, named.name, written)])
+        return Wanted(spec, _new(now.rules, spec.rules) or spec.rules[-len(written) :])
     spec, new = now, now.rules
     if file is not None:
         spec = spec_of(folder, named, [_changed(file, folder, named.name)])
@@ -67,6 +66,44 @@ def wanted_rules(
         if not new and not written:
             raise BacktestError(f"{file} changes no rule of {named}. Name one of its rules with --rule.")
     return Wanted(spec, _named(written, spec.rules, str(named)) if written else tuple(new))
+
+
+def moment(written: str) -> datetime:
+    """A day or moment, UTC where it does not say otherwise.
+
+    Raises:
+        BacktestError: it is none.
+    """
+    try:
+        read = datetime.fromisoformat(written)
+    except ValueError:
+        raise BacktestError(f"'{written}' is no day or moment. Write e.g. 2026-11-01 or 2026-11-01T12:00.") from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _read(rule: object) -> str | list[Any]:
+    """The name of a rule; or rules as written: one, a list, or a list under `rules`."""
+    import yaml
+
+    try:
+        read = yaml.safe_load(rule) if isinstance(rule, str) and not _is_name(rule) else rule
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise BacktestError(
+            f"the rule cannot be read: {said}. Write it as in the workflow's YAML, or as JSON."
+        ) from None
+    if isinstance(read, str):
+        return read.strip()
+    rules = read.get("rules", [read]) if isinstance(read, dict) else read
+    if not isinstance(rules, list) or not rules:
+        raise BacktestError(
+            f"'{rule}' is no rule. Write e.g. `{{rule: range, column: price, min: 0}}`, or a rule's name."
+        )
+    return rules
+
+
+def _is_name(written: str) -> bool:
+    return not written.strip() or written.strip().isidentifier()
 
 
 def _named(name: str, rules: Sequence[Rule], table: str) -> tuple[Rule, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003  # typer reads the annotations at runtime
 from typing import Annotated
 
@@ -24,7 +23,10 @@ def backtest(
     *,
     rule: Annotated[
         str | None,
-        typer.Option("--rule", help="Name of one rule, or a rule as YAML: `{rule: range, column: price, min: 0}`."),
+        typer.Option(
+            "--rule",
+            help="Name of one rule, or a rule (or a list) as YAML or JSON: `{rule: range, column: price, min: 0}`.",
+        ),
     ] = None,
     file: Annotated[
         Path | None,
@@ -49,7 +51,7 @@ def backtest(
     Example: `flowforge rules backtest orders --rule "{rule: range, column: total, max: 10000}"`
     """
     from flowforge_assets.backtest.over_history import backtest as try_rules
-    from flowforge_assets.backtest.wanted import wanted_rules
+    from flowforge_assets.backtest.wanted import moment, wanted_rules
     from flowforge_resources.lake import Lake
 
     wanted = wanted_rules(table, workflow, rule=rule, file=file)
@@ -58,18 +60,3 @@ def backtest(
         typer.echo(json.dumps(found.as_dict(), indent=1, default=str))
         return
     Console().print(found.render())
-
-
-def moment(written: str) -> datetime:
-    """A day or moment, UTC where it does not say otherwise.
-
-    Raises:
-        BacktestError: it is none.
-    """
-    from flowforge_assets.backtest.wanted import BacktestError
-
-    try:
-        read = datetime.fromisoformat(written)
-    except ValueError:
-        raise BacktestError(f"'{written}' is no day or moment. Write e.g. 2026-11-01 or 2026-11-01T12:00.") from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)

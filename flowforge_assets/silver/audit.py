@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from flowforge_assets.partitions.checks import sets_by_partition
 from flowforge_assets.preview import shown_columns
 from flowforge_assets.silver.partitions import PartitionedBatch
+from flowforge_assets.silver.versions_before import rows_of_version, to_compare_with
 from flowforge_checks.rules import Judged
 from flowforge_checks.table_judge import judge, rows_of_file
 from flowforge_checks.uniqueness import keys_sharing, rows_sharing
 from flowforge_resources.errors import SurrogateKeyCollisionError
+from flowforge_resources.history import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,10 +61,10 @@ class TableRules:
         if not rules:
             return []
         whole = table.whole_table(self.connection) if isinstance(table, PartitionedBatch) else rows_of_file(table)
-        compares = self.batch.published is not None and any(rule.compares for rule in rules)
-        before = self._published(table) if compares else None
+        most = max(rule.versions_compared for rule in rules) if self.batch.published is not None else 0
+        before = self._published(table) if most else None
         shown = [name for name in shown_columns(self.spec) if name not in self.spec.pii]
-        judged = Judged(whole, self.began, self.reads, before)
+        judged = Judged(whole, self.began, self.reads, before, self._earlier(most - 1) if before else ())
         outcomes = judge(self.connection, rules, judged, shown)
         if isinstance(table, PartitionedBatch):
             return sets_by_partition(self.connection, self.spec, rules, judged, outcomes)
@@ -73,3 +75,10 @@ class TableRules:
         if isinstance(table, PartitionedBatch):
             return table.published_table(self.connection)
         return rows_of_file(self.lake.stage_in(self.spec.id.current, self.scratch))
+
+    def _earlier(self, most: int) -> tuple[str, ...]:
+        """SQL of the rows of so many versions before the published one, as far as they are kept."""
+        if most < 1:
+            return ()
+        _, *earlier = to_compare_with(versions(self.lake, self.spec.id), most + 1)
+        return tuple(rows_of_version(self.lake, self.spec.id, one, self.scratch) for one in earlier)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from flowforge_checks.distances import by_chance, stability_index
+from flowforge_checks.profile.columns import QUANTILES
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from flowforge_checks.profile.columns import ColumnProfile, Profile
 
@@ -26,6 +31,11 @@ class DriftLimits(BaseModel):
         default=0.25,
         ge=0,
         description="Shift of a quartile, as a part of the way from the 5 % to the 95 % quantile before.",
+    )
+    psi: float = Field(
+        default=0.25,
+        gt=0,
+        description="Population stability index of the values, of those that are kept of them: above 0.25 is called a shift. Less than chance makes of so few rows is never reported.",
     )
     new_categories: int = Field(default=0, ge=0, description="Values more, of a column with at most ten.")
     vanished_categories: int = Field(default=0, ge=0, description="Values fewer, of a column with at most ten.")
@@ -70,6 +80,7 @@ def _of_column(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> I
     if old.distinct and abs(new.distinct - old.distinct) / old.distinct * 100 > limits.distinct_percent:
         yield Drift(name, "distinct values", f"{old.distinct:,}", f"{new.distinct:,}")
     yield from _quantiles(old, new, limits)
+    yield from _stability(old, new, limits)
     if old.top_is_all and new.top_is_all:
         yield from _categories(old, new, limits)
 
@@ -82,6 +93,51 @@ def _quantiles(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> I
     if max(shifts) > limits.quantile_shift * span:
         said = [", ".join(f"{side.quantiles[one]:,.6g}" for one in _QUARTILES) for side in (old, new)]
         yield Drift(new.name, "quartiles", *said)
+
+
+def _stability(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> Iterator[Drift]:
+    before, now = _by_value(old, new) if old.top_is_all and new.top_is_all else _by_quarter(old, new)
+    if len(before) < 2 or not sum(before) or not sum(now):  # noqa: PLR2004  # one bin holds all of both
+        return
+    index = stability_index(before, now)
+    if index > limits.psi and index > by_chance(len(before), sum(before), sum(now)):
+        yield Drift(new.name, "population stability index", "", f"{index:.3g}, above {limits.psi:g}")
+
+
+def _by_value(old: ColumnProfile, new: ColumnProfile) -> tuple[list[float], list[float]]:
+    """Rows of each value, before and now."""
+    before, now = dict(old.top), dict(new.top)
+    every = sorted(before.keys() | now.keys())
+    return [before.get(one, 0) for one in every], [now.get(one, 0) for one in every]
+
+
+def _by_quarter(old: ColumnProfile, new: ColumnProfile) -> tuple[list[float], list[float]]:
+    """Rows between the earlier quartiles, before and now; none where they are not known.
+
+    Now along straight lines between the quantiles, which errs by some hundredths of the index. Quarters, not the outer
+    twentieths too: there lines err as much as they measure. A value so frequent that quantiles meet in it parts nothing.
+    """
+    if not old.quantiles or not new.quantiles:
+        return [], []
+    known = [(old.quantiles[one], QUANTILES[one]) for one in _QUARTILES if old.quantiles.count(old.quantiles[one]) == 1]
+    return (
+        _between([share for _, share in known], sum(old.histogram)),
+        _between([_share_below(value, new.quantiles) for value, _ in known], sum(new.histogram)),
+    )
+
+
+def _between(shares_below: Sequence[float], rows: int) -> list[float]:
+    return [(high - low) * rows for low, high in pairwise((0.0, *shares_below, 1.0))]
+
+
+def _share_below(value: float, quantiles: Sequence[float]) -> float:
+    """The share of values up to one, along straight lines between the quantiles; beyond the outermost nothing is known."""
+    place = bisect_right(quantiles, value)
+    if place in (0, len(quantiles)):
+        return QUANTILES[0] if place == 0 else QUANTILES[-1]
+    low, high = quantiles[place - 1 : place + 1]
+    below, above = QUANTILES[place - 1 : place + 1]
+    return below + (value - low) / (high - low) * (above - below)
 
 
 def _categories(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> Iterator[Drift]:

@@ -41,9 +41,10 @@ from flowforge_checks.rules.pandera_model import Pandera
 from flowforge_checks.rules.python import Python
 from flowforge_checks.rules.query import Sql
 from flowforge_checks.rules.references import References
-from flowforge_checks.rules.series import DistributionLike, NoGaps
+from flowforge_checks.rules.series import NoGaps
 from flowforge_checks.rules.sets import Rows, SetRule, Unique
 from flowforge_checks.rules.spelling import OneSpelling
+from flowforge_checks.rules.spread import DistributionLike
 from flowforge_checks.rules.table_schema import SchemaIs
 from flowforge_checks.rules.tables import Finding, Judged, TableRule
 from flowforge_checks.rules.types import Type

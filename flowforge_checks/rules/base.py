@@ -116,6 +116,11 @@ class Rule(BaseModel):
         return self.judges_by_kind
 
     @property
+    def versions_compared(self) -> int:
+        """With how many versions before it compares."""
+        return int(self.compares)
+
+    @property
     def tolerated(self) -> tuple[Amount | None, Amount | None]:
         """How many broken rows are no warning, and how many are no error."""
         return amount("warn_above", self.warn_above), amount("error_above", self.error_above)

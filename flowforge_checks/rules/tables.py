@@ -25,12 +25,18 @@ class Judged:
         at: when the run began.
         reads: SQL of each other table.
         previous: SQL of the rows of the version published before; None where there is none.
+        earlier: SQL of the rows of versions before that, newest first; as many as a rule asks for and are kept.
     """
 
     table: str
     at: datetime
     reads: Mapping[str, str] = field(default_factory=dict)
     previous: str | None = None
+    earlier: tuple[str, ...] = ()
+
+    def before(self, most: int) -> tuple[str, ...]:
+        """SQL of the rows of at most so many versions before, newest first."""
+        return (self.previous, *self.earlier)[:most] if self.previous else ()
 
 
 @dataclass(frozen=True)
