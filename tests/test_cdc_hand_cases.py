@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Of the orders of arrival: those of three events, and as many of more.
-ORDERS = 6
+ORDERS = 4
 Event = tuple[str | None, ...]
 NAMES = ("id", "a", "b", "op", "seq", "sub")
 SPEC = TableSpec(

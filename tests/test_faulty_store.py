@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SEED = 20261121
 # `FLOWFORGE_TEST_EVERY=1` disturbs every call in every way; the quick suite a spread of them. Several processes share
 # the work with `FLOWFORGE_TEST_EVERY=16` and `FLOWFORGE_TEST_FROM=0` to 15.
-EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "401"))
+EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "601"))
 FIRST = int(os.environ.get("FLOWFORGE_TEST_FROM", "0"))
 MIXES = 40 if EVERY == 1 else 2
 CLEAR = ("did not answer when asked to", "refused to", "another run published")
@@ -150,7 +150,8 @@ def test_a_run_whose_own_writes_are_reported_to_it_as_anothers_changes_the_table
         return plan
 
     store = STORES["client retries"]
-    assert pool.each(lambda forker, day: days[day].disturbed(forker, store, plan_of()), days) == []
+    some = list(days)[0 if EVERY == 1 else -1 :]  # the last day meets all that the first one leaves
+    assert pool.each(lambda forker, day: days[day].disturbed(forker, store, plan_of()), some) == []
 
 
 # -- one call of the lake each ----------------------------------------------------------------------------------------

@@ -300,7 +300,7 @@ batch = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(batch, min_size=2, max_size=4),
     action=st.sampled_from(["keep", "unknown", "drop"]),

@@ -29,7 +29,7 @@ NUMBERS = st.sampled_from(["1", "2", "+2", "-1", "x", "", None])
 DATES = st.sampled_from(["2026-01-01", "2026-01-02", "2026-02-30", "", None])
 ROWS = st.fixed_dictionaries({"k1": KEY_PARTS, "k2": KEY_PARTS, "n": NUMBERS, "at": DATES, "extra": st.just("e")})
 BATCHES = st.lists(st.lists(st.lists(ROWS, min_size=1, max_size=6), min_size=1, max_size=2), min_size=1, max_size=3)
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SPEC = TableSpec(
     id=TableId("w", "t"),

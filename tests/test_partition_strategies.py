@@ -75,7 +75,7 @@ def assert_same(cut: Driven, whole: Driven) -> None:
     assert [key for key in cut.strangers() if "/_state/" not in key] == []
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=BATCHES, way=st.sampled_from(sorted(WAYS)), strategy=st.sampled_from(sorted(STRATEGIES)), data=st.data())
 def test_in_partitions_every_strategy_says_what_it_says_in_one_piece(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[Row]], way: str, strategy: str, data: st.DataObject

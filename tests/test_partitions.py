@@ -30,7 +30,7 @@ ROWS = st.fixed_dictionaries(
     }
 )
 BATCHES = st.lists(st.lists(ROWS, min_size=1, max_size=5), min_size=1, max_size=3)
-QUICK = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WAYS = {
     "day": DAILY,
     "month": PartitionBy(column="day", every="month", start="2026-01-01"),

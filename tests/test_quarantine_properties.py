@@ -132,7 +132,7 @@ def content(row: Any) -> tuple[str, ...]:
     return row["id"], row["day"], row["n"]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from(list(KINDS)), steps=STEPS)
 def test_any_history_of_decisions_gives_the_table_of_the_reference(
     tmp_path_factory: Any, kind: str, steps: list[tuple[str, Any]]

@@ -58,7 +58,7 @@ BATCHES = st.lists(st.lists(ROWS, max_size=8), min_size=1, max_size=3)
 AGAIN = [[{"id": "2", "u": "a", "zip": None, "city": "B", "n": "0"}]] * 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=18, deadline=None)
 @example(AGAIN, "full_refresh", "first")
 @given(BATCHES, st.sampled_from(["upsert", "append", "full_refresh"]), st.sampled_from(["first", "none"]))
 def test_a_row_is_in_one_place_and_no_set_that_is_published_breaks_its_rule(

@@ -19,7 +19,7 @@ from flowforge_resources.scratch import Scratch
 from merging import Merged, as_bag
 
 QUICK = settings(
-    max_examples=int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "8")),
+    max_examples=int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "5")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     # Shrinking a failure takes minutes; an example this small can be read as it is.
