@@ -11,8 +11,8 @@
 Each figure is a process of its own, and the contenders take turns. CPU seconds are the user and system time of the job
 alone, after the interpreter's start and all imports: they hold on a shared machine, and are the same for one file of
 any size. Peaks are the whole process's. Bare Polars cannot read a damaged file; that one is compared with the clean one.
-Found on a busy 2-core machine (load 20), medians of five rounds of 200 MB: plain 1.00 of bare, 0.90 of alike, 0.84 of tuned;
-quoted 0.95, 0.84 and 0.74. On an idle one alike gave 0.88 and 0.81, tuned 0.84 and 0.78. Peaks of 251 MB against 330 and 141.
+Found on an idle 2-core machine, medians of three rounds of 200 MB: plain 0.91 of bare, 0.79 of alike, 0.83 of tuned; quoted
+1.02, 0.86 and 0.91. Peaks of 247 MB against 336 and 140.
 """
 
 from __future__ import annotations
