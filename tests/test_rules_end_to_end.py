@@ -258,3 +258,33 @@ def test_a_rule_shows_what_it_found_in_the_batches_before(lake: Lake, tmp_path: 
         (1, 0, "0.00"),
         (2, 1, "50.00"),
     ]
+
+
+GROUPS_YAML = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: People.}
+    ---
+    type: flowforge_assets.components.Table
+    attributes:
+      name: people
+      columns: [{name: id}, {name: state}, {name: pay, type: integer}]
+      keys: [id]
+      rules:
+        - {rule: near_median, name: ratio, columns: [pay], per: [state], max_ratio: 2}
+        - {rule: near_median, name: difference, columns: [pay], per: [state], max_difference: 20}
+        - {rule: near_median, name: spreads, columns: [pay], per: [state], max_spreads: 3}
+        - {rule: near_median, name: held, columns: [pay], per: [state], max_ratio: 9, action: quarantine, keep_row: most_common}
+"""
+
+
+def test_values_far_from_the_median_of_their_group_are_counted_where_they_stay(lake: Lake, tmp_path: Path) -> None:
+    """One is in the first group, and far from its median only; the last group is too small to judge."""
+    pays = {"north": [9, 10, 10, 11, 12, 80], "south": [80, 99, 100, 101, 102], "west": [1, 50]}
+    rows = [f"{state}{place},{state},{pay}" for state, all_of in pays.items() for place, pay in enumerate(all_of)]
+    land(lake, "shop", {"people/1.csv": "\n".join(["id,state,pay", *rows]) + "\n"})
+    found = checks(run_well(load(tmp_path, GROUPS_YAML), "shop"))
+    broken = {
+        name: found["silver_people", name].metadata["rows_broken"].value for name in ("ratio", "difference", "held")
+    }
+    assert broken == {"ratio": 1, "difference": 1, "held": 0}
+    assert found["silver_people", "spreads"].metadata["rows_broken"].value == 2

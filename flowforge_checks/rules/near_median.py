@@ -13,7 +13,7 @@ from flowforge_checks.rules.one_column import OneColumnSetRule
 from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flowforge_checks.rules.sets import Rows
     from flowforge_checks.rules.tables import Judged
@@ -114,33 +114,29 @@ class NearMedian(OneColumnSetRule):
         return self._asked([f"{quote(name)} IS NOT NULL" for name in self.columns_read])
 
     def rows_breaking(self, judged: Judged) -> str:
-        rows = f"SELECT *, {self._number} AS _v, 0 AS _w FROM {judged.table} WHERE {self.present}"
-        return f"SELECT * EXCLUDE (_v, _w) FROM ({self._far(rows, self._groups(rows))})"
+        rows = self._with_value(judged.table)
+        return f"SELECT * EXCLUDE (_v, _w) FROM ({self._far(rows, self._groups([rows]))})"
 
     def losers(self, rows: Rows) -> str:
         """The batch's values that are far from the median of its own and the published ones."""
-        within = f"({rows.within})" if rows.within else "0"
-        batch = f"SELECT *, {self._number} AS _v, {within} AS _w FROM {rows.batch} WHERE {self.present}"
-        values = f"SELECT {self._grouped} FROM ({batch})"
-        if rows.published is not None:
-            published = f"SELECT *, {self._number} AS _v, 0 AS _w FROM {rows.published} WHERE {self.present}"
-            values += f" UNION ALL SELECT {self._grouped} FROM ({published})"
-        return f"SELECT _rid FROM ({self._far(batch, self._groups(values))})"
+        batch = self._with_value(rows.batch, rows.within or "0")
+        published = [] if rows.published is None else [self._with_value(rows.published)]
+        return f"SELECT _rid FROM ({self._far(batch, self._groups([batch, *published]))})"
+
+    def _with_value(self, rows: str, within: str = "0") -> str:
+        """SQL of the rows that are looked at, with their value `_v` and what they are compared within, `_w`."""
+        return f"SELECT *, {self._number} AS _v, ({within}) AS _w FROM {rows} WHERE {self.present}"
 
     @property
     def _number(self) -> str:
         return f"epoch({self._value})" if isinstance(self.max_difference, str) else f"{self._value}::DOUBLE"
 
-    @property
-    def _grouped(self) -> str:
-        return ", ".join(["_v", "_w", *(f"{quote(name)} AS _p{place}" for place, name in enumerate(self.per))])
-
-    def _groups(self, values: str) -> str:
-        """SQL of each group's quartiles, of a query of values."""
-        return (
-            f"SELECT _w, {''.join(f'_p{place}, ' for place in range(len(self.per)))}quantile_cont(_v, [0.25, 0.5, 0.75]) AS _q "
-            f"FROM (SELECT * FROM ({values})) GROUP BY ALL HAVING count(*) >= {self.min_rows}"
-        )
+    def _groups(self, rows: Sequence[str]) -> str:
+        """SQL of each group's quartiles, of queries of rows with `_v` and `_w`."""
+        group = "".join(f", {quote(name)} AS _p{place}" for place, name in enumerate(self.per))
+        places = "".join(f", _p{place}" for place in range(len(self.per)))
+        values = " UNION ALL ".join(f"SELECT _v, _w{group} FROM ({one})" for one in rows)
+        return f"SELECT _w{places}, quantile_cont(_v, [0.25, 0.5, 0.75]) AS _q FROM ({values}) GROUP BY ALL HAVING count(*) >= {self.min_rows}"
 
     def _far(self, rows: str, groups: str) -> str:
         """SQL of the rows, of a query of them with `_v` and `_w`, that are not near."""
