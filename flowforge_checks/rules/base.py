@@ -254,6 +254,28 @@ class RowRule(Rule):
         return [f"SELECT ({self.broken(reads)}) FROM {table}"]
 
 
+def fitting(field: str, patterns: Sequence[str], columns: Sequence[str], what: str = "column") -> list[str]:
+    """Those of a table's columns that some pattern of a field fits, in the table's order.
+
+    Raises:
+        ValueError: a pattern fits none; `what` says none of which.
+    """
+    for one in patterns:
+        if not any(fnmatchcase(name, one) for name in columns):
+            raise ValueError(f"`{field}` names '{one}', which fits no {what}.{did_you_mean(one, columns)}")
+    return [name for name in columns if any(fnmatchcase(name, one) for one in patterns)]
+
+
+def require_names(field: str, patterns: Sequence[str]) -> None:
+    """Refuse patterns in a field where the table's columns are not known.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if pattern := next((one for one in patterns if set(one) & set("*?[")), None):
+        raise ValueError(f"`{field}` has the pattern '{pattern}', and only a run knows the columns. Name each.")
+
+
 class ColumnRule(RowRule):
     """A statement about one column's value."""
 
@@ -284,18 +306,11 @@ class ColumnRule(RowRule):
         """One rule a column that some pattern fits, in the table's order."""
         if self.column:
             return (self,)
-        fitting = [name for name in columns if any(fnmatchcase(name, one) for one in self.for_each_column)]
-        for one in self.for_each_column:
-            if not any(fnmatchcase(name, one) for name in columns):
-                raise ValueError(f"`for_each_column` names '{one}', which fits no column.{did_you_mean(one, columns)}")
-        return tuple(self._about(name) for name in fitting)
+        return tuple(self._about(name) for name in fitting("for_each_column", self.for_each_column, columns))
 
     def named(self) -> tuple[Self, ...]:
         """One rule for each column that is named."""
-        if pattern := next((one for one in self.for_each_column if set(one) & set("*?[")), None):
-            raise ValueError(
-                f"`for_each_column` has the pattern '{pattern}', and only a run knows the columns. Name each."
-            )
+        require_names("for_each_column", self.for_each_column)
         return self.each(self.for_each_column)
 
     def _about(self, column: str) -> Self:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flowforge_checks.rules.base import in_code, listed
+from flowforge_checks.rules.base import fitting, in_code, listed, require_names
 from flowforge_checks.rules.sets import GroupedRule
 from flowforge_resources.duck import quote
-from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,11 +50,6 @@ class Determines(GroupedRule):
         if not self.determines_each:
             return (self,)
         others = [name for name in columns if name not in self.columns]
-        for one in self.determines_each:
-            if not any(fnmatchcase(name, one) for name in others):
-                raise ValueError(
-                    f"`determines_each` names '{one}', which fits no other column.{did_you_mean(one, others)}"
-                )
         return tuple(
             self.model_copy(
                 update={
@@ -65,16 +58,12 @@ class Determines(GroupedRule):
                     "name": f"{self.name}_{name}" if self.name else "",
                 }
             )
-            for name in others
-            if any(fnmatchcase(name, one) for one in self.determines_each)
+            for name in fitting("determines_each", self.determines_each, others, "other column")
         )
 
     def named(self) -> tuple[Self, ...]:
         """One rule for each column that is named."""
-        if pattern := next((one for one in self.determines_each if set(one) & set("*?[")), None):
-            raise ValueError(
-                f"`determines_each` has the pattern '{pattern}', and only a run knows the columns. Name each."
-            )
+        require_names("determines_each", self.determines_each)
         return self.each(self.determines_each)
 
     @property
@@ -134,11 +123,5 @@ class Determines(GroupedRule):
         among = f"SELECT _rid FROM ({counted}) QUALIFY _value IS DISTINCT FROM {stays}"
         if rows.published is None:
             return among
-        same = " AND ".join(f"p.{quote(name)} = b.{quote(name)}" for name in self.grouped)
         differ = " OR ".join(f"p.{quote(name)} <> b.{quote(name)}" for name in self.determines)
-        other = f" AND {rows.key('p.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
-        meets = (
-            f"SELECT _rid FROM (SELECT * FROM {rows.batch} WHERE {self.present}) AS b WHERE EXISTS "
-            f"(SELECT 1 FROM (SELECT * FROM {rows.published} WHERE {self.present}) AS p WHERE {same} AND ({differ}){other})"
-        )
-        return f"{among} UNION {meets}"
+        return f"{among} UNION {self.meeting_published(rows, f' AND ({differ})')}"

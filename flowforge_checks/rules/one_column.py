@@ -5,14 +5,13 @@ Belongs here: how such a rule becomes one a column. Does not: any statement.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
+from flowforge_checks.rules.base import fitting, require_names
 from flowforge_checks.rules.sets import SetRule
 from flowforge_resources.duck import quote
-from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +41,9 @@ class OneColumnSetRule(SetRule):
 
     def each(self, columns: Sequence[str]) -> tuple[Self, ...]:
         """One rule a column."""
-        for one in self.columns:
-            if not any(fnmatchcase(name, one) for name in columns):
-                raise ValueError(f"`columns` names '{one}', which fits no column.{did_you_mean(one, columns)}")
-        fitting = [name for name in columns if any(fnmatchcase(name, one) for one in self.columns)]
-        several = len(self.columns) > 1 or fitting != list(self.columns)
-        return tuple(self._about(name, named=several) for name in fitting)
+        chosen = fitting("columns", self.columns, columns)
+        several = len(self.columns) > 1 or chosen != list(self.columns)
+        return tuple(self._about(name, named=several) for name in chosen)
 
     def _about(self, column: str, *, named: bool) -> Self:
         name = f"{self.name}_{column}" if self.name and named else self.name
@@ -55,8 +51,7 @@ class OneColumnSetRule(SetRule):
 
     def named(self) -> tuple[Self, ...]:
         """One rule for each column that is named."""
-        if pattern := next((one for one in self.columns if set(one) & set("*?[")), None):
-            raise ValueError(f"`columns` has the pattern '{pattern}', and only a run knows the columns. Name each.")
+        require_names("columns", self.columns)
         return self.each(self.columns)
 
     @property

@@ -169,6 +169,13 @@ class GroupedRule(SetRule):
         published = None if rows.published is None else self.widened(rows.published)
         return replace(rows, batch=self.widened(rows.batch), published=published)
 
+    def meeting_published(self, rows: Rows, also: str = "") -> str:
+        """SQL of the batch's rows `b` that share the values with a published one `p` of another key. `also`: what else is so of both."""
+        same = " AND ".join(f"p.{quote(name)} = b.{quote(name)}" for name in self.grouped)
+        other = f" AND {rows.key('p.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
+        batch, published = (f"(SELECT * FROM {one} WHERE {self.present})" for one in (rows.batch, rows.published))
+        return f"SELECT _rid FROM {batch} AS b WHERE EXISTS (SELECT 1 FROM {published} AS p WHERE {same}{also}{other})"
+
 
 def _as_name(sql: str) -> str:
     return re.sub(r"\W+", "_", sql, flags=re.ASCII).strip("_")
@@ -212,8 +219,4 @@ class Unique(GroupedRule):
         among = f"SELECT _rid FROM {rows.batch} AS b WHERE {self.present} QUALIFY NOT ({stays})"
         if rows.published is None:
             return among
-        same = " AND ".join(f"p.{quote(name)} = b.{quote(name)}" for name in self.grouped)
-        other = f" AND {rows.key('p.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
-        published = f"(SELECT * FROM {rows.published} WHERE {self.present})"
-        meets = f"SELECT _rid FROM (SELECT * FROM {rows.batch} WHERE {self.present}) AS b WHERE EXISTS (SELECT 1 FROM {published} AS p WHERE {same}{other})"
-        return f"{among} UNION {meets}"
+        return f"{among} UNION {self.meeting_published(rows)}"
