@@ -68,16 +68,17 @@ def build_landing_sensor(
             return dg.SkipReason(busy)  # the cursor stays: what this tick would have found is found by the next
         cursor = Cursor.parse(context.cursor)
         queue, heard = _hear(context, lake, workflow, notifications)
-        listed = [as_frame(heard.objects)]
+        listed, whole = [as_frame(heard.objects)], False
         if queue is None or cursor.is_due(now, timedelta(seconds=queue.settings.listing_every_s)):
+            began = cursor.after is None
             more, cursor = go_round(lake, workflow, cursor, max_keys=max_keys_per_tick, now=now)
-            listed += more
+            listed, whole = [*listed, *more], began and cursor.after is None
         found = sort_out_tables(lake, workflow, tables, listed, now)
         if queue is not None:
             acknowledge(lake, workflow, queue, heard, found)
         for key in found.strangers:
             context.log.warning("%s belongs to no table of %s and was left alone.", key, workflow)
-        request = _request(context, workflow, found, max_attempts, named_by_sensor(found, tables))
+        request = _request(context, workflow, found, max_attempts, named_by_sensor(found, tables, whole=whole))
         if isinstance(request, str):
             return dg.SensorResult(skip_reason=request, cursor=str(cursor))
         return dg.SensorResult(run_requests=[request], cursor=str(cursor))
@@ -131,7 +132,7 @@ def _request(
     """A run for what was found, or why there is none."""
     if not found.new:
         return _nothing(workflow, found)
-    files = sorted(f"{one.key} {one.etag}" for objects in found.new.values() for one in objects)
+    files = sorted(f"{one.key} {one.etag} {one.uploaded_s}" for objects in found.new.values() for one in objects)
     digest = sha256("\n".join(files).encode()).hexdigest()[:16]
     runs = context.instance.get_run_records(dg.RunsFilter(tags={FILES_TAG: digest}))
     if len(runs) >= max_attempts:

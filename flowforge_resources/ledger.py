@@ -244,19 +244,20 @@ class Ledger:
         """A listing with what the ledger says of each object, in its order.
 
         Adds `outcome` (null for an object that no entry names with this ETag and size), `attempts`, `reason`, `read_as`,
-        `committed_at` and `version` of that record, and `known`: whether the key was ever ingested or left.
+        `committed_at`, `uploaded_at` (its last modification then, ISO) and `version` of that record, and `known`:
+        whether the key was ever ingested or left.
         """
         import polars as pl
 
         facts = ("outcome", "attempts", "reason", "read_as", "committed_at")
-        records = self.records(found, ("etag", "size_bytes", *facts))
+        records = self.records(found, ("etag", "size_bytes", "last_modified", *facts))
         newest = records.unique("key", keep="last", maintain_order=True)
-        said = newest.rename({"etag": "its_etag", "size_bytes": "its_size_bytes"})
+        said = newest.rename({"etag": "its_etag", "size_bytes": "its_size_bytes", "last_modified": "uploaded_at"})
         joined = found.join(said, on="key", how="left", maintain_order="left")
         same = (pl.col("etag") == pl.col("its_etag")) & (pl.col("size_bytes") == pl.col("its_size_bytes"))
         return joined.select(
             *found.columns,
-            *(pl.when(same).then(pl.col(name)).alias(name) for name in (*facts, "version")),
+            *(pl.when(same).then(pl.col(name)).alias(name) for name in (*facts, "uploaded_at", "version")),
             pl.col("its_etag").is_not_null().alias("known"),
         )
 

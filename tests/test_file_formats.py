@@ -168,7 +168,13 @@ def test_an_encrypted_zip_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("data", "what"), [(b"%PDF-1.7 x", "PDF"), (b"<!DOCTYPE html><html>", "web page"), (b"7z\xbc\xaf\x27\x1c", "7-Zip")]
+    ("data", "what"),
+    [
+        (b"%PDF-1.7 x", "PDF"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+        (bytes(range(256)) * 9, "not text"),
+    ],
 )
 def test_what_holds_no_table_is_refused_by_its_name(folder, data, what):
     with pytest.raises(BadFileError, match=what):

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 LANDING = "landing"
 _TOLD = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
+# Shown where a file of the run has something else than most.
+_IF_UNUSUAL = {WRITTEN_AS: None, "format": "csv", "compression": "none", "members": None}
 
 
 def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
@@ -107,7 +109,8 @@ def _take_new_files(
         if intake.nothing_but_errors and not _silver_waits(lake, spec, ledger):
             _give_up(context, lake, staged, intake, record=wanted)
         outcomes = [lossless(intake.done), changes.outcome(SCHEMA, spec)] if intake.taken else [still_true(LOSSLESS)]
-        outcomes = [*gate.waived(outcomes), landing_outcome(LANDING, spec, landed, intake, named)]
+        of_landing = landing_outcome(LANDING, spec, landed, intake, named)
+        outcomes = [*gate.waived(outcomes), *([of_landing] if of_landing else [])]
         blocked = blocks_publishing(outcomes)
         if wanted and not blocked:
             waiting = len(landed.new) - len(batch)
@@ -143,7 +146,10 @@ def _metadata(
     spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: int
 ) -> dict[str, Any]:
     shown = staged.files[:SHOWN]
-    names = _TOLD + ((WRITTEN_AS,) if any(WRITTEN_AS in intake.done.decided.get(one.key, {}) for one in shown) else ())
+    decided = [intake.done.decided.get(one.key, {}) for one in shown]
+    names = _TOLD + tuple(
+        name for name, usual in _IF_UNUSUAL.items() if any(one.get(name, usual) != usual for one in decided)
+    )
     files = [
         {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key, names)}
         for file in shown
