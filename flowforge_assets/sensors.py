@@ -121,7 +121,12 @@ def _why_wait(context: dg.SensorEvaluationContext, workflow: str, now: datetime)
 def _nothing(workflow: str, found: Found) -> str:
     said = [f"No new file among {found.keys:,} under {landing_prefix(workflow)}."]
     said += [f"{found.young} file(s) are too young or still being written."] if found.young else []
-    for names, what in ((found.strangers, "belong to no table"), (found.set_aside, "are set aside after they failed")):
+    kinds = (
+        (found.strangers, "belong to no table"),
+        (found.failed, "could not be read and will be tried again"),
+        (found.set_aside, "are set aside after they failed"),
+    )
+    for names, what in kinds:
         said += [f"{len(names)} file(s) {what}: {', '.join(names[:5])}."] if names else []
     return " ".join(said)
 

@@ -498,7 +498,9 @@ def test_a_failed_file_is_offered_again_after_a_pause_and_not_when_it_is_set_asi
     defs = items(tmp_path, max_file_attempts=2)
     land(lake, "shop", {**files("a.csv"), "items/bad.csv": "colour\nred\n"})
     run_well(defs, "shop")
-    assert "No new file" in tick(defs, instance).said
+    said = tick(defs, instance).said
+    assert "No new file" in said
+    assert "1 file(s) could not be read and will be tried again: landing/shop/items/bad.csv" in said
     monkeypatch.setattr(sensors, "utc_now", lambda: utc_now() + timedelta(seconds=31))
     assert tick(defs, instance).requests
     assert not run(defs, "shop").success
