@@ -268,7 +268,7 @@ def test_a_file_that_is_still_being_written_waits(lake: Lake, instance: dg.Dagst
         handle.flush()
         if is_being_written(path) is None:
             pytest.skip("this system does not tell who writes a file")
-        run_well(defs, "shop")
+        assert metadata(run_well(defs, "shop"), "bronze_items")["files_too_young"] == 1
         assert set(in_silver(lake)) == {"a.csv"}
         assert "still being written" in tick(defs, instance).said
         handle.write("f\n")

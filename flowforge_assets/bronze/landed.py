@@ -26,7 +26,7 @@ from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger import commit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flowforge_assets.bronze.intake import Intake
     from flowforge_assets.gates.keeping import Gatekeeper
@@ -113,7 +113,7 @@ def _take_new_files(
         outcomes = [*gate.waived(outcomes), *([of_landing] if of_landing else [])]
         blocked = blocks_publishing(outcomes)
         if wanted and not blocked:
-            waiting = len(landed.new) - len(batch)
+            waiting = {"files_waiting": len(landed.new) - len(batch), "files_too_young": len(landed.young)}
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
             said |= {"looked_at": f"{named}, named by the landing sensor"} if named else {}
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata={**said, **changes.metadata})
@@ -143,7 +143,7 @@ def _give_up(
 
 
 def _metadata(
-    spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: int
+    spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: Mapping[str, int]
 ) -> dict[str, Any]:
     shown = staged.files[:SHOWN]
     decided = [intake.done.decided.get(one.key, {}) for one in shown]
@@ -161,7 +161,7 @@ def _metadata(
         "dagster/row_count": rows,
         "files_ingested": len(staged.files),
         **{f"files_{outcome}": count for outcome, count in sorted(left.items())},
-        **({"files_waiting": waiting} if waiting else {}),
+        **{name: count for name, count in waiting.items() if count},
         "files": dg.MetadataValue.md((as_markdown(files) or "none new") + (f"\n\nand {more:,} more" if more else "")),
         **({"preview": dg.MetadataValue.md(preview_of_text(staged.path, spec))} if staged.path else {}),
         **watch.metadata(),
