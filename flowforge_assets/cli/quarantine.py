@@ -188,7 +188,8 @@ class Listed:
         counts = Counter(rule for row in self.found.rows for rule in row.rules)
         by_rule = ", ".join(f"{rows:,} {rule}" for rule, rows in counts.most_common())
         rest = f"; the first {limit} are shown" if len(self.found.rows) > limit else ""
-        return Group(table, Text(f"{len(self.found.rows):,} rows wait{rest}: {by_rule or 'none'}", style="dim"))
+        waiting = "row waits" if len(self.found.rows) == 1 else "rows wait"
+        return Group(table, Text(f"{len(self.found.rows):,} {waiting}{rest}: {by_rule or 'none'}", style="dim"))
 
     def render_rows(self) -> RenderableType:
         """For the terminal: everything of each row."""
