@@ -295,33 +295,7 @@ def test_values_far_from_the_median_of_their_group_are_counted_where_they_stay(l
     assert found["silver_people", "spreads"].metadata["rows_broken"].value == 2
 
 
-def test_columns_may_be_named_in_any_way(lake: Lake, tmp_path: Path) -> None:
-    yaml = """
-        type: flowforge_assets.components.Workflow
-        ---
-        type: flowforge_assets.components.Table
-        attributes:
-          name: people
-          columns: [{name: "ID no."}, {name: order}, {name: capital-gain, type: integer}, {name: Größe}, {name: 金額}, {name: 名前}]
-          keys: ["ID no.", order]
-          sequence_by: [capital-gain]
-          rules:
-            - {rule: range, column: capital-gain, min: 0}
-            - {rule: not_blank, for_each_column: [Größe, 金額, 名前]}
-            - {rule: determines, columns: ["ID no."], determines: [Größe], action: keep}
-            - {rule: compare, column: Größe, operator: "!=", other: 金額, action: keep}
-            - {rule: null_rate, column: capital-gain, max: 10%}
-    """
-    land(lake, "shop", {"people/1.csv": "\n".join(["id,state,pay", *rows]) + "\n"})
-    found = checks(run_well(load(tmp_path, GROUPS_YAML), "shop"))
-    broken = {
-        name: found["silver_people", name].metadata["rows_broken"].value for name in ("ratio", "difference", "held")
-    }
-    assert broken == {"ratio": 1, "difference": 1, "held": 0}
-    assert found["silver_people", "spreads"].metadata["rows_broken"].value == 2
-
-
-def test_columns_may_be_named_in_any_way(lake: Lake, tmp_path: Path) -> None:
+def test_rules_about_columns_named_in_any_way_make_checks(lake: Lake, tmp_path: Path) -> None:
     yaml = """
         type: flowforge_assets.components.Workflow
         ---
