@@ -164,8 +164,8 @@ class Format(ColumnRule):
         return self
 
     @property
-    def check_name(self) -> str:
-        return self.name or f"format_{self.column or '_'.join(self.for_each_column)}"
+    def default_name(self) -> str:
+        return f"format_{self.column or '_'.join(self.for_each_column)}"
 
     @property
     def _named(self) -> str:
