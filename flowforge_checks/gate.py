@@ -163,7 +163,7 @@ class Gate:
         about no single column.
         """
         holding = [index for index, one in enumerate(self.told) if one.action == "quarantine"]
-        # Most rules hold no row of most batches, and each reason asked for costs milliseconds of planning.
+        # Most rules hold no row of most batches, so most reasons need no planning.
         found = [index for index in holding if self._is_broken(index)] or holding[:1]
         each = (f"CASE WHEN {self._breaks(index)} THEN {reason(self.told[index], headers)} END" for index in found)
         return f"list_filter([{', '.join(each)}], lambda reason: reason IS NOT NULL)"
