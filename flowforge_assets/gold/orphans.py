@@ -10,17 +10,21 @@ from flowforge_checks.results import Outcome
 from flowforge_checks.uniqueness import SORTED_ROWS, counted, sorted_numbers
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.published import read_footer
+from flowforge_resources.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import duckdb
+    import polars as pl
 
     from flowforge_assets.gold.model_spec import ModelSpec
 
 # The name under which DuckDB sees the different values of a foreign key.
 _POINTED = "flowforge_pointed"
+# A sort takes one core; each column of 20 million numbers takes 160 MB.
+_COLUMNS_AT_ONCE = 2
 _DONE = {
     "keep": "all are kept",
     "unknown": "these now point to the unknown member",
@@ -81,34 +85,51 @@ def own_rows(spec: ModelSpec) -> str:
 
 
 def count_orphans(
-    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path, files: Mapping[str, Path]
+    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, target: Path, files: Mapping[str, Path]
+) -> list[Orphans]:
+    """Look where every row of a built table points, by each foreign key: each different key is looked up once, which costs a third less."""
+    each = side_by_side(lambda one: _counted(spec, one, target), spec.foreign_keys, at_once=_COLUMNS_AT_ONCE)
+    return [
+        _orphans(connection, spec, foreign, target, files, keys)
+        for foreign, keys in zip(spec.foreign_keys, each, strict=True)
+    ]
+
+
+def _orphans(
+    connection: duckdb.DuckDBPyConnection,
+    spec: ModelSpec,
+    foreign: ForeignKey,
+    target: Path,
+    files: Mapping[str, Path],
+    keys: pl.DataFrame | None,
 ) -> Orphans:
-    """Look where every row of a built table points: each different key is looked up once, which costs a third less."""
-    by_key = _by_key(connection, spec, foreign, target)
+    column = quote(foreign.column)
+    if keys is not None:
+        connection.register(_POINTED, keys)
+        by_key = f"SELECT {column}, _ff_rows FROM {_POINTED}"
+    else:
+        table = f"read_parquet({literal(str(target))})"
+        by_key = f"SELECT {column}, count(*) AS _ff_rows FROM {table} WHERE {own_rows(spec)} GROUP BY {column}"
     orphaned, unknown = (f"sum(_ff_rows) FILTER ({one})" for one in _nowhere_and_unknown(foreign, files))
     found = one_row(connection, f"SELECT sum(_ff_rows), {orphaned}, {unknown} FROM ({by_key})")
     rows, orphaned_rows, unknown_rows = (int(one or 0) for one in found)
     return Orphans(foreign, rows, orphaned_rows, unknown_rows)
 
 
-def _by_key(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path) -> str:
-    """SQL for the values of a foreign key, each with how many rows (`_ff_rows`) have it.
+def _counted(spec: ModelSpec, foreign: ForeignKey, target: Path) -> pl.DataFrame | None:
+    """The values of a foreign key, each with how many rows (`_ff_rows`) have it; None where DuckDB has to group them.
 
     Sorting numbers costs half of DuckDB's grouping (6 M rows and four keys: 0.30 against 0.59 CPU s).
     """
-    column = quote(foreign.column)
-    if spec.unknown_member is None and 0 < read_footer(target)[1] <= SORTED_ROWS:
-        import polars as pl
+    import polars as pl
 
-        numbers = sorted_numbers(target, foreign.column)
-        if numbers is not None:
-            values, rows = counted(numbers)
-            connection.register(_POINTED, pl.DataFrame({foreign.column: values, "_ff_rows": rows}))
-            return f"SELECT {column}, _ff_rows FROM {_POINTED}"
-    return (
-        f"SELECT {column}, count(*) AS _ff_rows FROM read_parquet({literal(str(target))}) "
-        f"WHERE {own_rows(spec)} GROUP BY {column}"
-    )
+    if spec.unknown_member is not None or not 0 < read_footer(target)[1] <= SORTED_ROWS:
+        return None
+    numbers = sorted_numbers(target, foreign.column)
+    if numbers is None:
+        return None
+    values, rows = counted(numbers)
+    return pl.DataFrame({foreign.column: values, "_ff_rows": rows})
 
 
 def orphan_counts(foreign: ForeignKey, files: Mapping[str, Path]) -> tuple[str, str]:
