@@ -212,9 +212,7 @@ def test_counts_prove_it_only_where_they_must_be_those_of_the_driving_rows(sql: 
     assert keeping.counted == PROVED_BY_COUNTS[sql]
 
 
-def test_joins_that_counts_prove_to_keep_are_not_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_joins_that_counts_prove_to_keep_are_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def asked_again(*_: object) -> None:
         raise AssertionError("counts prove it")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.gold.model_spec import UNKNOWN_KEY, ForeignKey
 from flowforge_checks.results import Outcome
-from flowforge_checks.uniqueness import SORTED_ROWS, counted, sorted_numbers
+from flowforge_checks.uniqueness import counted, parts_to_sort, sorted_numbers
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.published import read_footer
 from flowforge_resources.side_by_side import side_by_side
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # The name under which DuckDB sees the different values of a foreign key.
 _POINTED = "flowforge_pointed"
-# A sort takes one core; each column of 20 million numbers takes 160 MB.
+# A sort takes one core; each column of 10 million numbers takes 160 MB.
 _COLUMNS_AT_ONCE = 2
 _DONE = {
     "keep": "all are kept",
@@ -90,26 +90,26 @@ def count_orphans(
     """Look where every row of a built table points, by each foreign key: each different key is looked up once, which costs a third less."""
     each = side_by_side(lambda one: _counted(spec, one, target), spec.foreign_keys, at_once=_COLUMNS_AT_ONCE)
     return [
-        _orphans(connection, spec, foreign, target, files, keys)
+        _orphans(connection, foreign, _by_key(connection, spec, foreign, target, keys), files)
         for foreign, keys in zip(spec.foreign_keys, each, strict=True)
     ]
 
 
-def _orphans(
-    connection: duckdb.DuckDBPyConnection,
-    spec: ModelSpec,
-    foreign: ForeignKey,
-    target: Path,
-    files: Mapping[str, Path],
-    keys: pl.DataFrame | None,
-) -> Orphans:
+def _by_key(
+    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path, keys: pl.DataFrame | None
+) -> str:
+    """SQL for the values of a foreign key, each with how many rows (`_ff_rows`) have it; `keys` where they are counted."""
     column = quote(foreign.column)
     if keys is not None:
         connection.register(_POINTED, keys)
-        by_key = f"SELECT {column}, _ff_rows FROM {_POINTED}"
-    else:
-        table = f"read_parquet({literal(str(target))})"
-        by_key = f"SELECT {column}, count(*) AS _ff_rows FROM {table} WHERE {own_rows(spec)} GROUP BY {column}"
+        return f"SELECT {column}, _ff_rows FROM {_POINTED}"
+    table = f"read_parquet({literal(str(target))})"
+    return f"SELECT {column}, count(*) AS _ff_rows FROM {table} WHERE {own_rows(spec)} GROUP BY {column}"
+
+
+def _orphans(
+    connection: duckdb.DuckDBPyConnection, foreign: ForeignKey, by_key: str, files: Mapping[str, Path]
+) -> Orphans:
     orphaned, unknown = (f"sum(_ff_rows) FILTER ({one})" for one in _nowhere_and_unknown(foreign, files))
     found = one_row(connection, f"SELECT sum(_ff_rows), {orphaned}, {unknown} FROM ({by_key})")
     rows, orphaned_rows, unknown_rows = (int(one or 0) for one in found)
@@ -123,13 +123,18 @@ def _counted(spec: ModelSpec, foreign: ForeignKey, target: Path) -> pl.DataFrame
     """
     import polars as pl
 
-    if spec.unknown_member is not None or not 0 < read_footer(target)[1] <= SORTED_ROWS:
+    rows = read_footer(target)[1]
+    parts = parts_to_sort(rows) if rows and spec.unknown_member is None else None
+    if parts is None:
         return None
-    numbers = sorted_numbers(target, foreign.column)
-    if numbers is None:
-        return None
-    values, rows = counted(numbers)
-    return pl.DataFrame({foreign.column: values, "_ff_rows": rows})
+    found = []
+    for part in range(parts):
+        numbers = sorted_numbers(target, foreign.column, part, parts)
+        if numbers is None:
+            return None
+        values, times = counted(numbers)
+        found.append(pl.DataFrame({foreign.column: values, "_ff_rows": times}))
+    return pl.concat(found)
 
 
 def orphan_counts(foreign: ForeignKey, files: Mapping[str, Path]) -> tuple[str, str]:
