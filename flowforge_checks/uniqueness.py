@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
 
-# Sorting a column of 10 million numbers takes 160 MB. A longer one is sorted in parts, by a hash of its values: of 30 million
-# rows three read the column once each, a fifth of what grouping costs. Beyond so many parts DuckDB, which can spill, takes over.
+# Sorting a column of 10 million numbers takes 160 MB. A longer one is sorted in parts, by a hash of its values (30 million
+# rows: 0.7 to 1.1 CPU s and 0.5 GB, against 3.3 s and 0.9 GB to group them). Beyond so many parts DuckDB, which can spill, takes over.
 SORTED_ROWS = 10_000_000
 _MOST_PARTS = 10
 
