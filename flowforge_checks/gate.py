@@ -97,11 +97,11 @@ class Gate:
 
     def _words(self) -> list[str]:
         bits = [
-            f"CASE WHEN {broken} THEN {1 << (index % _BITS_A_WORD)} ELSE 0 END"
+            f"CASE WHEN {broken} THEN {1 << (index % _BITS_A_WORD)}::BIGINT ELSE 0::BIGINT END"
             for index, broken in enumerate([*(one.broken for one in self.told), *self._asked])
         ]
         words = [bits[start : start + _BITS_A_WORD] for start in range(0, len(bits), _BITS_A_WORD)]
-        return ["(" + " + ".join(f"({bit})::BIGINT" for bit in word) + ")" for word in words] or ["0::BIGINT"]
+        return ["(" + " + ".join(word) + ")" for word in words] or ["0::BIGINT"]
 
     def _breaks(self, index: int) -> str:
         return f"(_m{index // _BITS_A_WORD} & {1 << (index % _BITS_A_WORD)}) <> 0"

@@ -212,6 +212,15 @@ def test_counts_prove_it_only_where_they_must_be_those_of_the_driving_rows(sql: 
     assert keeping.counted == PROVED_BY_COUNTS[sql]
 
 
+def test_joins_that_counts_prove_to_keep_are_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked_again(*_: object) -> None:
+        raise AssertionError("counts prove it")
+
+    monkeypatch.setattr("flowforge_assets.gold.rows_kept._judged", asked_again)
+    shops = ROWS | {"shops": "('north', 'Oslo'), ('south', 'Rome'), ('east', 'Rome')"}
+    assert judged(tmp_path, BY_SHOP + " GROUP BY ALL", rows=shops).passed
+
+
 DAY = {
     "items/items_1.csv": "item_id,label,price,seen_at\n007,Spade,12.50,2026-01-01\n",
     "sales/sales_1.csv": "shop,number,item_id,quantity\nnorth,1,007,2\nsouth,1,404,5\n",

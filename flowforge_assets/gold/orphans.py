@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowforge_assets.gold.model_spec import UNKNOWN_KEY, ForeignKey
 from flowforge_checks.check_names import as_check_name
 from flowforge_checks.results import Outcome
-from flowforge_checks.uniqueness import SORTED_ROWS, counted, sorted_numbers
+from flowforge_checks.uniqueness import counted, parts_to_sort, sorted_numbers
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.published import read_footer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+    import polars as pl
 
     from flowforge_assets.gold.model_spec import ModelSpec
 
@@ -98,18 +99,29 @@ def _by_key(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: For
     Sorting numbers costs half of DuckDB's grouping (6 M rows and four keys: 0.30 against 0.59 CPU s).
     """
     column = quote(foreign.column)
-    if spec.unknown_member is None and 0 < read_footer(target)[1] <= SORTED_ROWS:
-        import polars as pl
-
-        numbers = sorted_numbers(target, foreign.column)
-        if numbers is not None:
-            values, rows = counted(numbers)
-            connection.register(_POINTED, pl.DataFrame({foreign.column: values, "_ff_rows": rows}))
-            return f"SELECT {column}, _ff_rows FROM {_POINTED}"
+    if spec.unknown_member is None and (keys := _counted(foreign, target)) is not None:
+        connection.register(_POINTED, keys)
+        return f"SELECT {column}, _ff_rows FROM {_POINTED}"
     return (
         f"SELECT {column}, count(*) AS _ff_rows FROM read_parquet({literal(str(target))}) "
         f"WHERE {own_rows(spec)} GROUP BY {column}"
     )
+
+
+def _counted(foreign: ForeignKey, target: Path) -> pl.DataFrame | None:
+    """The values of a foreign key that is a whole number in every row, with how many rows have each; else None."""
+    import polars as pl
+
+    rows = read_footer(target)[1]
+    parts = parts_to_sort(rows) if rows else None
+    found = []
+    for part in range(parts or 0):
+        numbers = sorted_numbers(target, foreign.column, part, parts or 1)
+        if numbers is None:
+            return None
+        values, times = counted(numbers)
+        found.append(pl.DataFrame({foreign.column: values, "_ff_rows": times}))
+    return pl.concat(found) if found else None
 
 
 def orphan_counts(foreign: ForeignKey, files: Mapping[str, Path]) -> tuple[str, str]:

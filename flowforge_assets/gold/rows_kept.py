@@ -132,7 +132,8 @@ def _by_groups(connection: duckdb.DuckDBPyConnection, keeping: RowKeeping, table
 
 
 def _has_twice(connection: duckdb.DuckDBPyConnection, keys: str) -> bool:
-    return bool(connection.execute(f"SELECT 1 FROM ({keys}) GROUP BY ALL HAVING count(*) > 1 LIMIT 1").fetchall())
+    again = f"SELECT * FROM ({keys}) GROUP BY ALL HAVING count(*) > 1 LIMIT 1"  # ALL is what is selected: the keys
+    return bool(connection.execute(again).fetchall())
 
 
 def _judged(connection: duckdb.DuckDBPyConnection, kept: KeptRows, stage: JoinStage, workflow: str) -> _Found:

@@ -12,7 +12,7 @@ from flowforge_assets.strategies.merged import count, listed
 from flowforge_assets.transforms.picked import pick, picked_rows
 from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_checks.books import Books
-from flowforge_checks.uniqueness import SORTED_ROWS, repeated
+from flowforge_checks.uniqueness import parts_to_sort, repeated
 from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
@@ -103,11 +103,15 @@ def _repeated_hashes(connection: duckdb.DuckDBPyConnection, rows: int) -> str:
     NumPy sorts numbers at a tenth of what DuckDB's grouping costs (6 M rows: 0.13 against 1.3 CPU s).
     """
     left = "SELECT _h FROM verdict ANTI JOIN loser USING (_rid)"
-    if rows > SORTED_ROWS:
+    parts = parts_to_sort(rows)
+    if parts is None:
         return f"SELECT _h FROM ({left}) GROUP BY _h HAVING count(*) > 1"
     import polars as pl
 
-    hashes = connection.execute(left).fetchnumpy()["_h"]
-    hashes.sort()
-    connection.register("repeated_hash", pl.DataFrame({"_h": repeated(hashes)}))
+    found = []
+    for part in range(parts):
+        hashes = connection.execute(left + (f" WHERE _h % {parts} = {part}" if parts > 1 else "")).fetchnumpy()["_h"]
+        hashes.sort()
+        found.append(pl.DataFrame({"_h": repeated(hashes)}))
+    connection.register("repeated_hash", pl.concat(found))
     return "FROM repeated_hash"
