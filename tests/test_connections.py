@@ -117,6 +117,9 @@ def test_a_template_that_would_put_the_password_into_definitions_is_refused(
     said = refusal(tmp_path, "  kind: postgres\n  host: db\n  password: \"{{ env('HUNTER') }}\"")
     assert "without braces" in said
     assert "hunter2" not in said
+    said = refusal(tmp_path, "  kind: postgres\n  host: db\n  pool_size: \"{{ env('HUNTER') }}\"")
+    assert "`pool_size` was not taken" in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,11 @@ def test_the_good_workflow_loads(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD, dim_item=SQL).resolve_job_def("shop").name == "shop"
 
 
+def test_a_template_may_give_a_bounded_number(tmp_path: Path) -> None:
+    bounded = GOOD.replace("  schedule:", "  max_attempts: '{{ 1 + 1 }}'\n  schedule:")
+    assert load(tmp_path, bounded, dim_item=SQL).resolve_job_def("shop").name == "shop"
+
+
 # What is replaced in GOOD, by what, and what must be said. The line is the document's, or the value's where known.
 WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "a typo in a table's field": ("  keys: [number]", "  keyz: [number]", ("defs.yaml:21", "keyz")),
@@ -138,6 +143,21 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
         'schedule: "0 6 * * *"',
         'schedule: "0 6 * * *"\n  timezone: Europe/Berlinn',
         ("defs/shop/defs.yaml:1", "Europe/Berlinn", "such as Europe/Berlin"),
+    ),
+    "a text where a bounded number belongs": (
+        "  keys: [number]",
+        "  keys: [number]\n  max_files_per_run: many",
+        ("defs/shop/defs.yaml:22", "`max_files_per_run` was not taken: Input should be a valid integer"),
+    ),
+    "a bounded number out of its bounds": (
+        "  keys: [number]",
+        "  keys: [number]\n  max_files_per_run: 0",
+        ("defs.yaml:22", "greater than or equal to 1"),
+    ),
+    "a template that renders a number out of its bounds": (
+        "  keys: [number]",
+        "  keys: [number]\n  max_files_per_run: '{{ 3 - 4 }}'",
+        ("defs/shop/defs.yaml:22", "`max_files_per_run` was not taken: Input should be greater than or equal to 1"),
     ),
     "a name with a capital": ("  name: sales", "  name: Sales", ("defs.yaml", "name")),
     "no column": (

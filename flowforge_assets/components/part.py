@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from annotated_types import BaseMetadata
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from flowforge_assets.running.step import AssetFace
 from flowforge_assets.written_history import WrittenRetention, retention_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dagster_shared.yaml_utils.source_position import SourcePositionTree
+    from pydantic_core import ErrorDetails
 
 FOLDER_FILE = "defs.yaml"
 
@@ -95,10 +97,25 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
     _lines: Any = PrivateAttr(default=None)
 
     @classmethod
+    def model(cls) -> type[BaseModel]:
+        """What a document is validated by; a text may stand for any number, bounded ones too."""
+        return _bounding_numbers_only(super().model())
+
+    @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Build from YAML, remembering the folder (which names the workflow) and the line."""
-        part = super().load(attributes, context)
-        part._stand_at(context.path, _lines_of(context))  # noqa: SLF001  # an alternative constructor of this class
+        """Build from YAML, remembering the folder (which names the workflow) and the line.
+
+        Raises:
+            DefinitionError: a value that its field does not take once its template is rendered; it may be a secret, and is not shown.
+        """
+        lines = _lines_of(context)
+        try:
+            part = super().load(attributes, context)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = _place(context.path.name, lines, ("attributes", *first["loc"]))
+            raise _not_taken(place, first) from None
+        part._stand_at(context.path, lines)  # noqa: SLF001  # an alternative constructor of this class
         return part
 
     def _stand_at(self, folder: Path, lines: SourcePositionTree | None) -> None:
@@ -124,12 +141,35 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
         return self._where()
 
     def _where(self, *path: str | int) -> str:
-        line = f":{self._lines.lookup_closest_and_path(path, None)[0].start.line}" if self._lines is not None else ""
-        return f"defs/{self._workflow}/{FOLDER_FILE}{line}"
+        return _place(self._workflow, self._lines, path)
 
     def wrong(self, problem: str, fix: str, *path: str | int) -> DefinitionError:
         """An error of this document, or of the value at a path in it, e.g. `attributes`, `rules`, 2."""
         return DefinitionError(self._where(*path), problem, fix)
+
+
+def _place(workflow: str, lines: SourcePositionTree | None, path: Sequence[str | int]) -> str:
+    """File and line of the value at a path in a document, or of what is nearest above it."""
+    line = f":{lines.lookup_closest_and_path(path, None)[0].start.line}" if lines is not None else ""
+    return f"defs/{workflow}/{FOLDER_FILE}{line}"
+
+
+def _not_taken(place: str, error: ErrorDetails) -> DefinitionError:
+    field = ".".join(map(str, error["loc"]))
+    said = f"`{field}` was not taken: {error['msg']}." if field else error["msg"].removeprefix("Value error, ")
+    return DefinitionError(place, said, "Correct it; docs/yaml-reference.md says what each field takes.")
+
+
+def _bounding_numbers_only(model: type[BaseModel]) -> type[BaseModel]:
+    """Dagster takes a text in place of every value, and puts a number's bounds on both: a text then ends in a TypeError."""
+    bounded = [
+        field for field in model.model_fields.values() if any(isinstance(one, BaseMetadata) for one in field.metadata)
+    ]
+    for field in bounded:
+        field.metadata = [one for one in field.metadata if not isinstance(one, BaseMetadata)]
+    if bounded:
+        model.model_rebuild(force=True)
+    return model
 
 
 def _lines_of(context: dg.ComponentLoadContext) -> SourcePositionTree | None:
