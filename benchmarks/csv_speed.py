@@ -8,11 +8,10 @@
 - ingest: what bronze does with files: deciding, proving, hashing, reading, writing, counting.
 - step: the bronze asset, materialized by Dagster on a local lake.
 
-Each figure is a process of its own, and the contenders take turns. CPU seconds are the user and system time of the job
-alone, after the interpreter's start and all imports: they hold on a shared machine, and are the same for one file of
-any size. Peaks are the whole process's. Bare Polars cannot read a damaged file; that one is compared with the clean one.
-Found on an idle 2-core machine, medians of three rounds of 200 MB: plain 0.91 of bare, 0.79 of alike, 0.83 of tuned; quoted
-1.02, 0.86 and 0.91. Peaks of 247 MB against 336 and 140.
+Each figure is a process of its own, and the contenders take turns. Wall and CPU seconds (user and system) are the job's
+alone, after the interpreter's start and all imports; a goal is met if it is by both. Ratios are medians of those within
+a round. Peaks are the whole process's. Bare Polars cannot read a damaged file; that one is compared with the clean one.
+What was found stands in `benchmarks/README.md`.
 """
 
 from __future__ import annotations

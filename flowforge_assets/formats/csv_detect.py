@@ -1,7 +1,7 @@
 """How a CSV-like file is written, decided by its content; what is pinned is obeyed.
 
 Looks at the first 256 KB (more where lines are very long) and the last 64 KB. Reads no cell for its value. Of a larger
-file 64 KB are enough if they have many lines and it then proves clean: a third of the time, and the same answer.
+file 64 KB are enough if they have many lines and it then proves clean: half of the time.
 """
 
 from __future__ import annotations
