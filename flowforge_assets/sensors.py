@@ -68,16 +68,17 @@ def build_landing_sensor(
             return dg.SkipReason(busy)  # the cursor stays: what this tick would have found is found by the next
         cursor = Cursor.parse(context.cursor)
         queue, heard = _hear(context, lake, workflow, notifications)
-        listed = [as_frame(heard.objects)]
+        listed, whole = [as_frame(heard.objects)], False
         if queue is None or cursor.is_due(now, timedelta(seconds=queue.settings.listing_every_s)):
+            began = cursor.after is None
             more, cursor = go_round(lake, workflow, cursor, max_keys=max_keys_per_tick, now=now)
-            listed += more
+            listed, whole = [*listed, *more], began and cursor.after is None
         found = sort_out_tables(lake, workflow, tables, listed, now)
         if queue is not None:
             acknowledge(lake, workflow, queue, heard, found)
         for key in found.strangers:
             context.log.warning("%s belongs to no table of %s and was left alone.", key, workflow)
-        request = _request(context, workflow, found, max_attempts, named_by_sensor(found, tables))
+        request = _request(context, workflow, found, max_attempts, named_by_sensor(found, tables, whole=whole))
         if isinstance(request, str):
             return dg.SensorResult(skip_reason=request, cursor=str(cursor))
         return dg.SensorResult(run_requests=[request], cursor=str(cursor))
@@ -120,7 +121,12 @@ def _why_wait(context: dg.SensorEvaluationContext, workflow: str, now: datetime)
 def _nothing(workflow: str, found: Found) -> str:
     said = [f"No new file among {found.keys:,} under {landing_prefix(workflow)}."]
     said += [f"{found.young} file(s) are too young or still being written."] if found.young else []
-    for names, what in ((found.strangers, "belong to no table"), (found.set_aside, "are set aside after they failed")):
+    kinds = (
+        (found.strangers, "belong to no table"),
+        (found.failed, "could not be read and will be tried again"),
+        (found.set_aside, "are set aside after they failed"),
+    )
+    for names, what in kinds:
         said += [f"{len(names)} file(s) {what}: {', '.join(names[:5])}."] if names else []
     return " ".join(said)
 
@@ -131,7 +137,7 @@ def _request(
     """A run for what was found, or why there is none."""
     if not found.new:
         return _nothing(workflow, found)
-    files = sorted(f"{one.key} {one.etag}" for objects in found.new.values() for one in objects)
+    files = sorted(f"{one.key} {one.etag} {one.uploaded_s}" for objects in found.new.values() for one in objects)
     digest = sha256("\n".join(files).encode()).hexdigest()[:16]
     runs = context.instance.get_run_records(dg.RunsFilter(tags={FILES_TAG: digest}))
     if len(runs) >= max_attempts:

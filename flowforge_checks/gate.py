@@ -12,57 +12,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from hashlib import sha256
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowforge_checks.gate_sets import judge_sets
 from flowforge_checks.rules.base import REMOVES_ROWS
-from flowforge_checks.rules.sets import SetRule
-from flowforge_resources.duck import literal, one_row, quote
+from flowforge_checks.statements import reason
+from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import duckdb
 
-    from flowforge_checks.rules import Action, Rule, Severity
+    from flowforge_checks.rules import Action, Severity
     from flowforge_checks.rules.amounts import Amount
     from flowforge_checks.rules.sets import Rows
+    from flowforge_checks.statements import Statement
 
-KEYS_PRESENT = "keys_present"
-TYPE = "type"
-PARTITION = "partition"
 EXAMPLES = 5
 # Columns of an example, unless its key and what the rule is about are more: no more fit on a check's page.
 _SHOWN_COLUMNS = 4
 _BITS_A_WORD = 62
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One thing a row can break: a rule, a missing key, or a value that is not of its type. `expected` says what would not.
-
-    `broken`: SQL over `typed`, false for every row where only a `rule` knows it. `asked`: SQL, if any, for the rows it is asked of.
-    `waived`: SQL over `verdict` for the rows that a person lets break it, where a `rule` judges them.
-    """
-
-    check: str
-    column: str | None
-    broken: str
-    action: Action
-    severity: Severity
-    message: str
-    expected: str
-    asked: str | None = None
-    rule: Rule | None = None
-    waived: str = "FALSE"
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when something else is asked of a row: a waiver is of the rule as it was."""
-        return sha256(repr((self.check, self.column, self.message, self.expected, self.asked)).encode()).hexdigest()[
-            :12
-        ]
 
 
 @dataclass(frozen=True)
@@ -79,84 +50,6 @@ class CheckCount:
     rows_broken: int
     examples: tuple[Mapping[str, Any], ...] = ()
     tolerated: tuple[Amount | None, Amount | None] = (None, None)
-
-
-def broken_flag(column: str) -> str:
-    """Name of the flag in `typed` that is true where a column's text did not cast."""
-    return f"_broken_{column}"
-
-
-def statements(
-    keys: Sequence[str], types: Mapping[str, str], rules: Sequence[Rule], reads: Mapping[str, str]
-) -> list[Statement]:
-    """Every statement of a table: keys present, values of their type, then the row rules in YAML's order.
-
-    `types` gives the declared type, as people read it, of each column that can fail to cast; `reads` the local file of
-    each other table.
-    """
-    others = relations(reads)
-    absent = [
-        Statement(
-            KEYS_PRESENT,
-            key,
-            f"{quote(key)} IS NULL" + ("" if key in types else f" OR {quote(key)} = ''"),
-            "quarantine",
-            "error",
-            f"key column {key} is empty",
-            "not empty",
-        )
-        for key in keys
-    ]
-    uncast = [
-        Statement(TYPE, name, quote(broken_flag(name)), "quarantine", "error", f"{name} is not {kind}", kind)
-        for name, kind in types.items()
-    ]
-    judged = [_of_rule(rule, others) for rule in rules if rule.judges == "row"]
-    return [*absent, *uncast, *judged]
-
-
-def relations(reads: Mapping[str, str]) -> dict[str, str]:
-    """SQL of each table whose local Parquet file is given."""
-    return {name: f"read_parquet({literal(file)})" for name, file in reads.items()}
-
-
-def of_partition(column: str | None, unlisted: str) -> Statement:
-    """The row belongs to one of the partitions there are."""
-    what = f"`{column}`" if column else "the landing path"
-    return Statement(
-        PARTITION,
-        column,
-        unlisted,
-        "quarantine",
-        "error",
-        f"{what} is none of the declared partitions",
-        "one of the declared partitions",
-    )
-
-
-def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
-    broken = "FALSE" if isinstance(rule, SetRule) else rule.broken(reads)
-    expected = rule.demand.replace("`", "")
-    asked = f"coalesce(({rule.where}\n)::BOOLEAN, FALSE)" if rule.where else None
-    return Statement(
-        rule.check_name,
-        rule.own_column,
-        broken,
-        rule.effective_action,
-        rule.severity,
-        rule.message,
-        expected,
-        asked,
-        rule,
-    )
-
-
-def _reason(one: Statement, headers: Mapping[str, str]) -> str:
-    value = quote(headers[one.column]) if one.column is not None and one.column in headers else "NULL"
-    return (
-        f"{{'rule': {literal(one.check)}, 'column': {literal(one.column)}::VARCHAR, 'message': {literal(one.message)}, "
-        f"'value': {value}::VARCHAR, 'expected': {literal(one.expected)}, 'fingerprint': {literal(one.fingerprint)}}}"
-    )
 
 
 class Gate:
@@ -269,11 +162,10 @@ class Gate:
         `value` is the text that landed for the column, under the header that `headers` gives; null where a rule is
         about no single column.
         """
-        each = (
-            f"CASE WHEN {self._breaks(index)} THEN {_reason(one, headers)} END"
-            for index, one in enumerate(self.told)
-            if one.action == "quarantine"
-        )
+        holding = [index for index, one in enumerate(self.told) if one.action == "quarantine"]
+        # Most rules hold no row of most batches, so most reasons need no planning.
+        found = [index for index in holding if self._is_broken(index)] or holding[:1]
+        each = (f"CASE WHEN {self._breaks(index)} THEN {reason(self.told[index], headers)} END" for index in found)
         return f"list_filter([{', '.join(each)}], lambda reason: reason IS NOT NULL)"
 
     def counts(self, shown: Sequence[str]) -> list[CheckCount]:
@@ -284,7 +176,7 @@ class Gate:
         checks = {one.check: one for one in self.told}
         if not checks:
             return []
-        found, asked = self._broken_rows(), self._rows_asked()
+        found, asked = self._broken_rows, self._rows_asked()
         rows = self._rows({rid for _, some in found.values() for rid in some}, shown)
         return [
             CheckCount(
@@ -309,24 +201,42 @@ class Gate:
         most = max(_SHOWN_COLUMNS + len(place), len({*place, *first}))
         return {name: row[name] for name in list(names)[:most]}
 
-    def _broken_rows(self) -> dict[str, tuple[int, list[int]]]:
-        """Per check how many rows break it, and the first few of them.
+    @cached_property
+    def _alike(self) -> list[tuple[Any, ...]]:
+        """Rows that break the same: how many, the first few (`_rid`), and what they break, a word each.
 
-        Rows that break the same are counted together: of n checks, DuckDB's own `min(_rid, 5) FILTER` costs 10 ms each
+        The verdict has to stand when this is first asked. Of n checks, DuckDB's own `min(_rid, 5) FILTER` costs 10 ms each
         however few rows there are.
         """
+        if not self.told:
+            return []
         masks = self._masks([True for _ in self.told])
         words = ", ".join(f"_m{word} & {mask}" for word, mask in masks.items())
-        alike = self.connection.execute(
+        return self.connection.execute(
             f"SELECT count(*), min(_rid, {EXAMPLES}), {words} FROM verdict WHERE {self._any()} GROUP BY ALL"
         ).fetchall()
+
+    def _is_broken(self, index: int) -> bool:
+        """Whether any row breaks the statement in this place."""
+        return any(row[2 + index // _BITS_A_WORD] & 1 << index % _BITS_A_WORD for row in self._alike)
+
+    @cached_property
+    def _broken_rows(self) -> dict[str, tuple[int, list[int]]]:
+        """Per check how many rows break it, and the first few of them."""
         found: dict[str, tuple[int, list[int]]] = {}
         for check in dict.fromkeys(one.check for one in self.told):
             own = self._masks([one.check == check for one in self.told])
-            breaks = [row for row in alike if any(row[2 + word] & mask for word, mask in own.items())]
+            breaks = [row for row in self._alike if any(row[2 + word] & mask for word, mask in own.items())]
             first = sorted(rid for row in breaks for rid in row[1])[:EXAMPLES]
             found[check] = sum(row[0] for row in breaks), first
         return found
+
+    @property
+    def looked_at_again(self) -> str:
+        """SQL over `verdict`: the row does not reach the table, or is an example of what a check found."""
+        examples = sorted({rid for _, some in self._broken_rows.values() for rid in some})
+        shown = f"_rid IN ({', '.join(map(str, examples))})" if examples else "FALSE"
+        return f"({self.taken_out} OR {shown})"
 
     def _rows_asked(self) -> dict[str, int]:
         """How many rows each `where` holds for."""

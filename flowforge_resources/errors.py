@@ -50,10 +50,13 @@ if TYPE_CHECKING:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the nearest known name, or the sorted list of what is known."""
     names = sorted(set(known))
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f" Did you mean '{near[0]}'?"
-    return f" Known: {', '.join(names)}." if names else ""
+    return nearest(name, names) or (f" Known: {', '.join(names)}." if names else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the nearest known name, if one is near."""
+    near = get_close_matches(name, sorted(set(known)), n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 class FlowForgeError(Exception):
@@ -104,7 +107,7 @@ class ChangedFileError(PermanentError):
         super().__init__(
             f"{file}: it was ingested before and now holds other content, and {table} says `on_change: fail`. No file "
             "of this run was taken and no table changed. Remove the file, upload it under a new name, or declare "
-            "`on_change: append` or `skip`."
+            "`on_change: supersede` (its new version counts), `append` or `skip`."
         )
 
 

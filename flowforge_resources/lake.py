@@ -64,6 +64,11 @@ class StoredObject:
     size_bytes: int
     last_modified: datetime
 
+    @property
+    def uploaded_s(self) -> int:
+        """When it was uploaded, in whole seconds: some stores say more in a listing than of one object."""
+        return int(self.last_modified.timestamp())
+
     @classmethod
     def of(cls, meta: Any) -> StoredObject:
         """From obstore's metadata."""

@@ -244,7 +244,8 @@ class Ledger:
         """A listing with what the ledger says of each object, in its order.
 
         Adds `outcome` (null for an object that no entry names with this ETag and size), `attempts`, `reason`, `read_as`,
-        `committed_at` and `version` of that record, and `known`: whether the key was ever ingested or left.
+        `committed_at` and `version` of that record, `known`: whether the key was ever ingested or left, and, of one that
+        failed, `uploaded_at`: its last modification then (ISO).
         """
         import polars as pl
 
@@ -252,13 +253,23 @@ class Ledger:
         records = self.records(found, ("etag", "size_bytes", *facts))
         newest = records.unique("key", keep="last", maintain_order=True)
         said = newest.rename({"etag": "its_etag", "size_bytes": "its_size_bytes"})
+        said = said.join(self._upload_times(newest.filter(pl.col("outcome") == FAILED)), on="key", how="left")
         joined = found.join(said, on="key", how="left", maintain_order="left")
         same = (pl.col("etag") == pl.col("its_etag")) & (pl.col("size_bytes") == pl.col("its_size_bytes"))
         return joined.select(
             *found.columns,
-            *(pl.when(same).then(pl.col(name)).alias(name) for name in (*facts, "version")),
+            *(pl.when(same).then(pl.col(name)).alias(name) for name in (*facts, "uploaded_at", "version")),
             pl.col("its_etag").is_not_null().alias("known"),
         )
+
+    def _upload_times(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """`key` and `uploaded_at` as last recorded; of few keys, because the column costs a listing of many."""
+        import polars as pl
+
+        if keys.is_empty():
+            return pl.DataFrame(schema={"key": pl.String, "uploaded_at": pl.String})
+        newest = self.records(keys, ("last_modified",)).unique("key", keep="last", maintain_order=True)
+        return newest.select("key", uploaded_at="last_modified")
 
     def untaken(self, found: pl.DataFrame) -> pl.DataFrame:
         """The objects of a listing that were not ingested: no entry names them, or they could not be read."""

@@ -31,6 +31,7 @@ class AssetReport:
 
     `accounts`: of each landed file, rows `read` and where they went.
     `released_from`: rows this run let out of quarantine, by the run that had held them.
+    `selected`: the assets the run was asked for, by name; none where it was the whole workflow.
     """
 
     asset: str
@@ -46,6 +47,7 @@ class AssetReport:
     notes: tuple[str, ...] = ()
     accounts: tuple[Mapping[str, Any], ...] = ()
     released_from: Mapping[str, int] = field(default_factory=dict)
+    selected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class RunReport:
     run_id: str
     started_at: datetime
     assets: tuple[AssetReport, ...]
+
+    def was_asked_for(self, asset: str) -> bool:
+        """Whether an asset was among those that the run was started for."""
+        return all(not one.selected or asset in one.selected for one in self.assets)
 
     def of_layer(self, layer: str) -> list[AssetReport]:
         """The reports of one layer."""
@@ -99,5 +105,6 @@ def _parse(raw: dict[str, Any]) -> AssetReport:
             "files": tuple(raw["files"]),
             "notes": tuple(raw["notes"]),
             "accounts": tuple(raw.get("accounts", ())),
+            "selected": tuple(raw.get("selected", ())),
         }
     )

@@ -12,10 +12,12 @@ from flowforge_assets.silver.books import by_file
 from flowforge_assets.strategies import judged, merge
 from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, content_id, create_views
+from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import Prepared
 from flowforge_checks.books_by import Accounts
-from flowforge_checks.gate import Gate, statements
+from flowforge_checks.gate import EXAMPLES, Gate
 from flowforge_checks.quarantine import held_rows
+from flowforge_checks.statements import statements
 from flowforge_resources.duck import connect, literal
 
 if TYPE_CHECKING:
@@ -56,6 +58,10 @@ class Merged:
             gate = Gate(connection, told, self.spec.keys, rows_beside(self.spec, self.current))
             known = [self.current] if self.current else []
             merged = merge(connection, self.spec, gate, known, self.state)
+            # Rows that break a rule and stay are shown as well, and where rows were picked, the examples are among them.
+            with picked_rows(connection):
+                counts = gate.counts([column.name for column in self.spec.columns])
+            assert all(len(one.examples) == min(one.rows_broken, EXAMPLES) for one in counts)
             target, held, state = folder / "silver.parquet", folder / "held.parquet", folder / "state.parquet"
             connection.execute(f"COPY ({merged.select}) TO {literal(str(target))} (FORMAT parquet)")
             rows = held_rows(

@@ -9,10 +9,13 @@ import pytest
 from scenario import (
     SHOP_DAY1,
     SHOP_DAY2,
+    SHOP_SQL,
+    SHOP_YAML,
     checks,
     failures,
     land,
     leftovers,
+    load,
     metadata,
     objects,
     rows_of,
@@ -119,6 +122,17 @@ def test_a_bad_file_is_named_and_does_not_hold_up_the_good_one_beside_it(lake: L
     assert not landing.passed
     assert "items_bad.csv was not taken" in (landing.description or "")
     assert len(rows_of(lake, CURRENT)) == 3
+
+
+def test_a_header_nobody_knows_may_be_a_row_and_is_not_shown_of_a_table_with_personal_data(
+    lake: Lake, loaded: dg.Definitions, tmp_path: Path
+) -> None:
+    land(lake, "shop", {"items/items_bad.csv": "Zoe,zoe@example.org,Rome,Italy,x\nAnn,ann@example.org,Oslo,Norway,y\n"})
+    assert "it has 'Zoe', 'zoe@example.org'" in failures(run(loaded, "shop"))
+    personal = load(tmp_path / "personal", SHOP_YAML.replace("{name: label}", "{name: label, pii: true}"), **SHOP_SQL)
+    said = failures(run(personal, "shop"))
+    assert "knows none of its 5 names" in said
+    assert "zoe" not in said.lower()
 
 
 def test_bytes_that_are_no_text_in_any_declared_encoding_never_become_a_table_in_silence(

@@ -18,8 +18,9 @@ from pydantic import TypeAdapter
 
 from flowforge_checks import schema_of
 from flowforge_checks.contracts import Contract, ContractColumn, ContractError
-from flowforge_checks.gate import Gate, statements
+from flowforge_checks.gate import Gate
 from flowforge_checks.rules import RULE_KINDS, AnyRule, Rows, Rule
+from flowforge_checks.statements import statements
 from flowforge_resources.duck import connect, literal
 from scenario import SHOP_YAML
 

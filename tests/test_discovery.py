@@ -17,6 +17,7 @@ from flowforge_assets.bronze.landing_tick import Cursor, go_round
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.table_spec import TableSpec
 from flowforge_resources.io_managers import LakeResource
+from flowforge_resources.lake import StoredObject
 from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.ledger import read_ledger
 from flowforge_resources.local_writers import is_being_written
@@ -156,6 +157,25 @@ def test_a_file_that_was_set_aside_comes_back_when_files_are_read_otherwise(lake
     assert in_silver(lake) == {"1": "x"}
 
 
+def test_a_file_that_was_set_aside_comes_back_when_the_same_bytes_are_uploaded_again(
+    s3_lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    defs = items(tmp_path, workflow=", max_attempts: 1", max_file_attempts=1)
+    land(s3_lake, "shop", {"items/bad.csv": "colour\n1\n"})
+    assert not run_requested(defs, instance, tick(defs, instance)).success
+    monkeypatch.setattr(sensors, "_why_wait", lambda *_: None)
+    assert "1 file(s) are set aside" in tick(defs, instance).said
+    # The ETag is the same, because S3 makes it of the bytes.
+    monkeypatch.setattr(StoredObject, "of", _an_hour_later)
+    assert "colour" in failures(run_requested(defs, instance, tick(defs, instance)))
+    assert "1 file(s) are set aside" in tick(defs, instance).said, "again"
+
+
+def _an_hour_later(meta: Any) -> StoredObject:
+    moment = meta["last_modified"] + timedelta(hours=1)
+    return StoredObject(meta["path"], meta["e_tag"], meta["size"], moment)
+
+
 def test_a_bad_file_does_not_hold_up_rows_that_silver_did_not_get_yet(lake: Lake, tmp_path: Path) -> None:
     defs = items(tmp_path)
     land(lake, "shop", files("a.csv"))
@@ -170,9 +190,11 @@ def test_a_bad_file_does_not_hold_up_rows_that_silver_did_not_get_yet(lake: Lake
 def test_many_bad_files_in_one_batch_are_all_named_and_all_others_taken(lake: Lake, tmp_path: Path) -> None:
     bad = {f"items/bad{number}.csv": f"colour\n{number}\n" for number in range(9)}
     good = files(*(f"{number}.csv" for number in range(9)))
-    land(lake, "shop", {**bad, **good})
+    # Two that are unpacked on the way, each in a folder that no other try at any file has used.
+    unpacked = {"j.csv": '[{"item_id": "j"}]', "t.csv": "| item_id | label |\n|---|---|\n| t | x |\n| u | x |\n"}
+    land(lake, "shop", {**bad, **good, **{f"items/{name}": text for name, text in unpacked.items()}})
     result = run_well(items(tmp_path), "shop")
-    assert len(in_silver(lake)) == 9
+    assert len(in_silver(lake)) == 12
     assert metadata(result, "bronze_items")["files_failed"] == 9
 
 
@@ -246,7 +268,7 @@ def test_a_file_that_is_still_being_written_waits(lake: Lake, instance: dg.Dagst
         handle.flush()
         if is_being_written(path) is None:
             pytest.skip("this system does not tell who writes a file")
-        run_well(defs, "shop")
+        assert metadata(run_well(defs, "shop"), "bronze_items")["files_too_young"] == 1
         assert set(in_silver(lake)) == {"a.csv"}
         assert "still being written" in tick(defs, instance).said
         handle.write("f\n")
@@ -476,7 +498,9 @@ def test_a_failed_file_is_offered_again_after_a_pause_and_not_when_it_is_set_asi
     defs = items(tmp_path, max_file_attempts=2)
     land(lake, "shop", {**files("a.csv"), "items/bad.csv": "colour\nred\n"})
     run_well(defs, "shop")
-    assert "No new file" in tick(defs, instance).said
+    said = tick(defs, instance).said
+    assert "No new file" in said
+    assert "1 file(s) could not be read and will be tried again: landing/shop/items/bad.csv" in said
     monkeypatch.setattr(sensors, "utc_now", lambda: utc_now() + timedelta(seconds=31))
     assert tick(defs, instance).requests
     assert not run(defs, "shop").success
@@ -527,7 +551,7 @@ def test_a_run_looks_at_the_files_its_sensor_named_as_they_lie_there_then(
         first = run_requested(defs, instance, asked)
     assert first.success
     assert looked_at(first) == "3 file(s), named by the landing sensor"
-    assert "said of 3 file(s), which the landing sensor named" in str(
+    assert "looked at 3 file(s), which the landing sensor named; the sensor found nothing odd in the rest" in str(
         checks(first)["bronze_items", "landing"].description
     )
     assert in_silver(any_lake) == {"a.csv": "first", "c.csv": "changed"}
@@ -548,6 +572,22 @@ def test_a_run_looks_at_the_files_its_sensor_named_as_they_lie_there_then(
     assert looked_at(run_requested(defs, instance, tick(defs, instance))) is None
     assert len(in_silver(any_lake)) == 13
     assert bronze_rows(any_lake) == 13
+
+
+def test_a_run_that_saw_a_part_of_landing_lets_the_check_of_the_whole_stand(
+    lake: Lake, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    land(lake, "shop", {**files("a.csv", "b.csv"), "items/z.md": "a stranger"})
+    assert not checks(run_well(items(tmp_path / "all"), "shop"))["bronze_items", "landing"].passed
+    land(lake, "shop", {**files("0.csv"), "items/1.csv": HEADER})
+    defs = items(tmp_path / "part", workflow=", max_keys_per_tick: 1")
+    first = tick(defs, instance)
+    well = run_requested(defs, instance, first)
+    assert well.success
+    assert ("bronze_items", "landing") not in checks(well), "z.md still lies there, and nobody looked"
+    odd = checks(run_requested(defs, instance, tick(defs, instance, first.cursor)))["bronze_items", "landing"]
+    assert "1.csv holds no row" in str(odd.description)
+    assert "nothing else in the folder was looked at" in str(odd.description)
 
 
 @pytest.mark.parametrize(

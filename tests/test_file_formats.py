@@ -168,7 +168,13 @@ def test_an_encrypted_zip_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("data", "what"), [(b"%PDF-1.7 x", "PDF"), (b"<!DOCTYPE html><html>", "web page"), (b"7z\xbc\xaf\x27\x1c", "7-Zip")]
+    ("data", "what"),
+    [
+        (b"%PDF-1.7 x", "PDF"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+        (bytes(range(256)) * 9, "not text"),
+    ],
 )
 def test_what_holds_no_table_is_refused_by_its_name(folder, data, what):
     with pytest.raises(BadFileError, match=what):
@@ -506,6 +512,8 @@ def test_declared_widths_and_positions_are_obeyed(folder):
         ({"range": "F3:B9"}, "ends before it begins"),
         ({"widths": [3, 0]}, "one character or more"),
         ({"positions": ["a:1-5", "b:4-9"]}, "overlap"),
+        ({"positions": ["a:4-1"]}, "ends before it starts"),
+        ({"csv": {"encoding": "utf9"}}, "'utf9' is no encoding"),
         ({"positions": ["a 1-5"]}, "like 'total:21-30'"),
         ({"widths": [1], "positions": ["a:1-5"]}, "declare one of them"),
         ({"format": "json", "csv": {"delimiter": ","}}, "`csv` is for csv or excel or fixed_width"),

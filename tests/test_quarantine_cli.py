@@ -16,6 +16,7 @@ from flowforge_assets.cli import quarantine as commands
 from flowforge_assets.cli import status
 from flowforge_assets.cli.app import app
 from flowforge_assets.cli.query import run_query
+from flowforge_assets.quarantine.waiting import require_single
 from flowforge_resources.errors import DecisionError
 from flowforge_resources.layout import TableId
 from flowforge_resources.quarantine_decisions import read_decisions
@@ -317,3 +318,10 @@ def test_a_discard_is_undone_and_the_status_says_what_became_of_the_rows(
     (said,) = status.last_run("shop").decided
     assert "of 3 quarantined, 1 released in run" in said
     assert said.endswith("1 discarded, 1 waiting")
+
+
+def test_parts_of_a_landed_row_are_told_apart_by_their_whole_ids() -> None:
+    parts = [f"{'a1b2c3d4' * 4}-{number}" for number in (1, 2)]
+    assert [commands._shown(one) for one in (*parts, "a1b2c3d4" * 4)] == [*parts, "a1b2c3d4a1b2"]
+    with pytest.raises(DecisionError, match=", ".join(parts)):
+        require_single(["a1b2c3"], parts, DecisionError)

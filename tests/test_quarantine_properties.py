@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowforge_checks.gate import Statement
+from flowforge_checks.statements import Statement
 from flowforge_resources.decisions import Decision
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import utc_now

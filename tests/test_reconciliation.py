@@ -215,7 +215,7 @@ def test_rows_lost_on_the_way_fail_with_what_is_missing(lake: Lake, tmp_path: Pa
     check = checks(run_well(load(tmp_path, with_reconciliations(LAYERS[2]), **(SHOP_SQL | lost)), "shop"))
     found = check["fact_sales", "reconcile_revenue"]
     assert not found.passed
-    assert found.description == "row_count: 3 on the left, 2 on the right; 1 more disagree."
+    assert found.description == "row_count: 3 on the left, 2 on the right; 1 more disagrees."
     shown = [record.data for record in found.metadata["measures"].records]  # type: ignore[union-attr]
     assert {row["measure"]: row["difference"] for row in shown} == {"row_count": "-1", "sum(quantity)": "-5"}
 

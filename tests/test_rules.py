@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from flowforge_checks.gate import Gate, statements
+from flowforge_checks.gate import Gate
 from flowforge_checks.model_tests import as_tests
 from flowforge_checks.rules import RULE_KINDS, AnyRule, Judged, Rule
+from flowforge_checks.statements import statements
 from flowforge_checks.table_judge import judge
 from flowforge_resources.duck import connect, literal, quote
 

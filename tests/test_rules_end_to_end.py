@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from flowforge_checks.check_names import as_check_name
+from flowforge_checks.rules import AnyRule
+from flowforge_resources.layout import TableId
 from scenario import checks, land, load, metadata, project, rows_of, run, run_well
 from test_yaml import refusal
 
@@ -288,3 +293,45 @@ def test_values_far_from_the_median_of_their_group_are_counted_where_they_stay(l
     }
     assert broken == {"ratio": 1, "difference": 1, "held": 0}
     assert found["silver_people", "spreads"].metadata["rows_broken"].value == 2
+
+
+def test_rules_about_columns_named_in_any_way_make_checks(lake: Lake, tmp_path: Path) -> None:
+    yaml = """
+        type: flowforge_assets.components.Workflow
+        ---
+        type: flowforge_assets.components.Table
+        attributes:
+          name: people
+          columns: [{name: "ID no."}, {name: order}, {name: capital-gain, type: integer}, {name: Größe}, {name: 金額}, {name: 名前}]
+          keys: ["ID no.", order]
+          sequence_by: [capital-gain]
+          rules:
+            - {rule: range, column: capital-gain, min: 0}
+            - {rule: not_blank, for_each_column: [Größe, 金額, 名前]}
+            - {rule: determines, columns: ["ID no."], determines: [Größe], action: keep}
+            - {rule: compare, column: Größe, operator: "!=", other: 金額, action: keep}
+            - {rule: null_rate, column: capital-gain, max: 10%}
+    """
+    land(
+        lake,
+        "shop",
+        {"people/1.csv": "ID no.,order,capital-gain,Größe,金額,名前\n1,a,5,L,x,y\n2,a,-5,L,x,y\n3,a,5,,x,\n"},
+    )
+    found = checks(run_well(load(tmp_path, yaml), "shop"))
+    held = {
+        row["ID no."]: [one["rule"] for one in row["_reasons"]]
+        for row in rows_of(lake, TableId("shop", "people").quarantine)
+    }
+    assert held["2"] == ["range_capital_gain"]
+    assert [name for name in held["3"] if name in {check for _, check in found}] == held["3"]
+    assert found["silver_people", "not_blank_Grosse"].metadata["rows_broken"].value == 1
+    assert found["silver_people", "determines_ID_no__Grosse"].passed
+
+
+def test_a_name_that_is_no_name_is_refused_with_one_that_is(tmp_path: Path) -> None:
+    rule = TypeAdapter[Any](AnyRule)
+    with pytest.raises(ValidationError, match="`name: shipped_later`"):
+        rule.validate_python({"rule": "not_null", "column": "a", "name": "shipped later"})
+    names = {as_check_name(f"not_null_{one}") for one in ("金額", "名前", "größe", "a b")}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"\w+", one, re.ASCII) for one in names)

@@ -102,9 +102,13 @@ def test_none_leaves_a_new_column_out_and_says_so(lake: Lake, tmp_path: Path) ->
     defs = shop(tmp_path / "shop", "none")
     land(lake, "shop", FIRST)
     run_well(defs, "shop")
-    land(lake, "shop", WIDER)
+    many = [f"c{number:02d}" for number in range(53)]
+    wide = {"items/3.csv": f"item_id,label,price,{','.join(many)}\n5,five,50{',' * 53}\n"}
+    land(lake, "shop", {**WIDER, **wide})
     told = checks(run_well(defs, "shop"))["bronze_items", "schema"]
     assert "2.csv brings colour: left out" in (told.description or "")
+    assert "c48, c49 and 3 more: left out" in (told.description or "")
+    assert told.metadata["columns_added"].value == [*many, "colour"]
     assert all("colour" not in row and row["_rescued"] is None for row in bronze(lake))
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
+from flowforge_assets.catalog import Declared
+from flowforge_assets.cli import status
 from flowforge_resources.io_managers import LakeResource
 from scenario import QUIET, SHOP_DAY1, land, shop
 
@@ -92,11 +94,18 @@ def test_one_run_is_requested_for_all_new_files_and_none_once_they_are_taken(wat
     assert "No new file" in watched.skipped()
 
 
-def test_only_the_tables_with_new_files_and_what_hangs_on_them_are_run(watched: Watched) -> None:
+def test_only_the_tables_with_new_files_and_what_hangs_on_them_are_run(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     land(watched.lake, "shop", SHOP_DAY1)
     assert watched.run(watched.request())
     land(watched.lake, "shop", {"sales/sales_9.csv": "shop,number,item_id,quantity\neast,1,007,2\n"})
-    assert names(watched.request()) == {"bronze_sales", "silver_sales", "fact_sales", "gold_published"}
+    request = watched.request()
+    assert names(request) == {"bronze_sales", "silver_sales", "fact_sales", "gold_published"}
+    assert watched.run(request)
+    shop = Declared("shop", {"items": "*.csv", "sales": "*.csv"}, ("dim_item", "fact_sales"))
+    monkeypatch.setattr(status, "declared_workflows", lambda: {"shop": shop})
+    assert status.last_run(None).silent == (), "it was never to reach the others, and so it is done"
 
 
 def test_the_same_request_has_the_same_key_so_that_the_daemon_starts_one_run(watched: Watched) -> None:

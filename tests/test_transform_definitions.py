@@ -67,8 +67,8 @@ def test_the_good_tables_load(tmp_path: Path) -> None:
 
 # What is replaced in GOOD, by what, and what must be said. Lines are the transform's.
 WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "a transform that is none": ("transform: trim", "transform: trimm", ("defs.yaml:22", "trimm")),
-    "a typo in a transform's field": ("{transform: trim, columns", "{transform: trim, colums", ("defs.yaml:22", "colums")),
+    "a transform that is none": ("transform: trim", "transform: trimm", ("defs.yaml:23", "There is no transform 'trimm'. Did you mean 'trim'?")),
+    "a typo in a transform's field": ("{transform: trim, columns", "{transform: trim, colums", ("defs.yaml:23", "There is no field 'colums' here. Did you mean 'columns'?")),
     "an unknown column": (
         "columns: [full name]}",
         "columns: [fullname]}",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
 
+from flowforge_assets.components import DateDimension, Model, Reconciliation, Sink, Table, Workflow
 from scenario import load, project
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from flowforge_assets.components.part import Part
 
 GOOD = """
 type: flowforge_assets.components.Workflow
@@ -81,11 +87,39 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "a typo in a column": (
         "{name: item_id}\n    - {name: price",
         "{nam: item_id}\n    - {name: price",
-        ("defs.yaml", "nam"),
+        ("attributes.columns.0.nam at", "defs.yaml:9", "There is no field 'nam' here. Did you mean 'name'?"),
     ),
-    "a typo in a rule's field": ("column: price, min: 0", "colum: price, min: 0", ("defs.yaml", "colum")),
-    "a rule that is none": ("rule: range", "rule: rang", ("defs.yaml", "rang")),
-    "a range without bounds": (", min: 0}", "}", ("defs.yaml", "needs `min`, `max` or both")),
+    "a typo in a rule's field": (
+        "column: price, min: 0",
+        "column: price, minn: 0",
+        ("attributes.rules.0.minn at", "defs.yaml:13", "There is no field 'minn' here. Did you mean 'min'?"),
+    ),
+    "a field that a rule needs": (
+        "table: items, action",
+        "action",
+        ("attributes.rules.0.table at", "defs.yaml:23", "Field required"),
+    ),
+    "a rule that is none": (
+        "rule: range",
+        "rule: rang",
+        ("attributes.rules.0 at", "defs.yaml:13", "There is no rule 'rang'. Did you mean 'range'?"),
+    ),
+    "an entry that says not what it is": (
+        "{rule: range, column: price, min: 0}",
+        "{column: price, min: 0}",
+        ("attributes.rules.0 at", "defs.yaml:13", "`rule` is missing"),
+    ),
+    "a rule named like one of its fields": (
+        "{rule: range, column: price, min: 0}",
+        "{rule: sql, name: none, sql: FROM items, tabels: []}",
+        ("attributes.rules.0.tabels at", "Did you mean 'tables'?"),
+    ),
+    "one step where a list belongs": (
+        "  rules:\n    - {rule: range, column: price, min: 0}",
+        "  transforms: {transform: cast}",
+        ("attributes.transforms at", "defs.yaml:12", "Input should be a valid list"),
+    ),
+    "a range without bounds": (", min: 0}", "}", ("defs.yaml:13", "needs `min`, `max` or both")),
     "an unknown column in keys": (
         "  keys: [number]",
         "  keys: [numbr]",
@@ -198,6 +232,58 @@ def test_a_mistake_in_the_yaml_is_named_with_its_place_and_the_fix(tmp_path: Pat
     said = refusal(tmp_path, GOOD.replace(old, new, 1), dim_item=SQL)
     for part in wanted:
         assert part in said, said
+
+
+# By `dg check yaml`: it asks the JSON schema, whose messages name neither file nor fix; what counts is where they point.
+UNFIT: dict[str, tuple[dict[str, Any], list[str], str]] = {
+    "a rule that is none": ({"rules": [{"rule": "rang"}]}, ["rules", 0, "rule"], "'rang' is not one of"),
+    "a step's field": ({"transforms": [{"transform": "cast", "to": "x"}]}, ["transforms", 0], "'to' was unexpected"),
+    "a step without a field": ({"transforms": [{"transform": "trim"}]}, ["transforms", 0], "'columns' is a required"),
+    "an action": (
+        {"rules": [{"rule": "not_null", "column": "n", "action": "dropp"}]},
+        ["rules", 0, "action"],
+        "'dropp'",
+    ),
+    "a column's field": ({"columns": [{"nam": "n"}]}, ["columns", 0], "'nam' was unexpected"),
+    "a number for a list": ({"keys": 5}, ["keys"], "5 is not of type 'array', 'string'"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_the_schema_points_at_what_is_wrong(case: str) -> None:
+    attributes, place, words = UNFIT[case]
+    schema = Table.get_model_cls().model_json_schema()
+    said = [
+        (list(one.path), one.message) for one in Draft202012Validator(schema).iter_errors({"name": "t", **attributes})
+    ]
+    assert any(path == place and words in message for path, message in said), said
+
+
+@pytest.mark.parametrize("kind", [Table, Model, Workflow, Reconciliation, Sink, DateDimension])
+def test_a_schema_that_points_allows_what_the_plain_one_does(kind: type[Part]) -> None:
+    made = kind.get_model_cls()
+    plain = BaseModel.model_json_schema.__func__(made)
+    pointing = made.model_json_schema()
+    assert plain["properties"].keys() == pointing["properties"].keys()
+    values: list[Any] = [
+        None,
+        "x",
+        5,
+        1.5,
+        True,
+        [],
+        ["x"],
+        {},
+        {"x": 1},
+        [{"rule": "not_null", "column": "n"}],
+        [{"rule": "n"}],
+    ]
+    for name, value in itertools.product(plain["properties"], values):
+        asked = [
+            Draft202012Validator({**one["properties"][name], "$defs": one.get("$defs", {})}).is_valid(value)
+            for one in (plain, pointing)
+        ]
+        assert asked[0] == asked[1], (name, value)
 
 
 WRONG_SQL: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -21,9 +21,10 @@ from flowforge_assets.strategies import judged
 from flowforge_assets.strategies.beside import rows_beside
 from flowforge_assets.transforms.prepare import prepare
 from flowforge_assets.transforms.rows_that_count import rows_that_count
-from flowforge_checks.gate import Gate, relations, statements
+from flowforge_checks.gate import Gate
 from flowforge_checks.results import of_count
 from flowforge_checks.rules import REMOVES_ROWS, Judged, SetRule
+from flowforge_checks.statements import relations, statements
 from flowforge_checks.table_judge import judge
 from flowforge_resources.duck import connect, one_row
 from flowforge_resources.history import versions

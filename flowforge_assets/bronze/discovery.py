@@ -107,10 +107,15 @@ def sort_out(lake: Lake, spec: TableSpec, judged: pl.DataFrame, now: datetime) -
 
 
 def _candidate(found: StoredObject, row: dict[str, Any], spec: TableSpec) -> Candidate:
-    """Earlier failures count only where the file would be read the same way again."""
-    if row["outcome"] != FAILED or row["read_as"] != spec.read_as:
+    """Earlier failures count only where the same upload would be read the same way again."""
+    if row["outcome"] != FAILED or row["read_as"] != spec.read_as or _is_later(found, row["uploaded_at"]):
         return Candidate(found, known=row["known"])
     return Candidate(found, row["known"], row["attempts"], datetime.fromisoformat(row["committed_at"]), row["reason"])
+
+
+def _is_later(found: StoredObject, uploaded_at: str) -> bool:
+    """Whether the same bytes were uploaded again, which a store whose ETag is their hash shows by the time alone."""
+    return found.uploaded_s > int(datetime.fromisoformat(uploaded_at).timestamp())
 
 
 def is_settled(lake: Lake, options: LandingOptions, found: StoredObject, now: datetime) -> bool:

@@ -26,7 +26,7 @@ from flowforge_resources.layout import utc_now
 from flowforge_resources.ledger import commit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flowforge_assets.bronze.intake import Intake
     from flowforge_assets.gates.keeping import Gatekeeper
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 LANDING = "landing"
 _TOLD = ("encoding", "delimiter", "quote", "line_terminator", "header_lines")
+# Shown where a file of the run has something else than most.
+_IF_UNUSUAL = {WRITTEN_AS: None, "format": "csv", "compression": "none", "members": None}
 
 
 def build_bronze(spec: TableSpec, face: AssetFace) -> dg.AssetsDefinition:
@@ -107,10 +109,11 @@ def _take_new_files(
         if intake.nothing_but_errors and not _silver_waits(lake, spec, ledger):
             _give_up(context, lake, staged, intake, record=wanted)
         outcomes = [lossless(intake.done), changes.outcome(SCHEMA, spec)] if intake.taken else [still_true(LOSSLESS)]
-        outcomes = [*gate.waived(outcomes), landing_outcome(LANDING, spec, landed, intake, named)]
+        of_landing = landing_outcome(LANDING, spec, landed, intake, named)
+        outcomes = [*gate.waived(outcomes), *([of_landing] if of_landing else [])]
         blocked = blocks_publishing(outcomes)
         if wanted and not blocked:
-            waiting = len(landed.new) - len(batch)
+            waiting = {"files_waiting": len(landed.new) - len(batch), "files_too_young": len(landed.young)}
             said = _metadata(spec, staged, intake, ledger.rows + staged.rows, watch, waiting=waiting)
             said |= {"looked_at": f"{named}, named by the landing sensor"} if named else {}
             yield dg.MaterializeResult(asset_key=key, value=staged, metadata={**said, **changes.metadata})
@@ -140,10 +143,13 @@ def _give_up(
 
 
 def _metadata(
-    spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: int
+    spec: TableSpec, staged: StagedBronze, intake: Intake, rows: int, watch: Stopwatch, *, waiting: Mapping[str, int]
 ) -> dict[str, Any]:
     shown = staged.files[:SHOWN]
-    names = _TOLD + ((WRITTEN_AS,) if any(WRITTEN_AS in intake.done.decided.get(one.key, {}) for one in shown) else ())
+    decided = [intake.done.decided.get(one.key, {}) for one in shown]
+    names = _TOLD + tuple(
+        name for name, usual in _IF_UNUSUAL.items() if any(one.get(name, usual) != usual for one in decided)
+    )
     files = [
         {"file": file.key, "rows": file.rows, "size_bytes": file.size_bytes, **_written(intake.done, file.key, names)}
         for file in shown
@@ -155,7 +161,7 @@ def _metadata(
         "dagster/row_count": rows,
         "files_ingested": len(staged.files),
         **{f"files_{outcome}": count for outcome, count in sorted(left.items())},
-        **({"files_waiting": waiting} if waiting else {}),
+        **{name: count for name, count in waiting.items() if count},
         "files": dg.MetadataValue.md((as_markdown(files) or "none new") + (f"\n\nand {more:,} more" if more else "")),
         **({"preview": dg.MetadataValue.md(preview_of_text(staged.path, spec))} if staged.path else {}),
         **watch.metadata(),

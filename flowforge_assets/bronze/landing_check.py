@@ -20,10 +20,11 @@ _MOST_NAMED = 20
 
 def landing_outcome(
     check: str, spec: TableSpec, landed: Landed, intake: Intake, named: NamedFiles | None = None
-) -> Outcome:
+) -> Outcome | None:
     """The check's outcome: it warns of everything in landing that is not simply taken.
 
-    A run that looked only at the files its sensor named says so: it knows nothing of what else lies there.
+    A run that looked only at the files its sensor named says so. Where nobody looked at the rest and there is nothing to
+    warn of, there is no outcome: what the last look at the whole folder found is not known to be over.
     """
     kinds = (
         list(_failing(spec, intake)),
@@ -34,12 +35,20 @@ def landing_outcome(
     )
     broken = sum(len(said) for said in kinds)
     said = [" ".join(_some(kind)) for kind in kinds if kind]
+    if named and not named.rest_seen and not broken:
+        return None
     if named:
-        said.append(
-            f"This is said of {named}, which the landing sensor named; nothing else in the folder was looked at. "
-            "A run that is started by hand looks at all of it."
-        )
+        said.append(_how_far(named))
     return Outcome(check, passed=not broken, warns=True, rows_broken=broken, description=" ".join(said) or None)
+
+
+def _how_far(named: NamedFiles) -> str:
+    if named.rest_seen:
+        return f"The run looked at {named}, which the landing sensor named; the sensor found nothing odd in the rest of the folder."
+    return (
+        f"This is said of {named}, which the landing sensor named; nothing else in the folder was looked at. "
+        "A run that is started by hand looks at all of it."
+    )
 
 
 def _failing(spec: TableSpec, intake: Intake) -> Iterator[str]:
@@ -70,6 +79,8 @@ def _of_taken(intake: Intake) -> Iterator[str]:
             yield (
                 f"{key}: {account.repaired} rows did not fit and were read as best they could be; `_rescued` has the text."
             )
+        if account.rescued:
+            yield f"{key}: {account.rescued} lines are no row and were not expected; `_rescued` has the text."
 
 
 def _some(said: Sequence[str]) -> list[str]:

@@ -26,16 +26,22 @@ if TYPE_CHECKING:
     from flowforge_resources.lake import Lake, StoredObject
 
 LOOK_TAG = "flowforge/look"
+# Set where the look that named the files went through all of landing, and found nothing odd beside them.
+SEEN_TAG = "flowforge/seen"
 # PostgreSQL indexes the tags of runs, and refuses entries of more than 2,700 bytes.
 MOST_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True)
 class NamedFiles:
-    """Landing keys of one table: some, or (`span`) a first and a last one with all that lies between them."""
+    """Landing keys of one table: some, or (`span`) a first and a last one with all that lies between them.
+
+    `rest_seen`: the sensor looked at everything else in the folder, too, and found nothing to say of it.
+    """
 
     keys: tuple[str, ...]
     span: bool = False
+    rest_seen: bool = False
 
     def listed(self, lake: Lake) -> Iterator[pl.DataFrame]:
         """What lies there now, as listings."""
@@ -57,8 +63,8 @@ def _between(lake: Lake, first: str, last: str) -> Iterator[pl.DataFrame]:
             return
 
 
-def named_by_sensor(found: Found, tables: Sequence[TableSpec]) -> dict[str, str]:
-    """The tag for a run about what a tick found.
+def named_by_sensor(found: Found, tables: Sequence[TableSpec], *, whole: bool) -> dict[str, str]:
+    """The tags for a run about what a tick found; `whole`: it went through all of landing.
 
     Left out of it, so that the run lists their folder: tables with more new files than one run takes (the oldest of all
     come first), with files that the check `landing` warns of, and those that clean their folder.
@@ -67,7 +73,9 @@ def named_by_sensor(found: Found, tables: Sequence[TableSpec]) -> dict[str, str]
     text = json.dumps(said)
     if len(text) > MOST_CHARACTERS:
         text = json.dumps({table: {"span": [min(keys), max(keys)]} for table, keys in said.items()})
-    return {LOOK_TAG: text} if said and len(text) <= MOST_CHARACTERS else {}
+    if not said or len(text) > MOST_CHARACTERS:
+        return {}
+    return {LOOK_TAG: text, **({SEEN_TAG: "all"} if whole else {})}
 
 
 def _said(objects: Sequence[StoredObject], spec: TableSpec) -> list[str]:
@@ -90,4 +98,4 @@ def named_for(spec: TableSpec, tags: Mapping[str, str]) -> NamedFiles | None:
         names = [str(name) for name in (said["span"] if span else said or ())]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return NamedFiles(tuple(spec.id.landing + name for name in names), span) if names else None
+    return NamedFiles(tuple(spec.id.landing + name for name in names), span, SEEN_TAG in tags) if names else None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flowforge_resources.ledger import Ledger
 
 _ByFile = dict[str, "list[str]"]
+_MOST_NAMED = 50
 
 
 class Retyped(NamedTuple):
@@ -175,7 +176,13 @@ def stop_once(
 
 
 def _each(names: _ByFile, sentence: str) -> list[tuple[str, str]]:
-    return [(key, sentence.format(", ".join(found))) for key, found in names.items() if found]
+    return [(key, sentence.format(_some(found))) for key, found in names.items() if found]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names; the event's lists have them all."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_NAMED])} and {more:,} more"
 
 
 def _every(*by_file: _ByFile) -> list[str]:

@@ -41,7 +41,13 @@ def land(
     table: Annotated[str, typer.Option("--table", "-t", help="The table they belong to.")],
     workflow: WorkflowOption = None,
     rename: Annotated[str | None, typer.Option("--as", help="Name in landing, for a single file.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Upload again where other content has that name.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Upload also where the name is taken, by other content or, of a file that was set aside, the same.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Upload files to a table's landing folder, where the sensor or the next run finds them."""

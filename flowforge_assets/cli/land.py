@@ -52,6 +52,8 @@ def land_files(
 ) -> list[Landed]:
     """Upload files in the given order. Every name is checked before the first byte moves.
 
+    With `replace` also what is there with the same content: a file that was set aside is tried again then.
+
     Raises:
         UnknownNameError: no such workflow or table, or a name the table would not take.
         AlreadyLandedError: other content has that name, and `replace` is false.
@@ -69,7 +71,7 @@ def land_files(
     for key, found in known.items():
         if found is not None and not same[key] and not replace:
             raise AlreadyLandedError(key)
-    return [_land(lake, file, key, uploaded=not same[key]) for file, key in targets]
+    return [_land(lake, file, key, uploaded=replace or not same[key]) for file, key in targets]
 
 
 def _target(workflow: Declared, table: str, name: str) -> str:

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 _ID_SHOWN = 12
 
 
+def _shown(row_id: str) -> str:
+    """As many letters as are needed to name a row: of one part of a landed row all, since its siblings begin alike."""
+    return row_id if "-" in row_id else row_id[:_ID_SHOWN]
+
+
 def declared() -> dg.Definitions:
     """Everything under `defs/`."""
     from flowforge_assets.definitions import defs
@@ -178,12 +183,13 @@ class Listed:
         for row in self.found.rows[:limit]:
             first = row.landings[0]
             why = "; ".join(message_of(self._reason(reason), set()) for reason in row.reasons)
-            cells = (row.id[:_ID_SHOWN], row.status, first.source_file.rsplit("/", 1)[-1], str(first.row_number))
+            cells = (_shown(row.id), row.status, first.source_file.rsplit("/", 1)[-1], str(first.row_number))
             table.add_row(*map(Text, (*cells, str(len(row.landings)), why)))
         counts = Counter(rule for row in self.found.rows for rule in row.rules)
         by_rule = ", ".join(f"{rows:,} {rule}" for rule, rows in counts.most_common())
         rest = f"; the first {limit} are shown" if len(self.found.rows) > limit else ""
-        return Group(table, Text(f"{len(self.found.rows):,} rows wait{rest}: {by_rule or 'none'}", style="dim"))
+        waiting = "row waits" if len(self.found.rows) == 1 else "rows wait"
+        return Group(table, Text(f"{len(self.found.rows):,} {waiting}{rest}: {by_rule or 'none'}", style="dim"))
 
     def render_rows(self) -> RenderableType:
         """For the terminal: everything of each row."""

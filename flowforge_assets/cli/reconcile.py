@@ -89,12 +89,17 @@ def history_of(name: str, workflow: str | None, last: int, defs: dg.Definitions 
 def render_history(rows: list[dict[str, Any]]) -> RenderableType:
     """For the terminal."""
     shown = [
-        {"evaluated at": f"{row['evaluated_at']:%Y-%m-%d %H:%M:%S}", "run": row["run_id"][:8]}
+        {"evaluated at": f"{row['evaluated_at']:%Y-%m-%d %H:%M:%S}", "run": _shown(row["run_id"])}
         | {name: row[name] for name in ("measure", "group", "left", "right", "difference")}
         | {"agrees": "yes" if row["this_agrees"] else "NO"}
         for row in rows
     ]
     return _table("newest first, times in UTC", shown)
+
+
+def _shown(run_id: str) -> str:
+    """The first letters of a run, as elsewhere; whole where the command asked, which is no run."""
+    return run_id if "-" not in run_id else run_id[:8]
 
 
 def _find(name: str, workflow: str | None, defs: dg.Definitions | None) -> Reconciled:

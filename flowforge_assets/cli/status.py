@@ -113,9 +113,9 @@ def _rollbacks(lake: Lake, declared: Declared) -> tuple[str, ...]:
 
 
 def _silent(declared: Declared, report: RunReport) -> tuple[str, ...]:
-    """Assets of the workflow that this run did not reach (or did not include)."""
+    """Assets of the workflow that this run was asked for and did not reach."""
     layers = ("bronze", "silver")
     expected = [*(f"{layer}_{table}" for table in declared.tables for layer in layers)]
     expected += [*(f"silver_{table}" for table in declared.routed), *declared.models]
     said = {asset.asset for asset in report.assets}
-    return tuple(name for name in expected if name not in said)
+    return tuple(name for name in expected if name not in said and report.was_asked_for(name))

@@ -9,6 +9,7 @@ import dagster as dg
 from annotated_types import BaseMetadata
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from flowforge_assets.components.explained import explained
 from flowforge_assets.running.step import AssetFace
 from flowforge_assets.written_history import WrittenRetention, retention_of
 from flowforge_resources.errors import DefinitionError
@@ -99,7 +100,7 @@ class Part(dg.Component, dg.Resolvable, dg.Model):
     @classmethod
     def model(cls) -> type[BaseModel]:
         """What a document is validated by; a text may stand for any number, bounded ones too."""
-        return _bounding_numbers_only(super().model())
+        return explained(_bounding_numbers_only(super().model()))
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:

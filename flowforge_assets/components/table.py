@@ -25,9 +25,9 @@ from flowforge_assets.strategies.judged import SEQUENCE_PRESENT
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.pipeline import multiplies
 from flowforge_assets.transforms.prepare import TRANSFORMS
-from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.quarantine_limits import WAITING, QuarantineLimits
 from flowforge_checks.results import BOOKS
+from flowforge_checks.statements import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_resources.layout import TableId
 from flowforge_resources.retention import Retention
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 if TYPE_CHECKING:
     from flowforge_assets.formats.csv_kinds import ColumnProfile
@@ -62,6 +62,18 @@ class CsvOptions(BaseModel):
     max_record_lines: int = Field(
         default=5000, ge=1, description="A quoted cell that runs over more lines is taken for an unclosed quote."
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_encoding(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                "".encode(value)
+        except LookupError:
+            raise ValueError(
+                f"'{value}' is no encoding; write Python's name of it: utf-8, cp1252, latin-1, utf-16-le"
+            ) from None
+        return value
 
 
 @dataclass(frozen=True, slots=True)

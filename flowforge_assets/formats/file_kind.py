@@ -35,6 +35,9 @@ _NO_TABLE = {
 }
 _WEB_PAGE = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL)
 _XML = re.compile(r"\s*<\?xml\b")
+# Control characters that no text holds; some systems write a few between cells (Hive has eight), none has ten.
+_NO_TEXT = frozenset((*range(0x01, 0x09), *range(0x0E, 0x1A)))
+_MOST_CONTROLS, _LOOKED_AT_BYTES = 10, 4096
 
 
 def binary_kind(path: Path, name: str) -> Format | None:
@@ -44,13 +47,22 @@ def binary_kind(path: Path, name: str) -> Format | None:
         BadFileError: it holds no table that is read here.
     """
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(_LOOKED_AT_BYTES)
     refused = next((kind for magic, kind in _NO_TABLE.items() if head.startswith(magic)), None)
     if refused:
         raise _no_table(name, refused)
     if head.startswith(PARQUET):
         return "parquet"
-    return "excel" if head.startswith(OLE) or (head.startswith(ZIP) and workbook(path)) else None
+    if head.startswith(OLE) or (head.startswith(ZIP) and workbook(path)):
+        return "excel"
+    if _is_no_text(head):
+        raise _no_table(name, "a file of bytes that are not text")
+    return None
+
+
+def _is_no_text(head: bytes) -> bool:
+    controls = _NO_TEXT.intersection(head)
+    return len(controls) >= _MOST_CONTROLS and not sniff_encoding(head, whole=False)[0].startswith(("utf-16", "utf-32"))
 
 
 def text_kind(path: Path, pinned: CsvOptions, name: str) -> tuple[Format, CsvDialect | None]:

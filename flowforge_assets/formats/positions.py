@@ -41,6 +41,8 @@ def _named(columns: Sequence[str]) -> tuple[Field, ...]:
         if not found:
             raise ValueError(f"'{column}' is no column; write it like 'total:21-30', counted from 1")
         start, end = int(found["start"]) - 1, int(found["end"]) if found["end"] else None
+        if end is not None and end <= start:
+            raise ValueError(f"'{column}' ends before it starts")
         fields.append(Field(found["name"].strip(), start, end))
     for one, other in pairwise(sorted(fields, key=lambda field: field.start)):
         if one.end is None or one.end > other.start:

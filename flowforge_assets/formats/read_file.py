@@ -22,6 +22,7 @@ from flowforge_assets.formats.file_read import lazy_frame, types_of
 from flowforge_resources.errors import BadFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from flowforge_assets.formats.file_options import FileOptions, Format
@@ -43,7 +44,8 @@ def read_file(path: Path, options: FileOptions, scratch_folder: Path, *, name: s
     if len(reads) == 1:
         return _Unpacked(reads[0], compression)
     _check_alike(parts, reads, shown)
-    return PartsOfOne(tuple(reads), compression)
+    names = tuple(dict(zip(read.columns, read.columns, strict=True)) for read in reads)
+    return PartsOfOne(tuple(reads), compression, tuple(part.name for part in parts), names)
 
 
 def read_another(path: Path, before: FileRead) -> FileRead | None:
@@ -141,15 +143,20 @@ class _Unpacked:
 
 @dataclass(frozen=True, slots=True)
 class PartsOfOne:
-    """The members of one zip, read one after the other as one file; row numbers run through."""
+    """The members of one zip, read one after the other as one file; row numbers run through.
+
+    `members`: their names in the zip. `names`: what each one's columns are called in the whole, by their own names.
+    """
 
     reads: tuple[FileRead, ...]
     compression: str
+    members: tuple[str, ...]
+    names: tuple[Mapping[str, str], ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all members' columns."""
-        return tuple(dict.fromkeys(name for read in self.reads for name in read.columns))
+        return tuple(dict.fromkeys(name for names in self.names for name in names.values()))
 
     @property
     def account(self) -> CsvAccount:
@@ -159,7 +166,10 @@ class PartsOfOne:
 
     def frame(self) -> pl.LazyFrame:
         """Return the rows lazily."""
-        rows = pl.concat([_counting(read) for read in self.reads], how="diagonal")
+        rows = pl.concat(
+            [_counting(read).rename(dict(names)) for read, names in zip(self.reads, self.names, strict=True)],
+            how="diagonal",
+        )
         counted = pl.col(ROW_NUMBER).is_not_null().cast(pl.Int64).cum_sum()
         number = pl.when(pl.col(ROW_NUMBER).is_not_null()).then(counted).alias(ROW_NUMBER)
         return rows.select(number, *map(pl.col, self.columns), RESCUED)
@@ -172,5 +182,8 @@ class PartsOfOne:
         """Return what was decided about the first member, and how many there are."""
         first = self.reads[0].as_dict()
         told = {**first, "columns": list(self.columns), "compression": self.compression, "members": len(self.reads)}
-        types = {name: word for read in reversed(self.reads) for name, word in types_of(read).items()}
+        if "header_lines" in told:  # 0 says that columns have no names, which holds if no member has a header
+            told["header_lines"] = max(int(str(read.as_dict()["header_lines"])) for read in self.reads)
+        each = list(zip(self.reads, self.names, strict=True))
+        types = {names[name]: word for read, names in reversed(each) for name, word in types_of(read).items()}
         return {**told, "types": [types.get(name, "") for name in self.columns]} if types else told

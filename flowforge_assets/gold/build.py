@@ -27,9 +27,9 @@ from flowforge_assets.gold.rows_kept import Driving, rows_kept_outcome
 from flowforge_assets.preview import preview_of
 from flowforge_assets.reconciliation.reconciling import evaluate
 from flowforge_assets.running.step import started_at
-from flowforge_checks.gate import relations
 from flowforge_checks.results import Outcome, blocks_publishing
 from flowforge_checks.rules import Judged
+from flowforge_checks.statements import relations
 from flowforge_checks.table_judge import judge, rows_of_file
 from flowforge_checks.uniqueness import rows_sharing
 from flowforge_resources.duck import connect, literal, one_row, quote

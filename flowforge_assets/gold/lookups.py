@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowforge_assets.gold.model_spec import UNKNOWN_KEY
+from flowforge_checks.check_names import as_check_name
 from flowforge_checks.results import Outcome
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.errors import ModelColumnsError, did_you_mean
@@ -67,7 +68,7 @@ class Lookup(BaseModel):
 
 def lookup_check(lookup: Lookup) -> str:
     """Name of a lookup's check."""
-    return f"lookup_{lookup.column}"
+    return as_check_name(f"lookup_{lookup.column}")
 
 
 def with_lookups(query: str, lookups: Sequence[Lookup], omit: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowforge_assets.gold.model_spec import UNKNOWN_KEY, ForeignKey
+from flowforge_checks.check_names import as_check_name
 from flowforge_checks.results import Outcome
 from flowforge_checks.uniqueness import SORTED_ROWS, counted, sorted_numbers
 from flowforge_resources.duck import literal, one_row, quote
@@ -72,7 +73,7 @@ class Orphans:
 
 def foreign_check(foreign: ForeignKey) -> str:
     """Name of a foreign key's check."""
-    return f"foreign_key_{foreign.column}"
+    return as_check_name(f"foreign_key_{foreign.column}")
 
 
 def own_rows(spec: ModelSpec) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowforge_checks.gate import of_partition
 from flowforge_checks.results import as_table
 from flowforge_checks.rules import SetRule
+from flowforge_checks.statements import of_partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     import duckdb
 
     from flowforge_assets.table_spec import TableSpec
-    from flowforge_checks.gate import Gate, Statement
+    from flowforge_checks.gate import Gate
     from flowforge_checks.results import Outcome
     from flowforge_checks.rules import Judged, Rule
+    from flowforge_checks.statements import Statement
 
 # As many rows as the UI shows of a table without a click.
 MOST_SHOWN = 50

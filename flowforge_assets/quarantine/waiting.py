@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WAITS, FIXED, WAIVED, RELEASED = "waits", "fixed", "waived", "released"
 SHORTEST_ID = 6
+_IDS_NAMED = 5
 HIDDEN = "(personal data)"
 
 
@@ -218,4 +219,5 @@ def require_single(ids: Sequence[str], known: Collection[str], nobody: Callable[
         if not meant:
             raise nobody(one)
         if len(meant) > 1 and one not in meant:
-            raise DecisionError(f"'{one}' is the beginning of {len(meant)} ids.", "Give more letters.")
+            some = ", ".join(sorted(meant)[:_IDS_NAMED]) + (", …" if len(meant) > _IDS_NAMED else "")
+            raise DecisionError(f"'{one}' is the beginning of {len(meant)} ids: {some}.", "Give more letters.")

@@ -8,7 +8,7 @@ Dagster wants the type itself, not its name, on a step's `context`: no postponed
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from time import perf_counter
@@ -88,6 +88,8 @@ def started_at(context: dg.AssetExecutionContext) -> datetime:
 
 def report(context: dg.AssetExecutionContext, key: dg.AssetKey, lake: Lake, said: AssetReport) -> None:
     """Put an asset's report of this run on the lake."""
+    asked = sorted(one.path[-1] for one in context.run.asset_selection or ())
+    said = replace(said, selected=tuple(asked))
     write_report(lake, key.path[0], context.run.run_id, started_at(context), said)
 
 

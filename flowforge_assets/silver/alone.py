@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from flowforge_assets.preview import shown_columns
 from flowforge_assets.silver.partitions import PartitionedBatch
 from flowforge_assets.silver.stage import referenced
-from flowforge_checks.gate import relations
 from flowforge_checks.rules import Judged
+from flowforge_checks.statements import relations
 from flowforge_checks.table_judge import judge, rows_of_file
 from flowforge_resources.duck import connect
 

@@ -38,10 +38,10 @@ from flowforge_assets.silver.report import metadata, report_of, unchanged
 from flowforge_assets.silver.stage import nothing_new, stage
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
-from flowforge_checks.gate import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_checks.quarantine_limits import WAITING
 from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import BROKEN_ROWS, in_code
+from flowforge_checks.statements import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_resources.layout import TableId
 from flowforge_resources.partitioned import finish
 

@@ -211,7 +211,7 @@ def chosen_batch(lake: Lake, spec: TableSpec, chosen: tuple[str, ...]) -> Batch:
         entries,
         published,
         upto,
-        f"{len(chosen)} partition(s) were chosen",
+        "1 partition was chosen" if len(chosen) == 1 else f"{len(chosen)} partitions were chosen",
         whole.superseded(out),
         upto,
         empty=empty_extracts(whole, spec, after=0, undone=out, superseded=whole.superseded(out)),

@@ -29,9 +29,10 @@ from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import prepare
 from flowforge_assets.transforms.rows_that_count import rows_that_count
 from flowforge_checks.decided import discards
-from flowforge_checks.gate import Gate, relations, statements
+from flowforge_checks.gate import Gate
 from flowforge_checks.quarantine import DISCARDED, held_rows, without, without_judged
 from flowforge_checks.results import blocks_publishing, of_count
+from flowforge_checks.statements import relations, statements
 from flowforge_checks.trend import continued, with_trend
 from flowforge_resources.duck import connect, literal, quote
 from flowforge_resources.io_managers import silver_table
@@ -121,13 +122,13 @@ def _fetch(lake: Lake, spec: TableSpec, batch: Batch, scratch: Scratch) -> _Fetc
 
 @dataclass(frozen=True)
 class _Judgement:
-    """The prepared rows with the verdict on them, and what each check counted."""
+    """The prepared rows with the verdict on them; and, once they are merged, what each check counted."""
 
     prepared: Prepared
     gate: Gate
-    counts: list[CheckCount]
-    discarded: int
-    trend: Trend
+    counts: Sequence[CheckCount] = ()
+    discarded: int = 0
+    trend: Trend = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ class _Staging:
                 published = parts.fetch_touched(self.connection, found.gate)
         with self.watch.phase("merge"):
             merged = self._merge(found, published)
+            found = self._counted(found)
+            merged = replace(merged, books=found.prepared.account(self.connection, merged.books, found.discarded))
         with self.watch.phase("write"):
             output = self._write(merged, found, parts)
         with self.watch.phase("audit"):
@@ -180,11 +183,10 @@ class _Staging:
         gate = Gate(connection, told, spec.keys, rows_beside(spec, self.fetched.current))
         if batch.read_back:
             note_known(connection, gate, prepared.laid_over)
-        counts, discarded = _counts(gate, spec)
-        return _Judgement(prepared, gate, counts, discarded, _trend(batch, counts, self.began))
+        return _Judgement(prepared, gate)
 
     def _merge(self, found: _Judgement, published: Sequence[Path]) -> Merge:
-        merged = merge(
+        return merge(
             self.connection,
             self.spec,
             found.gate,
@@ -193,7 +195,13 @@ class _Staging:
             empty=self.batch.empty,
             known=KNOWN if self.batch.read_back else "",
         )
-        return replace(merged, books=found.prepared.account(self.connection, merged.books, found.discarded))
+
+    def _counted(self, found: _Judgement) -> _Judgement:
+        """What each check found. Its examples are among the rows that merging picked, where it did."""
+        with picked_rows(self.connection):
+            counts, discarded = _counts(found.gate, self.spec)
+        trend = _trend(self.batch, counts, self.began)
+        return replace(found, counts=counts, discarded=discarded, trend=trend)
 
     def _audit(self, output: StagedSilver, merged: Merge, found: _Judgement, parts: PartitionedBatch | None) -> Staged:
         spec, batch, connection = self.spec, self.batch, self.connection

@@ -26,8 +26,12 @@ DEDUPLICATED = "deduplicated_row"
 
 
 def drop_held(connection: duckdb.DuckDBPyConnection, gate: Gate) -> Books:
-    """Create the table `loser` with the rows the gate takes out: those it holds, and those it drops."""
+    """Create the table `loser` with the rows the gate takes out: those it holds, and those it drops.
+
+    And `gate_row`, with those and the ones it has as examples: all that is asked of the gate's rows later.
+    """
     connection.execute(f"CREATE TABLE loser AS SELECT _rid FROM verdict WHERE {gate.taken_out}")
+    connection.execute(f"CREATE TABLE gate_row AS SELECT _rid, _position FROM verdict WHERE {gate.looked_at_again}")
     taken_out = count(connection, "loser")
     dropped = count(connection, f"(FROM verdict WHERE {gate.dropped})") if gate.drops else 0
     return Books(read=gate.read, quarantined=taken_out - dropped, dropped=dropped)
@@ -46,8 +50,7 @@ def drop_duplicates(
     shared = f"SELECT _rid, _position FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN ({hashes})"
     connection.execute(f"CREATE TABLE contested AS {shared}")
     if not multiplies(spec):
-        held = "SELECT _rid, _position FROM verdict SEMI JOIN loser USING (_rid)"
-        pick(connection, f"{held} UNION ALL FROM contested", books.read)
+        pick(connection, "FROM gate_row UNION ALL FROM contested", books.read)
     if not count(connection, "contested"):
         return _without_known(connection, books, known) if known else books
     keys, values = listed(spec.keys), listed(column.name for column in spec.columns)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowforge_assets.transforms.cast import OPERATION
-from flowforge_checks.gate import KEYS_PRESENT, TYPE, Statement
+from flowforge_checks.statements import KEYS_PRESENT, TYPE, Statement
 from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:

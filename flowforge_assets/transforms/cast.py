@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flowforge_checks.gate import broken_flag
+from flowforge_checks.statements import broken_flag
 from flowforge_resources.duck import literal, quote, text_list
 
 if TYPE_CHECKING:

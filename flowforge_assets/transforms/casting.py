@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, is_broken, value_of
 from flowforge_assets.transforms.place import FAILED, POSITION, RID, TEXT, Place, fits, raw_name
-from flowforge_checks.gate import broken_flag
+from flowforge_checks.statements import broken_flag
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.python_function import StepError

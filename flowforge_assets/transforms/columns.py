@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowforge_assets.bronze.type_ladder import holds_all_of, kind_of
-from flowforge_resources.errors import BadFileError, did_you_mean
+from flowforge_resources.errors import BadFileError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,8 +86,7 @@ def columns_of(
     """
     from flowforge_assets.formats.file_read import types_of
 
-    names = _named(read, spec)
-    _require_keys(file, read, spec, names)
+    names = named(file, read, spec, known)
     allowed = known | set(spec.landed_headers)
     new = {written: name for written, name in names.items() if known and name not in allowed}
     typed = {names[written]: word for written, word in types_of(read).items()}
@@ -139,6 +138,17 @@ def _fits(name: str, kind: str) -> pl.Expr:
     return text.is_null() | fits
 
 
+def named(file: str, read: FileRead, spec: TableSpec, known: frozenset[str]) -> dict[str, str]:
+    """Header to bronze name, of a file or of one member of a zip.
+
+    Raises:
+        BadFileError: a column of the key is missing.
+    """
+    names = _named(read, spec)
+    _require_keys(file, read, spec, names, known)
+    return names
+
+
 def _named(read: FileRead, spec: TableSpec) -> dict[str, str]:
     written = read.columns
     if not read.as_dict().get("header_lines", 1) and len(written) == len(spec.landed_headers):
@@ -162,17 +172,23 @@ def _plain(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _require_keys(file: str, read: FileRead, spec: TableSpec, names: Mapping[str, str]) -> None:
+def _require_keys(file: str, read: FileRead, spec: TableSpec, names: Mapping[str, str], known: frozenset[str]) -> None:
     keys = (column.header for column in spec.landed if column.name in spec.keys)
     missing = next((header for header in keys if header not in names.values()), None)
     if missing is None:
         return
-    near = did_you_mean(missing, read.columns) if len(read.columns) > 1 else ""
     raise BadFileError(
         file,
-        f"the header has no column '{missing}', which is (part of) the key of {spec.id}; it has {some(read.columns)}.{near}",
+        f"the header has no column '{missing}', which is (part of) the key of {spec.id}; {_has(missing, read, spec, names, known)}",
         f"If the file belongs to another table, move it there. If the column has another name in the file, declare it under `aliases`.{_read_with(read)}",
     )
+
+
+def _has(missing: str, read: FileRead, spec: TableSpec, names: Mapping[str, str], known: frozenset[str]) -> str:
+    """What the header has. Where the table knows none of it, it may be a row of data, and personal."""
+    if spec.holds_pii and not (known | set(spec.landed_headers)).intersection(names.values()):
+        return f"the table knows none of its {len(read.columns)} names, which may be data and are not shown."
+    return f"it has {some(read.columns)}.{nearest(missing, read.columns)}"
 
 
 def _read_with(read: FileRead) -> str:
@@ -203,6 +219,10 @@ def _with_cells(columns: Mapping[str, tuple[pl.Expr, str]]) -> pl.Expr:
 
 
 def some(names: Sequence[str], most: int = 12) -> str:
-    """A few names for an error."""
-    shown = ", ".join(f"'{name[:40]}'" for name in names[:most])
+    """A few names for an error; what cannot be printed is escaped."""
+    shown = ", ".join(f"'{_printable(name[:40])}'" for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from flowforge_assets.transforms.columns import columns_of
+from flowforge_assets.transforms.zip_members import under_one_header
 from flowforge_resources.content_hash import hash_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -85,9 +88,25 @@ def ingest(
     Raises:
         BadFileError: a file cannot be read, or is not this table's.
     """
+    with _folder_beside(target) as scratch:
+        return _ingested(files, _open(files, spec, known, types or {}, scratch), ingested_at, target)
+
+
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """Where the files of this attempt are unpacked: another attempt, at fewer files, numbers them differently."""
+    folder = target.with_suffix(".unpacked")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ingested(
+    files: Sequence[LandedFile], sources: Sequence[BronzeSource], ingested_at: datetime, target: Path
+) -> Ingested:
     from flowforge_assets.transforms.bronze_parquet import write_bronze
 
-    sources = _open(files, spec, known, types or {}, target.parent)
     rows = write_bronze(sources, ingested_at, target) if sources else {}
     done = Ingested(target if sources and target.exists() else None)
     hashes = {source.file.key: source.content_hash for source in sources}
@@ -117,7 +136,9 @@ def _open(
         if not file.path.stat().st_size:
             continue
         read = next((alike for one in kinds.values() if (alike := read_another(file.path, one))), None)
-        read = read or read_file(file.path, spec.file, scratch / f"unpacked-{number}", name=file.key)
+        read = read or under_one_header(
+            file.key, read_file(file.path, spec.file, scratch / str(number), name=file.key), spec, known
+        )
         if read.columns or read.account.rescued:
             found.append(BronzeSource(file, read, columns_of(file.key, read, spec, known, types)))
             types = {**found[-1].columns.types, **types}

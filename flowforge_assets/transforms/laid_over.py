@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.transforms.cast import content_id
 from flowforge_assets.transforms.place import LANDED_BITS
-from flowforge_checks.gate import Statement
 from flowforge_checks.quarantine import AUDIT, DISCARDED
+from flowforge_checks.statements import Statement
 from flowforge_resources.duck import literal, one_row, quote
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS
-from flowforge_checks.gate import broken_flag
+from flowforge_checks.statements import broken_flag
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
 from flowforge_resources.python_function import StepError

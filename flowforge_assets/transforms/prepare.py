@@ -14,7 +14,7 @@ from flowforge_assets.transforms.pipeline import LANDED_OF, MisplacedError, Pipe
 from flowforge_assets.transforms.place import FAILED
 from flowforge_assets.transforms.tally import Tally
 from flowforge_checks.decided import PART
-from flowforge_checks.gate import Statement
+from flowforge_checks.statements import Statement
 from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import TransformError
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_checks.contracts import ContractError
 from flowforge_checks.contracts.frame_judge import Given, valid_rows
-from flowforge_checks.gate import KEYS_PRESENT
 from flowforge_checks.rules import Expression
+from flowforge_checks.statements import KEYS_PRESENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

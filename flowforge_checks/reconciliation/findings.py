@@ -65,11 +65,12 @@ class Compared:
         """What disagrees."""
         apart = [one for one in self.findings if not one.agrees]
         if not apart:
-            return f"{len(self.findings):,} comparisons agree."
+            one = len(self.findings) == 1
+            return f"{len(self.findings):,} {'comparison agrees' if one else 'comparisons agree'}."
         first = apart[0]
         where = f" of {first.group}" if first.group else ""
         said = f"{first.measure}{where}: {first.left} on the left, {first.right} on the right"
-        more = f"; {len(apart) - 1:,} more disagree" if len(apart) > 1 else ""
+        more = f"; {len(apart) - 1:,} more {'disagrees' if len(apart) == 2 else 'disagree'}" if len(apart) > 1 else ""  # noqa: PLR2004  # the first, and one more
         return f"{said}{more}."
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flowforge_checks.check_names import as_check_name
 from flowforge_checks.rules.amounts import Amount, amount
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
@@ -83,6 +84,14 @@ class Rule(BaseModel):
     )
 
     @model_validator(mode="after")
+    def _check_its_name(self) -> Self:
+        if self.name and self.name != as_check_name(self.name):
+            raise ValueError(
+                f"`name: {self.name}` has more than letters, digits and `_`. Write it as in `name: {as_check_name(self.name)}`."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_action(self) -> Self:
         if self.judges == "table" and self.action in REMOVES_ROWS and "action" in self.model_fields_set:
             raise ValueError(
@@ -128,7 +137,12 @@ class Rule(BaseModel):
     @property
     def check_name(self) -> str:
         """Name of the asset check."""
-        return self.name or "_".join([self.rule, *self.columns_read])
+        return self.name or as_check_name(self.default_name)
+
+    @property
+    def default_name(self) -> str:
+        """Name of the check where none is given, before what Dagster does not take in it is replaced."""
+        return "_".join([self.rule, *self.columns_read])
 
     @property
     def effective_action(self) -> Action:

@@ -58,8 +58,8 @@ class Compare(RowRule):
         return (self.column, self.other)
 
     @property
-    def check_name(self) -> str:
-        return self.name or f"compare_{self.column}_{self.other}"
+    def default_name(self) -> str:
+        return f"compare_{self.column}_{self.other}"
 
     @property
     def _within(self) -> str:

@@ -92,9 +92,9 @@ def _phone(v: str) -> str:
 
 
 FORMATS: Mapping[str, Callable[[str], str]] = {
-    "email": lambda v: f"({_full(_EMAIL)(v)} AND length({v}) <= 254)",
+    "email": lambda v: f"({_full(_EMAIL)(v)} AND strlen({v}) <= 254)",
     "url": _full(_URL),
-    "hostname": lambda v: f"(regexp_full_match({v}, {literal(f'({_LABEL}[.])*{_LABEL}')}) AND length({v}) <= 253)",
+    "hostname": lambda v: f"(regexp_full_match({v}, {literal(f'({_LABEL}[.])*{_LABEL}')}) AND strlen({v}) <= 253)",
     "ipv4": _full(_IPV4),
     "ipv6": _full(_IPV6),
     "uuid": _full("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
@@ -164,8 +164,8 @@ class Format(ColumnRule):
         return self
 
     @property
-    def check_name(self) -> str:
-        return self.name or f"format_{self.column or '_'.join(self.for_each_column)}"
+    def default_name(self) -> str:
+        return f"format_{self.column or '_'.join(self.for_each_column)}"
 
     @property
     def _named(self) -> str:

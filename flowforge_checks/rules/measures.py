@@ -150,8 +150,8 @@ class QuantileBetween(_NumberMeasure):
     q: float = Field(ge=0, le=1, description="Which: 0.5 is the median, 0.95 what 95 % of the values do not exceed.")
 
     @property
-    def check_name(self) -> str:
-        return self.name or f"quantile_between_{self.column}_{f'{self.q * 100:g}'.replace('.', '_')}"
+    def default_name(self) -> str:
+        return f"quantile_between_{self.column}_{f'{self.q * 100:g}'.replace('.', '_')}"
 
     @property
     def measure(self) -> str:

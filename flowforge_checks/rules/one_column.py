@@ -30,9 +30,9 @@ class OneColumnSetRule(SetRule):
     )
 
     @property
-    def check_name(self) -> str:
+    def default_name(self) -> str:
         """As other rules of one column: `one_spelling_city`."""
-        return self.name or "_".join([self.rule, *self.columns])
+        return "_".join([self.rule, *self.columns])
 
     @property
     def own_column(self) -> str | None:

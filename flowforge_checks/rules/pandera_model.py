@@ -59,8 +59,8 @@ class Pandera(TableRule):
         return self._part
 
     @property
-    def check_name(self) -> str:
-        return self.name or "_".join(filter(None, [self.model.rpartition(":")[2], self.check]))
+    def default_name(self) -> str:
+        return "_".join(filter(None, [self.model.rpartition(":")[2], self.check]))
 
     @property
     def columns_read(self) -> tuple[str, ...]:

@@ -144,8 +144,8 @@ class GroupedRule(SetRule):
         return (*self.columns, *self.columns_sql)
 
     @property
-    def check_name(self) -> str:
-        return self.name or "_".join([self.rule, *self.columns_read, *map(_as_name, self.columns_sql)])
+    def default_name(self) -> str:
+        return "_".join([self.rule, *self.columns_read, *map(_as_name, self.columns_sql)])
 
     @property
     def conditions(self) -> tuple[str, ...]:

@@ -24,8 +24,8 @@ class SchemaIs(MeasureRule):
     allow_more: bool = Field(default=False, description="Whether the table may have others too.")
 
     @property
-    def check_name(self) -> str:
-        return self.name or "schema_is"
+    def default_name(self) -> str:
+        return "schema_is"
 
     @property
     def columns_read(self) -> tuple[str, ...]:
