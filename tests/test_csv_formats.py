@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.csv_corpus.generate import generate
 from benchmarks.csv_robustness import attempt, flowforge
-from flowforge_assets.formats import csv_fast
+from flowforge_assets.formats import csv_fast, csv_proof
 from flowforge_assets.formats.csv_detect import detect
 from flowforge_assets.formats.csv_fast import another
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, CsvOptions
@@ -215,7 +215,7 @@ def test_lines_and_cells_longer_than_what_is_parsed_at_once_are_whole(tmp_path: 
 def test_a_quoted_file_goes_the_fast_way_and_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, chunk_bytes: int
 ):
-    monkeypatch.setattr(csv_fast, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(csv_proof, "CHUNK_BYTES", chunk_bytes)
     path = tmp_path / "quoted.csv"
     cells = ["a, b", 'say ""x""', '""', "", "plain", ", ", '"",""', *(["two\nlines", "\n"] if end == "\n" else [])]
     body = "".join(f'{i},"{cells[i % len(cells)]}","x{i}"{end}' for i in range(500))

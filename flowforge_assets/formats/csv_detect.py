@@ -1,6 +1,7 @@
 """How a CSV-like file is written, decided by its content; what is pinned is obeyed.
 
-Looks at the first 256 KB (more where lines are very long) and the last 64 KB. Reads no cell for its value.
+Looks at the first 256 KB (more where lines are very long) and the last 64 KB. Reads no cell for its value. Of a larger
+file 64 KB are enough if they have many lines and it then proves clean: half of the time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_options import Terminator
 
 HEAD_BYTES, LONG_HEAD_BYTES, TAIL_BYTES = 256 << 10, 8 << 20, 64 << 10
+# With so many lines what is weighed of them (150 for the delimiter, 400 for the columns) is the same as in the whole head.
+SHORT_HEAD_BYTES, MANY_LINES = 64 << 10, 500
 FEW_LINES, MOST_TITLES = 20, 20
 DECLARED = re.compile(r'"?sep=(\\t|[^"])"?\s*', re.IGNORECASE)
 NO_PINS = CsvOptions()
@@ -31,9 +34,18 @@ NO_PINS = CsvOptions()
 def detect(path_or_bytes: str | Path | bytes, *, pinned: CsvOptions = NO_PINS) -> CsvDialect:
     """Return the dialect of a file (or its content)."""
     source = Source.of(path_or_bytes)
+    if source.size > HEAD_BYTES and (short := source.range(0, SHORT_HEAD_BYTES)).count(b"\n") >= MANY_LINES:
+        dialect = _decided(source, short, pinned)
+        if dialect.clean:
+            return dialect
     head = source.range(0, HEAD_BYTES)
     if len(head) < source.size and head.count(b"\n") + head.count(b"\r") < FEW_LINES:
         head = source.range(0, LONG_HEAD_BYTES)
+    return _decided(source, head, pinned)
+
+
+def _decided(source: Source, head: bytes, pinned: CsvOptions) -> CsvDialect:
+    """Decide by the beginning of a file, its end, and what proves true of the rest."""
     encoding, bom = _encoding(head, pinned, whole=len(head) == source.size)
     text = _head_text(head[bom:], encoding, whole=len(head) == source.size)
     lines = split_lines(text)

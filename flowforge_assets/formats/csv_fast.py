@@ -1,197 +1,61 @@
-"""The fast path: files that Polars reads rightly, and the proof that it does.
-
-`prove` looks at every byte, vectorised; `scan_fast` is then a plain Polars scan with all columns as text.
-"""
+"""The fast path: files that Polars reads rightly, which `csv_proof` proves, and a plain Polars scan of them as text."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
-from flowforge_assets.formats import csv_bits as bits
 from flowforge_assets.formats.csv_footer import TOTALS
 from flowforge_assets.formats.csv_options import ROW_NUMBER, CsvDialect
-from flowforge_assets.formats.csv_scan import BYTE_ORDER_MARK, CR, LF, OTHER_QUOTES, misplaced
+from flowforge_assets.formats.csv_proof import never, prove
 from flowforge_assets.formats.csv_source import Source
-from flowforge_resources.content_hash import ContentHash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-# 384 KB and what is made of them stay in a core's second cache of 1 MB; smaller ones make more of Python's overhead.
-CHUNK_BYTES, TAIL_BYTES, LONGEST_LINE = 384 << 10, 4 << 10, 8 << 20
+TAIL_BYTES = 4 << 10
 # Polars parses pieces of this size into memory it has touched before, and reads further where a line is longer. The
-# larger pieces it would take of itself cost twice the page faults, and a tenth more of the CPU of reading and writing.
-PARSED_BYTES = 512 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a clean file holds, counted in its bytes: physical lines, and records (the header is one); and their hash."""
-
-    lines: int
-    records: int
-    quoted: bool
-    content_hash: str
-
-
-def prove(source: Source, dialect: CsvDialect) -> Proof | None:
-    """Prove that a fast reader gives the rows the robust one would; None if something needs a second thought.
-
-    Each quote stands at a cell's begin or end or is doubled; outside quotes the delimiters are as many as the lines
-    need in total, and Polars refuses a line with too many: so each line has its own. 0.35 ns a byte, 0.7 with quotes.
-    """
-    if isinstance(source.where, bytes) or not source.size or not _plain(dialect):
-        return None
-    seen = _Seen(dialect)
-    seen.hash.update(source.range(0, dialect.bom_bytes))
-    for block in _whole_lines(source, dialect.bom_bytes):
-        if block is None or not seen.add(block):
-            return None
-    return None if source.redecoded else seen.proof()
-
-
-def _whole_lines(source: Source, start: int) -> Iterator[bytes | None]:
-    """Yield the file in blocks that end in a line's end; None if a line is too long to wait for."""
-    rest = b""
-    for piece in source.utf8_blocks("utf-8", start, source.size, CHUNK_BYTES):
-        cut = piece.rfind(b"\n") + 1
-        if cut:
-            yield rest + piece[:cut]
-        rest = piece[cut:] if cut else rest + piece
-        if len(rest) > LONGEST_LINE:
-            yield None
-    if rest:
-        yield rest
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the blocks so far hold, and whether the next begins inside quotes."""
-
-    dialect: CsvDialect
-    inside: int = 0
-    delimiters: int = 0
-    lines: int = 0
-    records: int = 0
-    begun: bool = False
-    quoted: bool = False
-    rare: bytes = b""
-    hash: ContentHash = field(default_factory=ContentHash)
-    flags: bits.Flags = field(default_factory=lambda: np.empty(CHUNK_BYTES, dtype=np.bool_))
-
-    def add(self, block: bytes) -> bool:
-        """Count a block of whole lines; False if anything in it is odd."""
-        self.hash.update(block)
-        begun, self.begun = self.begun, True
-        if not begun and len(block) > CHUNK_BYTES // 2:
-            self.rare = _rarest(self.dialect.header_text.encode(), block)
-        codes = bits.codes_of(block)
-        if BYTE_ORDER_MARK[:1] in block and BYTE_ORDER_MARK in block:
-            return False  # files joined end to end: a header after it is not at a line's begin
-        known = begun and (self.rare or not self.dialect.header_text)
-        simple = known and not self.inside and not any(mark in block for mark in self._marks())
-        return self._count_simple(block, codes) if simple else self._count(block, codes, begun=begun)
-
-    def _marks(self) -> tuple[bytes, ...]:
-        """Bytes of which none stands in an ordinary block: it has then no quote and no header, and ends lines by LF."""
-        return (b'"', b"'", b"\r", self.rare) if self.rare else (b'"', b"'", b"\r")
-
-    def _count_simple(self, block: bytes, codes: bits.Codes) -> bool:
-        lines = self._times(codes, LF) + (not block.endswith(b"\n"))
-        self.delimiters += self._times(codes, ord(self.dialect.delimiter))
-        self.lines += lines
-        self.records += lines
-        return self.dialect.terminator == "lf"
-
-    def _times(self, codes: bits.Codes, code: int) -> int:
-        """How often a byte stands in a block, in one buffer: a new one a block costs more than the counting."""
-        if len(codes) > len(self.flags):
-            self.flags = np.empty(2 * len(codes), dtype=np.bool_)
-        return int(np.count_nonzero(np.equal(codes, code, out=self.flags[: len(codes)])))
-
-    def _count(self, block: bytes, codes: bits.Codes, *, begun: bool) -> bool:
-        lines = bits.where(codes, LF)
-        delimiters = bits.where(codes, ord(self.dialect.delimiter))
-        if self._odd_beginning(block, codes, bits.later(lines, 1), begun=begun):
-            return False
-        unended = not block.endswith(b"\n")
-        self.lines += bits.count(lines) + unended
-        returns = bits.where(codes, CR) if b"\r" in block else None
-        if self.dialect.quote and (self.inside or self.dialect.quote.encode() in block):
-            self.quoted = True
-            edges = delimiters | lines if returns is None else delimiters | lines | returns
-            outside = self._outside(codes, edges)
-            if outside is None:
-                return False
-            lines, delimiters = lines & outside, delimiters & outside
-            returns = None if returns is None else returns & outside
-        self.delimiters += bits.count(delimiters)
-        self.records += bits.count(lines) + unended
-        return self._ended_alike(lines, returns)
-
-    def _outside(self, codes: bits.Codes, edges: bits.Words) -> bits.Words | None:
-        """Tell which bytes stand outside quotes; None if a quote stands where none may."""
-        quotes = bits.where(codes, ord(self.dialect.quote))
-        inside = bits.parity(quotes, self.inside)
-        if misplaced(quotes, inside, edges, len(codes)).any():
-            return None
-        self.inside = int(inside[-1] >> np.uint64(63))
-        return ~inside
-
-    def _ended_alike(self, lines: bits.Words, returns: bits.Words | None) -> bool:
-        """Tell whether all records end as the dialect says (the last line may have no end)."""
-        if self.dialect.terminator == "lf":
-            return returns is None or not returns.any()
-        before = bits.earlier(lines)
-        return not before.any() if returns is None else bool((before == returns).all())
-
-    def _odd_beginning(self, block: bytes, codes: bits.Codes, starts: bits.Words, *, begun: bool) -> bool:
-        """Tell whether a line begins with a quote of the other kind, or is the header once more."""
-        quote = ord(self.dialect.quote) if self.dialect.quote else None
-        if any(
-            bytes([other]) in block and (bits.where(codes, other) & starts).any() for other in OTHER_QUOTES - {quote}
-        ):
-            return True
-        header = self.dialect.header_text.encode()
-        if not header or (begun and self.rare not in block):
-            return False
-        at = bits.places(bits.where(codes, header[0]) & starts)
-        for place in range(1, min(len(header), len(block))):
-            at = at[codes[(at + place).clip(max=len(block) - 1)] == header[place]]
-            if len(at) <= (0 if begun else 1):
-                return False
-        return True
-
-    def proof(self) -> Proof | None:
-        """Compare delimiters with records."""
-        agree = not self.inside and self.delimiters == self.records * (self.dialect.width - 1)
-        return Proof(self.lines, self.records, self.quoted, self.hash.text) if agree else None
-
-
-def _rarest(header: bytes, block: bytes) -> bytes:
-    """The byte of a header that stands least often in a block: where it is missing, so is the header."""
-    return min((bytes([code]) for code in set(header)), key=lambda one: (block.count(one), one), default=b"")
+# larger pieces it would take of itself cost three times the page faults, and smaller ones of 512 KB a tenth more time.
+PARSED_BYTES = 1 << 20
+# Larger files are proven while Polars already reads them; their beginning is proven before, where most damage shows.
+AT_ONCE_BYTES, BEGINNING_BYTES = 8 << 20, 2 << 20
 
 
 def proven(source: Source, dialect: CsvDialect) -> CsvDialect:
-    """Return the dialect with what could be proven of the file: `clean`, and what it then holds."""
-    proof = prove(source, dialect)
+    """Return the dialect with what could be proven of the file: `clean`, and what it then holds.
+
+    Of a large file only the beginning is looked at; it is `unproven` until `proven_wholly` saw the rest.
+    """
+    if source.size <= AT_ONCE_BYTES:
+        return proven_wholly(source, dialect)
+    begun = prove(source, dialect, upto=BEGINNING_BYTES)
+    return (
+        _refuted(dialect) if begun is None else replace(dialect, clean=True, unproven=True, unquoted=not begun.quoted)
+    )
+
+
+def proven_wholly(source: Source, dialect: CsvDialect, stop: Callable[[], bool] = never) -> CsvDialect:
+    """Return the dialect with what could be proven of the whole file. If told to stop, what it says is of no worth."""
+    proof = prove(source, dialect, stop=stop)
     if proof is None:
-        return replace(dialect, clean=False, lines=0, continuation=0, unquoted=False, content_hash="")
+        return _refuted(dialect)
     return replace(
         dialect,
         clean=True,
+        unproven=False,
         lines=proof.lines,
         continuation=proof.lines - proof.records,
         unquoted=not proof.quoted,
         content_hash=proof.content_hash,
     )
+
+
+def _refuted(dialect: CsvDialect) -> CsvDialect:
+    return replace(dialect, clean=False, unproven=False, lines=0, continuation=0, unquoted=False, content_hash="")
 
 
 def another(path: Path, dialect: CsvDialect) -> CsvDialect | None:
@@ -211,21 +75,6 @@ def another(path: Path, dialect: CsvDialect) -> CsvDialect | None:
         return None
     same = proven(source, dialect)
     return same if same.clean else None
-
-
-def _plain(dialect: CsvDialect) -> bool:
-    """Tell whether the dialect is one that Polars knows."""
-    return (
-        dialect.encoding == "utf-8"
-        and len(dialect.delimiter.encode()) == 1
-        and dialect.quote in {'"', ""}
-        and dialect.escape == "double"
-        and dialect.terminator in {"lf", "crlf"}
-        and dialect.leading in {(), ("header",)}
-        and not (dialect.quote and dialect.first_line.count(dialect.quote) % 2)
-        and not (dialect.footer_lines or dialect.comment or dialect.trailing or dialect.header_again)
-        and dialect.width > 1
-    )
 
 
 def scan_fast(source: Path | bytes, dialect: CsvDialect, *, header_lines: int | None = None) -> pl.LazyFrame:

@@ -80,6 +80,8 @@ class CsvOptions(BaseModel):
 class CsvDialect:
     """How one file is written. `clean` means a fast standard reader gives the same rows.
 
+    While it is `unproven`, only the file's beginning was looked at, and `clean` and `unquoted` are what it promises.
+
     `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
     set aside. `first_line` is what a further file of the same kind begins with. `header_again` says the sample has such a line.
     `titles` are lines above the table, which a report in pages repeats. `trailing` is how many delimiters too many the lines end in. Of a clean file `lines` is its count of physical lines, `continuation` how many of them begin inside quotes,
@@ -106,6 +108,7 @@ class CsvDialect:
     header_again: bool = False
     titles: tuple[str, ...] = ()
     clean: bool = False
+    unproven: bool = False
     lines: int = 0
     continuation: int = 0
     unquoted: bool = False

@@ -13,12 +13,14 @@ import polars as pl
 
 from flowforge_assets.formats.csv_account import CsvAccount
 from flowforge_assets.formats.csv_detect import NO_PINS, detect
-from flowforge_assets.formats.csv_fast import scan_fast
+from flowforge_assets.formats.csv_fast import proven_wholly, scan_fast
 from flowforge_assets.formats.csv_options import RESCUED, ROW_NUMBER, WRITTEN_AS, CsvDialect, CsvOptions
+from flowforge_assets.formats.csv_proof import never
+from flowforge_assets.formats.csv_source import Source
 from flowforge_assets.formats.file_read import lazy_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
@@ -45,20 +47,36 @@ class CsvRead:
 
     @property
     def clean(self) -> bool:
-        """Whether Polars reads the file by itself; `account` is then filled by `counted(rows)`."""
+        """Whether Polars reads the file by itself; `account` is then filled by `counted(rows)`.
+
+        Of a large file that is `unproven` it is what its beginning promises.
+        """
         return self.dialect.clean
+
+    @property
+    def unproven(self) -> bool:
+        """Whether only the beginning of the file was looked at."""
+        return self.dialect.unproven
+
+    def looked_through(self, stop: Callable[[], bool] = never) -> CsvDialect:
+        """Return the dialect with what the whole file proves; nothing is changed here, so that a thread may ask."""
+        return proven_wholly(Source(self.path), self.dialect, stop)
 
     def distrust(self) -> None:
         """Read it the careful way: what was proven clean is not to Polars' mind.
 
         Its dialect may be that of a file before it, which says nothing of how to repair this one: it is decided anew.
         """
-        self.dialect = replace(detect(self.path, pinned=self.options), clean=False)
+        self.dialect = replace(detect(self.path, pinned=self.options), clean=False, unproven=False)
 
     def frame(self) -> pl.LazyFrame:
         """Return the rows lazily: `_row_number`, the columns as text, `_rescued`; streamed, by the fastest right way."""
-        if not self.clean:
-            return lazy_frame(self.batches, self.columns)
+        if self.unproven:
+            self.dialect = self.looked_through()
+        return self.frame_in_trust() if self.clean else lazy_frame(self.batches, self.columns)
+
+    def frame_in_trust(self) -> pl.LazyFrame:
+        """Return the rows of a clean file as Polars reads them; while it is unproven they may be wrong."""
         return scan_fast(self.path, self.dialect).with_columns(
             pl.col(ROW_NUMBER).cast(pl.Int64), pl.lit(None, pl.String).alias(RESCUED)
         )

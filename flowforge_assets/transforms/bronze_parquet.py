@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flowforge_assets.formats.csv_options import ROW_NUMBER
+from flowforge_assets.formats.csv_proving import Proving
 from flowforge_assets.transforms.bronze_rows import AUDIT, INGESTED_AT, SOURCE_FILE, Audit
+from flowforge_assets.transforms.parquet_target import ParquetTarget
 from flowforge_assets.transforms.small_files import is_small, small_files
 
 if TYPE_CHECKING:
@@ -27,32 +29,52 @@ if TYPE_CHECKING:
 
 # Each row group of a categorical column has the names of its files once more.
 _FEW_FILES = 64
+# Row groups of so many cells (32,000 rows of 12 columns) stay in a processor's cache while they are encoded, and both
+# cores have some to the end: a tenth less time than Polars' own 122,880 rows, and as fast to read.
+_GROUP_CELLS, _FEWEST_ROWS, _MOST_ROWS = 400_000, 4_096, 122_880
 
 
 def write_bronze(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path) -> Mapping[str, int]:
-    """Stream all files to one ZSTD Parquet file; return the rows of each, counted in what was written."""
-    try:
-        _write(sources, ingested_at, target)
-    except pl.exceptions.PolarsError:
-        # What looked clean was not to Polars' mind; the careful reader takes anything.
-        clean = [csv for source in sources if (csv := source.clean) is not None]
-        if not clean:
-            raise
-        for csv in clean:
-            csv.distrust()
-        _write(sources, ingested_at, target)
+    """Stream all files to one ZSTD Parquet file; return the rows of each, counted in what was written.
+
+    Raises:
+        OSError: a file cannot be read to its end, or the target not be written.
+    """
+    while not _written(sources, ingested_at, target):
+        pass  # at most twice more: each time a file is read with less trust
     return _count(target)
 
 
-def _write(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path) -> None:
+def _written(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path) -> bool:
+    """Write all files; False if one is not what it was taken for: it is then known better, and all have to be written anew."""
+    clean = [csv for source in sources if (csv := source.clean) is not None]
+    with Proving(clean) as proving, ParquetTarget(target, lambda: proving.refuted) as file:
+        try:
+            _write(sources, ingested_at, file)
+        except pl.exceptions.PolarsError:
+            file.raise_failure()
+            if not proving.settled():
+                return False
+            # What looked clean was not to Polars' mind; the careful reader takes anything.
+            if not clean:
+                raise
+            for csv in clean:
+                csv.distrust()
+            return False
+        return proving.settled()
+
+
+def _write(sources: Sequence[BronzeSource], ingested_at: datetime, target: ParquetTarget) -> None:
     frames = list(_frames(sources, _audit(sources, ingested_at)))
     whole = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
     ordered = whole.select(pl.exclude(AUDIT), *AUDIT)
+    names = ordered.collect_schema().names()
     ordered.sink_parquet(
-        target,
+        cast("IO[bytes]", target),
         compression="zstd",
         compression_level=1,
-        metadata={"ARROW:schema": _as_text(ordered.collect_schema().names())},
+        row_group_size=min(max(_GROUP_CELLS // len(names), _FEWEST_ROWS), _MOST_ROWS),
+        metadata={"ARROW:schema": _as_text(names)},
     )
 
 

@@ -39,6 +39,11 @@ class BronzeSource:
         """The CSV that Polars reads by itself, if the file is one."""
         return clean_csv(self.read)
 
+    def frame(self) -> pl.LazyFrame:
+        """Return the file's own rows; those of an unproven one (`csv_proving`) in trust."""
+        csv = self.clean
+        return self.read.frame() if csv is None else csv.frame_in_trust()
+
     @property
     def content_hash(self) -> str:
         """The hash of the landed bytes where proving them clean gave it; else ''."""
@@ -76,7 +81,7 @@ class Audit:
     def frame(self, source: BronzeSource) -> pl.LazyFrame:
         """Return a file's rows with all of bronze's columns."""
         key = pl.lit(source.file.key, self.source_file)
-        return self.complete(source.columns.shape(source.read.frame()), key.alias(SOURCE_FILE), source)
+        return self.complete(source.columns.shape(source.frame()), key.alias(SOURCE_FILE), source)
 
     def complete(self, rows: pl.LazyFrame, key: pl.Expr | pl.Series, source: BronzeSource) -> pl.LazyFrame:
         """Add the audit columns to rows that are shaped like a source's."""
