@@ -260,9 +260,7 @@ class _Document:
 
     def _no_array(self, here: str) -> BadFileError:
         hint = did_you_mean(here, self.seen) if self.seen else ""
-        return BadFileError(
-            self.file, f"`json_path` finds no array at '{here}'.{hint}", "Correct `json_path`."
-        )
+        return BadFileError(self.file, f"`json_path` finds no array at '{here}'.{hint}", "Correct `json_path`.")
 
     def _unpinned(self) -> str:
         """Read an object with the rows in its one array, or objects one after the other."""
