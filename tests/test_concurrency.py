@@ -127,8 +127,12 @@ def nothing_was_lost(lake: Lake, expected: dict[str, int]) -> None:
         inserted = version.facts["books"].get("inserted", 0)
         assert version.published.rows == before.published.rows + inserted
     merged = [tuple(one.facts["bronze"]) for one in reversed(newest_first)]
-    assert [first for first, _ in merged] == [1, *(last + 1 for _, last in merged[:-1])]
-    assert merged[-1][1] == read_ledger(lake, COUNTS).version
+    ledger = read_ledger(lake, COUNTS)
+    merged_in = [number for first, last in merged for number in range(first, last + 1)]
+    # A fence around the file of the other run, still on its way, is an entry of no rows, which a version need not name.
+    fences = {entry.version for entry in ledger.entries if entry.fenced and not entry.rows}
+    assert sorted(merged_in) == sorted(set(merged_in))
+    assert set(range(1, ledger.version + 1)) - set(merged_in) <= fences
 
 
 @pytest.mark.parametrize("kind", ["local", "s3"])
