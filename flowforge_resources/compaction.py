@@ -190,7 +190,7 @@ def _put(lake: Lake, table: TableId, path: Path) -> str:
     at, spent = utc_now(), read_ledger(lake, table).spent
     for clash in range(ATTEMPTS):
         key = table.compacted_file(at, clash)
-        if key not in spent and lake.publish_new(path, key) is not None:
+        if key not in spent and lake.put_new(path, key):
             return key
     raise ConcurrentPublishError(f"bronze of {table}")
 

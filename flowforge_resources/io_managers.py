@@ -266,7 +266,7 @@ def _put_new(lake: Lake, staged: StagedBronze, path: Path, context: dg.OutputCon
     size = path.stat().st_size
     for clash in range(FIRST_VERSION_CLASHES):
         key = staged.table.bronze_file(staged.ingested_at, clash)
-        if key not in staged.fenced and lake.publish_new(path, key) is not None:
+        if key not in staged.fenced and lake.put_new(path, key):
             described = object_metadata(lake.uri(key), size, rows, columns, staged.notes)
             described.pop("dagster/row_count")  # of one file; the asset says how many rows the table has
             context.add_output_metadata(described)

@@ -222,9 +222,12 @@ class Lake:
 
     def publish_new(self, path: Path, key: str) -> StoredObject | None:
         """Move a local file into the lake; None (and nothing done) where `key` exists."""
+        return self._published(key) if self.put_new(path, key) else None
+
+    def put_new(self, path: Path, key: str) -> bool:
+        """As `publish_new`, for a file that counts once it is committed: another run may have removed it by now."""
         with self.clear_errors(f"publish {key}"):
-            created = self._transfer.create(path, key)
-        return self._published(key) if created else None
+            return self._transfer.create(path, key)
 
     def swap(self, path: Path, key: str, *, expected: StoredObject | None) -> StoredObject | None:
         """Move a local file into the lake only if `key` still holds `expected` (None: nothing); else None."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KILLED = -signal.SIGKILL
 # Every call by which something can change on the lake or its disk.
-LAKE_CALLS = ("create", "write", "delete", "publish", "publish_new", "swap", "copy", "copy_new")
+LAKE_CALLS = ("create", "write", "delete", "publish", "put_new", "swap", "copy", "copy_new")
 DISK_CALLS = ((os, "link"), (Path, "replace"), (Path, "unlink"))
 
 

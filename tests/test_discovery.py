@@ -726,7 +726,7 @@ def test_a_run_stopped_before_any_change_of_the_lake_loses_and_doubles_nothing(
 
     monkeypatch.setattr(ledger_module, "ENTRIES_BETWEEN_CHECKPOINTS", 1)
     defs = items(tmp_path, clean_source="move")
-    calls = ("create", "write", "delete", "publish_new", "swap", "copy")
+    calls = ("create", "write", "delete", "put_new", "swap", "copy")
     real = {name: getattr(Lake, name) for name in calls}
     contacts, stop_at = [0], [10**6]
 

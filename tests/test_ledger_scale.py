@@ -82,7 +82,7 @@ def says(ledger: Ledger, lake: Lake) -> object:
         [one.version for one in ledger.data_after(5)],
         sorted(ledger.known_files),
         sorted(ledger.fenced),
-        [row for one in objects for row in ledger.judge(as_frame([one])).rows()],
+        ledger.judge(as_frame(objects)).rows(),
         [one.key for one in objects if not ledger.is_taken(one)],
         ledger.ingested_hashes(as_frame(objects)),
     )

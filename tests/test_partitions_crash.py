@@ -20,7 +20,7 @@ class Killed(BaseException):
     """Ends a process' work like a kill: nothing of ours catches it."""
 
 
-WRITES = ("write", "publish", "publish_new", "swap", "show_as", "delete", "copy")
+WRITES = ("write", "publish", "put_new", "swap", "show_as", "delete", "copy")
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], int]:

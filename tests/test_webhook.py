@@ -348,7 +348,7 @@ def test_a_store_or_a_secret_in_trouble_asks_to_come_again(
         raise LakeUnreachableError("s3://x", "publish", "nobody answers.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lake, "publish_new", down)
+        patch.setattr(Lake, "put_new", down)
         answer = sender.deliver(key="order-1")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
     assert "s3://" not in json.dumps(answer.said)

@@ -44,7 +44,7 @@ def land(lake: Lake, path: Path, key: str, *, repeatable: bool, rivals: Sequence
     size_bytes = path.stat().st_size
     taken = next((one for one in (key, *rivals) if lake.head(one) is not None), None)
     if taken is None:
-        if lake.publish_new(path, key) is not None:
+        if lake.put_new(path, key):
             return Landed(key, size_bytes, created=True)
         taken = key
     if not repeatable:
