@@ -76,7 +76,7 @@ def _whole_lines(source: Source, start: int) -> Iterator[bytes | None]:
     for piece in source.utf8_blocks("utf-8", start, source.size, CHUNK_BYTES):
         cut = piece.rfind(b"\n") + 1
         if cut:
-            yield rest + piece[:cut]
+            yield b"".join((rest, memoryview(piece)[:cut]))
         rest = piece[cut:] if cut else rest + piece
         if len(rest) > LONGEST_LINE:
             yield None
@@ -133,7 +133,7 @@ class _Seen:
     def _count(self, block: bytes, codes: bits.Codes, *, begun: bool) -> bool:
         lines = bits.where(codes, LF)
         delimiters = bits.where(codes, ord(self.dialect.delimiter))
-        if self._odd_beginning(block, codes, bits.later(lines, 1), begun=begun):
+        if self._odd_beginning(block, codes, lines, begun=begun):
             return False
         unended = not block.endswith(b"\n")
         self.lines += bits.count(lines) + unended
@@ -166,16 +166,20 @@ class _Seen:
         before = bits.earlier(lines)
         return not before.any() if returns is None else bool((before == returns).all())
 
-    def _odd_beginning(self, block: bytes, codes: bits.Codes, starts: bits.Words, *, begun: bool) -> bool:
+    def _odd_beginning(self, block: bytes, codes: bits.Codes, lines: bits.Words, *, begun: bool) -> bool:
         """Tell whether a line begins with a quote of the other kind, or is the header once more."""
-        quote = ord(self.dialect.quote) if self.dialect.quote else None
-        if any(
-            bytes([other]) in block and (bits.where(codes, other) & starts).any() for other in OTHER_QUOTES - {quote}
-        ):
-            return True
+        others = [one for one in OTHER_QUOTES if one != ord(self.dialect.quote or "\0") and bytes([one]) in block]
         header = self.dialect.header_text.encode()
-        if not header or (begun and self.rare not in block):
+        again = bool(header) and (not begun or self.rare in block)
+        if not others and not again:
             return False
+        starts = bits.later(lines, 1)
+        if any((bits.where(codes, other) & starts).any() for other in others):
+            return True
+        return again and self._header_again(header, block, codes, starts, begun=begun)
+
+    def _header_again(self, header: bytes, block: bytes, codes: bits.Codes, starts: bits.Words, *, begun: bool) -> bool:
+        """Tell whether a line is the header, besides the first."""
         at = bits.places(bits.where(codes, header[0]) & starts)
         for place in range(1, min(len(header), len(block))):
             at = at[codes[(at + place).clip(max=len(block) - 1)] == header[place]]
