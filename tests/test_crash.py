@@ -29,7 +29,7 @@ SEED = 20261121
 # suite a spread of them.
 THOROUGH = bool(os.environ.get("FLOWFORGE_TEST_THOROUGH"))
 RANDOM_MOMENTS = 20 if THOROUGH else 2
-EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "1" if THOROUGH else "29"))
+EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "1" if THOROUGH else "43"))
 
 
 @pytest.fixture(scope="module")

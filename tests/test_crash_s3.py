@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # `FLOWFORGE_TEST_EVERY=1` kills before every contact, the quick suite before a spread of them.
-EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "29"))
+EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "43"))
 
 
 @pytest.fixture(scope="module")

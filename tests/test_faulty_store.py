@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SEED = 20261121
 # `FLOWFORGE_TEST_EVERY=1` disturbs every call in every way; the quick suite a spread of them. Several processes share
 # the work with `FLOWFORGE_TEST_EVERY=16` and `FLOWFORGE_TEST_FROM=0` to 15.
-EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "907"))
+EVERY = int(os.environ.get("FLOWFORGE_TEST_EVERY", "1201"))
 FIRST = int(os.environ.get("FLOWFORGE_TEST_FROM", "0"))
 MIXES = 40 if EVERY == 1 else 2
 CLEAR = ("did not answer when asked to", "refused to", "another run published")
