@@ -5,9 +5,10 @@ Belongs here: the accounts and whether they add up to the table's. Does not: cou
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flowforge_checks.books import ACCOUNT
 from flowforge_checks.results import BOOKS, Outcome, as_table
 
 if TYPE_CHECKING:
@@ -18,51 +19,56 @@ if TYPE_CHECKING:
     from flowforge_checks.books import Books
 
 SHOWN = 50
+# What rows come from, and where they go.
+OF_FILE = ("read", "released", "exploded", *ACCOUNT)
+# Of a partition, whose rows have been through the transforms.
+OF_PARTITION = tuple(name for name in ACCOUNT if name not in ("filtered", "routed"))
+# Shown even where they are zero everywhere.
+_ALWAYS = ("read", "inserted", "deduplicated", "quarantined")
 
 
 @dataclass(frozen=True)
 class FileAccount:
-    """One landed file in one run: rows read of it, and where each of them went.
-
-    `to_silver`: those that count for the table, which the table's account tells apart: inserted, updated, unchanged, late
-    and so on; None where transforms made more or fewer rows of those that landed. `deduplicated`: those of which another
-    row of the key counts; None where a key's events are replayed, which counts them in `to_silver`.
-    """
+    """One landed file in one run: rows read of it, and where each of them went. Of `books` the `OF_FILE` columns count."""
 
     file: str
-    read: int
-    quarantined: int
-    dropped: int = 0
-    discarded: int = 0
-    deduplicated: int | None = None
-    to_silver: int | None = None
+    books: Books
 
-    def with_the_rest(self) -> FileAccount:
-        """The account, in which all rows that went nowhere else count for the table."""
-        gone = self.quarantined + self.dropped + self.discarded + (self.deduplicated or 0)
-        return replace(self, to_silver=self.read - gone)
+    def as_dict(self) -> dict[str, Any]:
+        """The account by column."""
+        account = self.books.as_dict()
+        return {"file": self.file, **{name: account[name] for name in OF_FILE}}
 
 
 @dataclass(frozen=True)
 class PartitionAccount:
-    """One partition a run touched: rows of the batch that belong to it, and its rows before and after."""
+    """One partition a run touched: rows of the batch that belong to it, and where they went; its rows before and after.
+
+    Of `books` count `read`, those that came out of the transforms, the `OF_PARTITION` columns, and the rows before and after.
+    """
 
     partition: str
-    read: int
-    rows_before: int
-    rows_after: int
+    books: Books
+
+    @property
+    def moved(self) -> int:
+        """Rows that came from other partitions less those that went there; with history, also versions split or merged."""
+        return self.books.rows_after - self.books.rows_before - self.books.inserted + self.books.deleted
+
+    def as_dict(self) -> dict[str, Any]:
+        """The account by column."""
+        account = self.books.as_dict()
+        told = {name: account[name] for name in ("read", *OF_PARTITION)}
+        rows = {"rows_before": self.books.rows_before, "moved": self.moved, "rows_after": self.books.rows_after}
+        return {"partition": self.partition, **told, **rows}
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """The books of one run of one table, and the same by file and partition; None where they are not kept.
-
-    Not kept by file: of chosen partitions, and of rows that another table routes here. By partition: of a table in one
-    piece, or made anew.
-    """
+    """The books of one run of one table, and the same by file, and by partition where it has any."""
 
     books: Books
-    files: Sequence[FileAccount] | None = None
+    files: Sequence[FileAccount] = ()
     partitions: Sequence[PartitionAccount] | None = None
     problems: tuple[str, ...] = field(init=False)
 
@@ -72,37 +78,57 @@ class Accounts:
     def _problems(self) -> list[str]:
         """What does not add up, in sentences."""
         found = [] if self.books.balances else [str(self.books)]
-        if self.files is not None:
-            # A file's rows that were released count among those read of it.
-            of_table = {
-                "read": self.books.read + self.books.released,
-                "quarantined": self.books.quarantined,
-                "dropped": self.books.dropped,
-                "discarded": self.books.discarded,
-                "deduplicated": self.books.deduplicated,
-            }
-            for name, whole in of_table.items():
-                each = [getattr(one, name) for one in self.files]
-                told = None if None in each else sum(each)
-                found += [f"By file {told:,} rows are {name}, by table {whole:,}."] if told not in (None, whole) else []
-            found += [f"More rows left {one.file} than it has." for one in self.files if (one.to_silver or 0) < 0]
-        if self.partitions is not None:
-            grew = sum(one.rows_after - one.rows_before for one in self.partitions)
-            whole = self.books.rows_after - self.books.rows_before
-            found += [f"Partitions grew by {grew:,} rows, the table by {whole:,}."] if grew != whole else []
-        return found
+        found += self._differing("file", [one.books for one in self.files], OF_FILE)
+        found += [
+            f"The rows of {one.file} do not add up: {one.books}." for one in self.files if not _adds_up(one.books)
+        ]
+        if self.partitions is None:
+            return found
+        found += self._differing("partition", [one.books for one in self.partitions], OF_PARTITION)
+        found += [
+            f"The rows of partition {one.partition} do not add up: {one.books}."
+            for one in self.partitions
+            if not _adds_up(one.books)
+        ]
+        grew = sum(one.books.rows_after - one.books.rows_before for one in self.partitions)
+        whole = self.books.rows_after - self.books.rows_before
+        return found + ([f"Partitions grew by {grew:,} rows, the table by {whole:,}."] if grew != whole else [])
+
+    def _differing(self, by: str, accounts: Sequence[Books], names: Sequence[str]) -> list[str]:
+        told = {name: sum(int(getattr(one, name)) for one in accounts) for name in names}
+        return [
+            f"By {by} {rows:,} rows are {name}, by table {getattr(self.books, name):,}."
+            for name, rows in told.items()
+            if rows != getattr(self.books, name)
+        ]
+
+    def by_file(self) -> list[dict[str, Any]]:
+        """The accounts of all files, with the columns that are not zero everywhere."""
+        return _used([one.as_dict() for one in self.files])
 
     def outcome(self) -> Outcome:
         """The blocking check, with the accounts as tables: the largest files and partitions."""
         metadata: dict[str, Any] = {"account": as_table([self.books.as_dict()])}
         if self.files:
-            metadata |= {"account_by_file": _largest(self.files), "files": len(self.files)}
+            metadata |= {"account_by_file": _largest(self.by_file()), "files": len(self.files)}
         if self.partitions:
-            metadata |= {"account_by_partition": _largest(self.partitions), "partitions": len(self.partitions)}
+            told = _used([one.as_dict() for one in self.partitions])
+            metadata |= {"account_by_partition": _largest(told), "partitions": len(self.partitions)}
         said = str(self.books) if not self.problems else " ".join(self.problems)
         return Outcome(BOOKS, passed=not self.problems, blocks=True, description=said, metadata=metadata)
 
 
-def _largest(rows: Sequence[FileAccount] | Sequence[PartitionAccount]) -> dg.TableMetadataValue:
-    every: list[FileAccount | PartitionAccount] = [*rows]
-    return as_table([asdict(one) for one in sorted(every, key=lambda one: -one.read)[:SHOWN]])
+def _adds_up(books: Books) -> bool:
+    """Whether every row of a file or partition went somewhere, and no more of them than there are."""
+    counts = [int(getattr(books, name)) for name in OF_FILE]
+    return books.read + books.released + books.exploded == books.explained and min(counts) >= 0
+
+
+def _used(accounts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Accounts without the columns that are zero in all of them."""
+    used = {name for one in accounts for name, value in one.items() if value} | {*_ALWAYS, "rows_before", "rows_after"}
+    return [{name: value for name, value in one.items() if name in used} for one in accounts]
+
+
+def _largest(accounts: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
+    return as_table(sorted(accounts, key=lambda one: -int(one["read"]))[:SHOWN])

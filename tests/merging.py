@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flowforge_assets.silver.books import by_file
+from flowforge_assets.silver.batch import Batch
+from flowforge_assets.silver.books import Counting
 from flowforge_assets.strategies import judged, merge
 from flowforge_assets.strategies.beside import rows_beside
+from flowforge_assets.strategies.merged import count
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, content_id, create_views
 from flowforge_assets.transforms.picked import picked_rows
 from flowforge_assets.transforms.prepare import Prepared
-from flowforge_checks.books_by import Accounts
 from flowforge_checks.gate import EXAMPLES, Gate
 from flowforge_checks.quarantine import held_rows
 from flowforge_checks.statements import statements
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import duckdb
+
+    from flowforge_assets.strategies import Merge
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.books import Books
-    from flowforge_checks.books_by import FileAccount
+    from flowforge_checks.books_by import Accounts
 
 Rows = list[dict[str, Any]]
 FIRST = datetime(2026, 1, 1)  # noqa: DTZ001  # bronze holds UTC without a zone
@@ -43,7 +47,6 @@ class Merged:
         self.quarantine: Path | None = None
         self.batches = 0
         self.changed = False
-        self.files: list[FileAccount] = []
 
     def take(self, number: int, batch: Sequence[Rows]) -> Books:
         """Merge a batch; `number` is part of the names of its landing files."""
@@ -75,7 +78,8 @@ class Merged:
                 earlier=self.quarantine,
             )
             connection.execute(f"COPY ({rows}) TO {literal(str(held))} (FORMAT parquet)")
-            self.files = by_file(connection, self.spec, gate, Prepared(headers, ""), merged.books)
+            rows_after = count(connection, f"read_parquet({literal(str(target))})")
+            accounts = self._accounts(connection, gate, merged, Prepared(headers, ""), rows_after)
             if merged.state is not None:
                 connection.execute(f"COPY ({merged.state}) TO {literal(str(state))} (FORMAT parquet)")
         self.changed = merged.changed
@@ -90,8 +94,15 @@ class Merged:
                 assert as_bag(self.memory(state)) == as_bag(self.memory(self.state))
         self.quarantine = held
         books = replace(merged.books, rows_after=len(self.table()))
-        assert not books.balances or Accounts(books, self.files).problems == ()
+        assert not books.balances or accounts.problems == ()
         return books
+
+    def _accounts(
+        self, connection: duckdb.DuckDBPyConnection, gate: Gate, merged: Merge, prepared: Prepared, rows_after: int
+    ) -> Accounts:
+        """The books by file; by the table's own counts they have to add up."""
+        books = replace(merged.books, rows_after=rows_after)
+        return Counting(connection, self.spec, Batch((), None, 0), gate, prepared, merged, books, None).accounts()
 
     def _bronze(self, number: int, index: int, rows: Rows) -> Path:
         path = self.folder / f"bronze-{number}-{index}-{self.batches}.parquet"

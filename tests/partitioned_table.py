@@ -17,6 +17,7 @@ from flowforge_assets.running.step import Stopwatch
 from flowforge_assets.silver.batch import Batch, chosen_batch, next_batch
 from flowforge_assets.silver.stage import Staged, stage
 from flowforge_assets.table_spec import Column, TableSpec
+from flowforge_checks.results import BOOKS
 from flowforge_checks.rules import Range
 from flowforge_resources.io_managers import LakeResource, silver_table
 from flowforge_resources.layout import TableId, utc_now
@@ -109,6 +110,8 @@ class Driven:
         """A computed batch, which must pass its checks."""
         staged = stage(self.lake, self.spec, batch, scratch=scratch, watch=Stopwatch(), run_id="run")
         assert staged.books.balances, str(staged.books)
+        books = next(one for one in staged.outcomes if one.check == BOOKS)
+        assert books.passed, books.description
         return staged
 
     def publish(self, staged: Staged) -> None:

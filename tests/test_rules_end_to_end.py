@@ -139,7 +139,7 @@ def test_what_an_analyst_would_say_can_be_said(lake: Lake, tmp_path: Path) -> No
     flights = metadata(result, "silver_flights")
     assert (flights["read"], flights["inserted"], flights["dropped"], flights["quarantined"]) == (4, 2, 1, 1)
     by_file = [record.data for record in found["silver_flights", "books"].metadata["account_by_file"].records]  # type: ignore[union-attr]
-    where = {"quarantined": 1, "dropped": 1, "discarded": 0, "deduplicated": 0, "to_silver": 2}
+    where = {"inserted": 2, "deduplicated": 0, "quarantined": 1, "dropped": 1}
     assert by_file == [{"file": "landing/dirty/flights/1.csv", "read": 4, **where}]
     assert found["silver_flights", "determines_flight_scheduled"].metadata["rows_broken"].value == 1
 

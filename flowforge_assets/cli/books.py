@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import declared_workflows, find_table, find_workflow
 from flowforge_checks.books import ACCOUNT, Books, total
+from flowforge_checks.books_by import OF_FILE
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import run_reports
 from flowforge_resources.run_reports import read_report
@@ -117,9 +118,6 @@ def _verdict(asset: AssetReport, account: Books) -> str:
     return "blocked" if asset.blocked else "yes" if account.balances else "NO"
 
 
-_OF_FILE = ("read", "quarantined", "dropped", "discarded", "deduplicated", "to_silver")
-
-
 def _by_file(told: Sequence[tuple[RunReport, AssetReport]], file: str) -> Iterator[dict[str, Any]]:
     for report, asset in told:
         for one in asset.accounts:
@@ -128,7 +126,7 @@ def _by_file(told: Sequence[tuple[RunReport, AssetReport]], file: str) -> Iterat
                     "file": one["file"],
                     "run": report.run_id[:8],
                     "table": asset.asset.removeprefix("silver_"),
-                    # Of an older run, or where it is left open, a column may have nothing to say.
-                    **{name: "" if one.get(name) is None else one[name] for name in _OF_FILE},
+                    # A column that a report does not have was zero for all files of the run.
+                    **{name: one.get(name, 0) for name in OF_FILE},
                     "published": "blocked" if asset.blocked else "yes",
                 }

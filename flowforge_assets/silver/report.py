@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -65,5 +64,5 @@ def report_of(lake: Lake, spec: TableSpec, staged: Staged | None, watch: Stopwat
         books=staged.books.as_dict() if staged else {},
         checks=tuple(outcome.report() for outcome in staged.outcomes) if staged else (),
         released_from=staged.released_from if staged and not staged.blocked else {},
-        accounts=tuple(asdict(one) for one in staged.files[:FILES_KEPT]) if staged else (),
+        accounts=tuple(staged.files[:FILES_KEPT]) if staged else (),
     )

@@ -16,7 +16,7 @@ from flowforge_assets import column_notes
 from flowforge_assets.partitions.checks import by_partition, unlisted
 from flowforge_assets.preview import preview_of, shown_columns
 from flowforge_assets.silver.audit import TableRules, refuse_collisions
-from flowforge_assets.silver.books import accounts_of
+from flowforge_assets.silver.books import Counting
 from flowforge_assets.silver.extract_check import of_extract
 from flowforge_assets.silver.partitions import PartitionedBatch
 from flowforge_assets.silver.read_back import KNOWN, READ_BACK, note_known
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_assets.transforms.prepare import Prepared
     from flowforge_checks.books import Books
-    from flowforge_checks.books_by import FileAccount
     from flowforge_checks.gate import CheckCount
     from flowforge_checks.results import Outcome
     from flowforge_checks.trend import Trend
@@ -72,7 +71,7 @@ class Staged:
     outcomes: tuple[Outcome, ...]
     preview: str
     partitions: PartitionedBatch | None = None
-    files: tuple[FileAccount, ...] = ()
+    files: Sequence[Mapping[str, Any]] = ()
     released_from: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -177,6 +176,7 @@ class _Staging:
         )
         if batch.chosen:
             narrow_to(connection, spec, batch.chosen)
+            prepared = prepared.narrowed()
         types = {column.name: column.expected for column in spec.typed_columns}
         ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
         told = prepared.laid_over.statements([*ruled, *prepared.statements, *unlisted(spec)])
@@ -209,7 +209,7 @@ class _Staging:
         if table is None:
             raise AssertionError("a table without an earlier version is always written")
         books = parts.audited(merged.books) if parts else _with_rows_after(merged.books, table)
-        accounts = accounts_of(connection, spec, batch, found.gate, found.prepared, books=books, parts=parts)
+        accounts = Counting(connection, spec, batch, found.gate, found.prepared, merged, books, parts).accounts()
         refuse_collisions(connection, spec, table, books.rows_after)
         row_rules = [with_trend(of_count(count), found.trend) for count in found.counts]
         if parts is not None:
@@ -221,7 +221,7 @@ class _Staging:
         outcomes = (*row_rules, *asked.of(parts or table), accounts.outcome())
         shown = parts.sample() if parts else table
         preview = preview_of(connection, shown, shown_columns(spec), spec.pii)
-        return Staged(output, books, outcomes, preview, parts, tuple(accounts.files or ()))
+        return Staged(output, books, outcomes, preview, parts, accounts.by_file())
 
     # -- writing ----------------------------------------------------------------------------------------------------
 

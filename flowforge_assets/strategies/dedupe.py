@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowforge_assets.strategies.fates import create_fates, note_fate
 from flowforge_assets.strategies.merged import count, listed
 from flowforge_assets.transforms.picked import pick, picked_rows
 from flowforge_assets.transforms.pipeline import multiplies
@@ -21,15 +22,14 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.gate import Gate
 
-# The rows (`_rid`) of a batch that another one of their key beats, where any does.
-DEDUPLICATED = "deduplicated_row"
-
 
 def drop_held(connection: duckdb.DuckDBPyConnection, gate: Gate) -> Books:
     """Create the table `loser` with the rows the gate takes out: those it holds, and those it drops.
 
-    And `gate_row`, with those and the ones it has as examples: all that is asked of the gate's rows later.
+    And `gate_row`, with those and the ones it has as examples: all that is asked of the gate's rows later. And an empty
+    table of fates (`fates`).
     """
+    create_fates(connection)
     connection.execute(f"CREATE TABLE loser AS SELECT _rid FROM verdict WHERE {gate.taken_out}")
     connection.execute(f"CREATE TABLE gate_row AS SELECT _rid, _position FROM verdict WHERE {gate.looked_at_again}")
     taken_out = count(connection, "loser")
@@ -72,7 +72,7 @@ def _without_known(connection: duckdb.DuckDBPyConnection, books: Books, known: s
     if count(connection, "contested"):
         connection.execute("INSERT INTO loser SELECT _rid FROM beaten")
         connection.execute(f"DELETE FROM beaten WHERE _rid IN (FROM {known})")
-        late = count(connection, f"beaten WHERE winner IN (FROM {known})")
+        late = note_fate(connection, "late", f"beaten WHERE winner IN (FROM {known})")
         connection.execute(f"DELETE FROM beaten WHERE winner IN (FROM {known})")
         books = drop_beaten(connection, books)
     connection.execute(f"INSERT INTO loser FROM {known}")
@@ -80,13 +80,9 @@ def _without_known(connection: duckdb.DuckDBPyConnection, books: Books, known: s
 
 
 def drop_beaten(connection: duckdb.DuckDBPyConnection, books: Books) -> Books:
-    """Add the table `beaten` (`_rid`, whether it says exactly what the row that counts says) to `loser`; drop it.
-
-    Its rows stay in the table `DEDUPLICATED`, for the books by file.
-    """
+    """Add the table `beaten` (`_rid`, whether it says exactly what the row that counts says) to `loser`; drop it."""
     connection.execute("INSERT INTO loser SELECT _rid FROM beaten")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {DEDUPLICATED} AS SELECT _rid FROM beaten LIMIT 0")
-    connection.execute(f"INSERT INTO {DEDUPLICATED} SELECT _rid FROM beaten")
+    note_fate(connection, "deduplicated", "beaten")
     rows, exact = one_row(connection, "SELECT count(*), count(*) FILTER (exact) FROM beaten")
     connection.execute("DROP TABLE beaten")
     return replace(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.strategies.dedupe import drop_duplicates, drop_held, newest_first
 from flowforge_assets.strategies.extracts import number_extracts
+from flowforge_assets.strategies.fates import FATES, note_fate
 from flowforge_assets.strategies.merged import Merge, count, differs, listed, same
 from flowforge_assets.transforms.cast import table_columns
 from flowforge_resources.duck import one_row, quote
@@ -48,10 +49,8 @@ def _newest(
     if newest is None and current is not None:
         before = count(connection, current)
         return Merge(f"SELECT {columns} FROM {current}", replace(books, rows_before=before), changed=False)
-    late = connection.execute(f"INSERT INTO loser SELECT _rid FROM {passing} WHERE extract < {newest or 0}").fetchall()[
-        0
-    ][0]
-    books = replace(books, late=late)
+    books = replace(books, late=note_fate(connection, "late", f"{passing} WHERE extract < {newest or 0}"))
+    connection.execute(f"INSERT INTO loser SELECT _rid FROM {FATES}")
     if spec.keys:
         books = drop_duplicates(connection, spec, books, newest_first(spec))
     select = f"SELECT {columns} FROM typed ANTI JOIN loser USING (_rid)"
@@ -71,9 +70,9 @@ def _compared(connection: duckdb.DuckDBPyConnection, spec: TableSpec, select: st
     first = quote(spec.keys[0])
     changed = differs((one.name for one in spec.stored_columns), "d", "c")
     fate = f"CASE WHEN d.{first} IS NULL THEN 'rows_removed' WHEN c.{first} IS NULL THEN 'inserted' WHEN {changed} THEN 'updated' ELSE 'unchanged' END"
-    found = connection.execute(
-        f"SELECT {fate} AS fate, count(*) FROM (FROM typed ANTI JOIN loser USING (_rid)) d "
-        f"FULL JOIN {current} c ON {same(spec.keys, 'd', 'c')} GROUP BY fate"
-    ).fetchall()
+    arrived = "(FROM typed ANTI JOIN loser USING (_rid)) d"
+    known = f"JOIN {current} c ON {same(spec.keys, 'd', 'c')}"
+    found = connection.execute(f"SELECT {fate} AS fate, count(*) FROM {arrived} FULL {known} GROUP BY fate").fetchall()
     books = replace(books, rows_before=count(connection, current), **dict(found))
-    return Merge(select, books, changed=books.inserted + books.updated + books.rows_removed > 0)
+    fates = f"(FROM {FATES} UNION ALL SELECT d._rid, {fate} FROM {arrived} LEFT {known})"
+    return Merge(select, books, changed=books.inserted + books.updated + books.rows_removed > 0, fates=fates)

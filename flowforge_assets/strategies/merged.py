@@ -21,7 +21,8 @@ class Merge:
     """The next version of a table as a query, and the account of how it came about.
 
     `state`: query for what must be remembered beside the table, None where the table says it all. `ends_empty`: the
-    newest full extract has no row.
+    newest full extract has no row. `fates`: relation that tells `_rid` and `fate`, a column of the books, of rows that
+    passed the gate; rows it does not tell of were inserted. It reads what the merge left, and is costly for some strategies.
     """
 
     select: str
@@ -29,6 +30,7 @@ class Merge:
     changed: bool
     state: str | None = None
     ends_empty: bool = False
+    fates: str = "row_fate"
 
 
 def files(paths: Sequence[Path]) -> str | None:

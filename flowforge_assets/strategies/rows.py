@@ -6,13 +6,15 @@ comes back. A column whose nulls are ignored has the newest value that is not nu
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from flowforge_assets.strategies.merged import count, differs, listed
+from flowforge_assets.strategies.fates import note_fates
+from flowforge_assets.strategies.merged import differs, listed
 from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from flowforge_assets.strategies.events import Events
 
 # The clearing of the whole table, as an event of every key, comes before what was known with the same sequence.
@@ -120,25 +122,21 @@ def _account(events: Events) -> Counter[str]:
         "FROM key k LEFT JOIN old o USING (_ff_k) LEFT JOIN rendered r USING (_ff_k)"
     )
     gives = "_ff_id IN (FROM giver)" if events.ignored else "FALSE"
-    said = events.connection.execute(
-        f"SELECT CASE WHEN _ff_n < arrived AND {gives} THEN 'updated' "
+    account = note_fates(
+        events.connection,
+        f"SELECT _rid, CASE WHEN _ff_n < arrived AND {gives} THEN 'updated' "
         "WHEN _ff_n < arrived AND _ff_op = last_op AND _ff_said IS NOT DISTINCT FROM last_said THEN 'exact' WHEN _ff_n < arrived THEN 'conflicting' "
         f"WHEN _ff_op = 0 AND _ff_n = last THEN fate WHEN _ff_op = 0 AND {gives} THEN 'updated' "
-        "WHEN _ff_n = last AND was THEN 'deleted' WHEN _ff_n = last THEN 'unchanged' ELSE 'late' END AS what, count(*) "
-        "FROM (SELECT _ff_id, _ff_k, _ff_op, _ff_n, _ff_said, last_value(_ff_op) OVER w AS last_op, last_value(_ff_said) OVER w AS last_said "
+        "WHEN _ff_n = last AND was THEN 'deleted' WHEN _ff_n = last THEN 'unchanged' ELSE 'late' END AS what "
+        "FROM (SELECT _rid, _ff_id, _ff_k, _ff_op, _ff_n, _ff_said, last_value(_ff_op) OVER w AS last_op, last_value(_ff_said) OVER w AS last_said "
         "FROM ranked WHERE _rid IS NOT NULL WINDOW w AS (PARTITION BY _ff_k ORDER BY _ff_n ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) "
-        "JOIN key USING (_ff_k) JOIN outcome USING (_ff_k) GROUP BY what"
-    ).fetchall()
-    account = Counter({what: int(rows) for what, rows in said})
-    repeated = one_row(
-        events.connection,
-        "SELECT count(*) FILTER (known), count(*) FILTER (NOT known) FROM placed WHERE repeats AND _rid IS NOT NULL",
+        "JOIN key USING (_ff_k) JOIN outcome USING (_ff_k) UNION ALL "
+        "SELECT _rid, CASE WHEN known THEN 'unchanged' ELSE 'exact' END FROM placed WHERE repeats AND _rid IS NOT NULL "
+        "UNION ALL SELECT _rid, 'truncates' FROM incoming WHERE _ff_op = 2",
     )
-    account.update(unchanged=int(repeated[0]), exact=int(repeated[1]))
     account["rows_removed"] = (
         int(one_row(events.connection, "SELECT count(*) FROM outcome WHERE was AND NOT lives")[0]) - account["deleted"]
     )
-    account["truncates"] = count(events.connection, "(FROM incoming WHERE _ff_op = 2)")
     account["dirty"] = int(
         one_row(
             events.connection,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowforge_assets.strategies.dedupe import drop_duplicates, drop_held, newest_first
+from flowforge_assets.strategies.fates import FATES
 from flowforge_assets.strategies.merged import Merge, count, differs, listed, same
 from flowforge_assets.transforms.cast import table_columns
 from flowforge_resources.duck import quote
@@ -48,7 +49,8 @@ def _merge(connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books,
     select = (
         f"SELECT {columns} FROM {current} ANTI JOIN {replaced} USING ({keys}) UNION ALL SELECT {columns} FROM {arrived}"
     )
-    return Merge(select, books, changed=books.inserted + books.updated > 0)
+    fates = f"(FROM {FATES} UNION ALL SELECT _rid, fate FROM fate)"
+    return Merge(select, books, changed=books.inserted + books.updated > 0, fates=fates)
 
 
 def _fate(spec: TableSpec) -> str:

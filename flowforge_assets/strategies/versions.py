@@ -7,14 +7,16 @@ columns in place. Of several events of one moment the last stands; a moment is t
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
+from flowforge_assets.strategies.fates import note_fates
 from flowforge_assets.strategies.merged import content, count, differs, listed
 from flowforge_assets.transforms.cast import surrogate_key, table_columns
 from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from flowforge_assets.strategies.events import Events
     from flowforge_assets.table_spec import TableSpec
 
@@ -138,17 +140,17 @@ def _account(events: Events) -> Counter[str]:
         f"CREATE OR REPLACE TABLE beginning AS SELECT coalesce(s._ff_k, o._ff_k) AS _ff_k, coalesce(s._ff_start, o.{start}) AS _ff_s0, "
         f"o._ff_k IS NOT NULL AS was, s._ff_k IS NOT NULL AS now FROM span s FULL JOIN old o ON s._ff_k = o._ff_k AND s._ff_start = o.{start}"
     )
-    said = events.connection.execute(
-        "SELECT CASE WHEN p.repeats AND p.known THEN 'unchanged' WHEN p.repeats THEN 'exact' "
+    account = note_fates(
+        events.connection,
+        "SELECT p._rid, CASE WHEN p.repeats AND p.known THEN 'unchanged' WHEN p.repeats THEN 'exact' "
         "WHEN m._ff_id IS NULL AND w._ff_src = 0 THEN 'late' WHEN m._ff_id IS NULL AND p._ff_said = w._ff_said THEN 'exact' "
         "WHEN m._ff_id IS NULL THEN 'conflicting' "
         "WHEN m.begins AND NOT b.was THEN 'inserted' WHEN m.begins OR g.giver IS NOT NULL THEN 'updated' "
-        "WHEN m._ff_op = 1 AND m.before = 0 THEN 'closed' ELSE 'unchanged' END AS what, count(*) "
+        "WHEN m._ff_op = 1 AND m.before = 0 THEN 'closed' ELSE 'unchanged' END AS what "
         "FROM placed p LEFT JOIN moment m USING (_ff_id) JOIN standing w ON w._ff_k = p._ff_k AND w._ff_s0 = p._ff_s0 "
         "LEFT JOIN beginning b ON b._ff_k = p._ff_k AND b._ff_s0 = p._ff_s0 LEFT JOIN span g ON g.giver = p._ff_id "
-        "WHERE p._rid IS NOT NULL GROUP BY what"
-    ).fetchall()
-    account = Counter({what: int(rows) for what, rows in said})
+        "WHERE p._rid IS NOT NULL",
+    )
     came, went = one_row(
         events.connection, "SELECT count(*) FILTER (now AND NOT was), count(*) FILTER (was AND NOT now) FROM beginning"
     )

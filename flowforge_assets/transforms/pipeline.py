@@ -182,7 +182,7 @@ class Pipeline:
             tell=not spec.holds_pii,
         )
         view = self._view(returned.select)
-        self.tally.changes.append(Change("exploded", view, returned.dropped, returned.repeated))
+        self.tally.changes.append(Change("exploded", view, returned.dropped))
         return view
 
 

@@ -64,6 +64,13 @@ class Prepared:
     tally: Tally = field(default_factory=Tally)
     laid_over: LaidOver = field(default_factory=LaidOver)
 
+    def narrowed(self) -> Prepared:
+        """The same where rows of chosen partitions alone are judged: what transforms took away is in none of them.
+
+        Of a table in partitions no transform makes several rows of one.
+        """
+        return replace(self, tally=Tally())
+
     def account(self, connection: duckdb.DuckDBPyConnection, books: Books, discarded: int = 0) -> Books:
         """The account of the rows judged, made one of the rows read and released; `discarded`: of those the gate held."""
         told = self.tally.account(connection, books)

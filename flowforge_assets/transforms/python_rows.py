@@ -30,11 +30,10 @@ _SOUND, _LANDED, _PART = "_sound", "_landed", "_part"
 
 @dataclass(frozen=True)
 class Returned:
-    """What came back: the query for the rows, how many input rows are missing, and how many rows are repeats."""
+    """What came back: the query for the rows, and how many input rows are missing, by landed file."""
 
     select: str
-    dropped: int
-    repeated: int
+    dropped: Mapping[str, int]
 
 
 def through_function(
@@ -87,7 +86,6 @@ def through_function(
         f"SELECT {rid} + {part} AS {RID}, {returned}{marked} FROM ({numbered}) AS o JOIN {rows} AS s ON o._key = s.{RID} "
         f"UNION ALL SELECT {rid} + s._part AS {RID}, {round_it}{hidden} FROM {rows} AS s WHERE NOT s.{_SOUND}",
         dropped,
-        repeated,
     )
 
 
@@ -146,9 +144,9 @@ def _require_columns(
     return values, " OR ".join(too_large) or "FALSE"
 
 
-def _require_rows(connection: duckdb.DuckDBPyConnection, back: str, rows: str) -> tuple[int, int]:
-    """How many input rows are missing and how many rows are repeats; every `_rid` is one that was given."""
-    given = f"(SELECT {RID} FROM {rows} WHERE {_SOUND})"
+def _require_rows(connection: duckdb.DuckDBPyConnection, back: str, rows: str) -> tuple[dict[str, int], int]:
+    """How many input rows of each file are missing and how many rows are repeats; every `_rid` is one that was given."""
+    given = f"(FROM {rows} WHERE {_SOUND})"
     total, different = one_row(connection, f"SELECT count(*), count(DISTINCT {RID}) FROM {back}")
     strange = int(one_row(connection, f"SELECT count(*) FROM {back} ANTI JOIN {given} USING ({RID})")[0])
     if strange:
@@ -156,8 +154,9 @@ def _require_rows(connection: duckdb.DuckDBPyConnection, back: str, rows: str) -
             f"the function returned {strange} rows whose `_rid` is null or was not given to it.",
             "Keep `_rid` with its row; after a join or group, take it from the row it stands for.",
         )
-    sent = int(one_row(connection, f"SELECT count(*) FROM {given}")[0])
-    return sent - int(different), int(total) - int(different)
+    missing = f"SELECT _source_file, count(*) FROM {given} ANTI JOIN {back} USING ({RID}) GROUP BY ALL"
+    dropped = {file: int(count) for file, count in connection.execute(missing).fetchall()}
+    return dropped, int(total) - int(different)
 
 
 def _unchanged(name: str, added: Mapping[str, str]) -> str:

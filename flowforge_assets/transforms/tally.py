@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flowforge_resources.duck import one_row, quote
+from flowforge_resources.duck import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import duckdb
 
     from flowforge_assets.transforms.base import Rows
     from flowforge_checks.books import Books
+
+COUNTED = ("filtered", "routed", "exploded")
 
 
 @dataclass(frozen=True)
 class Change:
     """A transform after which there are more or fewer rows: its column of the books, and the view behind it.
 
-    `dropped` and `repeated`: of a Python function, counted when it ran.
+    `dropped`: rows that a Python function left out, by landed file.
     """
 
     rows: Rows
     view: str
-    dropped: int | None = None
-    repeated: int = 0
+    dropped: Mapping[str, int] | None = None
 
 
 @dataclass
@@ -38,19 +42,33 @@ class Tally:
         """The account of the rows that came out of the transforms, made one of the rows that went in."""
         if not self.changes:
             return books
-        out = books.read
-        before = read = _count(connection, self.start)
-        counted = {"filtered": 0, "routed": 0, "exploded": 0}
+        told = self._told(connection, Counter({"": books.read}), "''")
+        return replace(books, **{name: counts[""] for name, counts in told.items()})
+
+    def by_file(self, connection: duckdb.DuckDBPyConnection, out: Counter[str]) -> dict[str, Counter[str]]:
+        """Rows read, filtered, routed and exploded, each by landed file. `out`: rows that came out, by file."""
+        return self._told(connection, out, "_source_file")
+
+    def _told(self, connection: duckdb.DuckDBPyConnection, out: Counter[str], group: str) -> dict[str, Counter[str]]:
+        before = read = _counts(connection, self.start, group)
+        told: dict[str, Counter[str]] = {"read": read, **{name: Counter() for name in COUNTED}}
         for change in self.changes:
-            after = out if change is self.changes[-1] else _count(connection, change.view)
-            if change.dropped is not None:
-                counted["filtered"] += change.dropped
-                counted["exploded"] += change.repeated
-            else:
-                counted[change.rows] += after - before if change.rows == "exploded" else before - after
+            after = out if change is self.changes[-1] else _counts(connection, change.view, group)
+            for name in before | after:
+                dropped = _dropped(change, name)
+                more = after[name] - before[name] + dropped
+                told["filtered"][name] += dropped
+                told[change.rows][name] += more if change.rows == "exploded" else -more
             before = after
-        return replace(books, read=read, **counted)
+        return told
 
 
-def _count(connection: duckdb.DuckDBPyConnection, view: str) -> int:
-    return int(one_row(connection, f"SELECT count(*) FROM {quote(view)}")[0])
+def _dropped(change: Change, group: str) -> int:
+    """Rows of a file that a Python function left out; of all files where the group has no name."""
+    dropped = change.dropped or {}
+    return dropped.get(group, 0) if group else sum(dropped.values())
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, view: str, group: str) -> Counter[str]:
+    found = connection.execute(f"SELECT {group} AS g, count(*) FROM {quote(view)} GROUP BY g").fetchall()
+    return Counter({name: int(rows) for name, rows in found})
