@@ -1,8 +1,9 @@
 """What 20 rules cost: the silver step of a million rows without, with 18 that need no regular expression, with all.
 
-`python -m benchmarks.rules [--rows 1000000] [--rounds 5]`. The step is what a run computes on local disk (cast, judge,
+`python -m benchmarks.rules [--rows 1000000] [--rounds 9]`. The step is what a run computes on local disk (cast, judge,
 deduplicate, write, audit), a first load, without Dagster around it, so that the share is not flattered. Rounds
-alternate; the figure is the median of each. One row in 200 breaks some rule, one in 100 comes twice.
+alternate; the figures are medians, that of the difference one of the pairs' own differences, with their quartiles. One row
+in 200 breaks some rule, one in 100 comes twice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -119,7 +120,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(str(Path(folder) / "lake"))
@@ -128,17 +129,20 @@ def main() -> None:
         found: dict[str, list[tuple[float, float, dict[str, float]]]] = {name: [] for name in tables}
         for name, table in [*tables.items()] * (chosen.rounds + 1):
             found[name].append(measure(lake, table))
-    without = _middle(found["0 rules"])
     for name, rounds in found.items():
-        (wall, cpu), middle = _middle(rounds), rounds[1:]
-        phases = ", ".join(f"{phase} {median(one[2][phase] for one in middle):.2f}" for phase in rounds[0][2])
-        more = ", ".join(f"{100 * (now / before - 1):+.0f} %" for now, before in zip((wall, cpu), without, strict=True))
+        kept, without = rounds[1:], found["0 rules"][1:]
+        wall, cpu = (median(one[place] for one in kept) for place in (0, 1))
+        more = ", ".join(
+            _more([(now[place], then[place]) for now, then in zip(kept, without, strict=True)]) for place in (0, 1)
+        )
+        phases = ", ".join(f"{phase} {median(one[2][phase] for one in kept):.2f}" for phase in kept[0][2])
         print(f"{name}: {wall:.2f} s wall, {cpu:.2f} s CPU ({more}; wall of {phases})")  # a command
 
 
-def _middle(rounds: list[tuple[float, float, dict[str, float]]]) -> tuple[float, float]:
-    """Median wall and CPU seconds, without the first round."""
-    return median(one[0] for one in rounds[1:]), median(one[1] for one in rounds[1:])
+def _more(pairs: list[tuple[float, float]]) -> str:
+    """By how much the first of each pair is more: the median, and the quartiles."""
+    least, middle, most = quantiles([100 * (now / then - 1) for now, then in pairs], n=4, method="inclusive")
+    return f"{middle:+.0f} % ({least:+.0f} to {most:+.0f})"
 
 
 if __name__ == "__main__":

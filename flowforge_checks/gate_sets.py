@@ -45,4 +45,6 @@ def _rows_but(out: str) -> str:
 
 def _judge(gate: Gate, place: int, rule: SetRule, beside: Rows, among: str = "TRUE") -> None:
     """Note the rows that do not stay. `among`: SQL over `verdict` for those of which it is noted."""
-    gate.note(place, f"_rid IN ({rule.losers(beside)}) AND NOT ({gate.told[place].waived}) AND {among}")
+    gate.note(
+        place, f"_rid IN ({rule.losers_on(gate.connection, beside)}) AND NOT ({gate.told[place].waived}) AND {among}"
+    )

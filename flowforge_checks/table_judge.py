@@ -86,9 +86,15 @@ def _of_table(connection: duckdb.DuckDBPyConnection, rule: Rule, judged: Judged,
         return of_finding(rule, finding)
     asked = int(one_row(connection, f"SELECT count(*) FILTER ({_asked(rule)}) FROM {judged.table}")[0])
     examples: Sequence[Mapping[str, Any]] = ()
-    if finding.broken and (rows := rule.rows_breaking(judged)):
+    if finding.broken and (rows := _rows_breaking(connection, rule, judged)):
         examples = _examples(connection, rows, shown)
     return of_count(_count(rule, asked, finding.broken, examples), finding.shown)
+
+
+def _rows_breaking(connection: duckdb.DuckDBPyConnection, rule: TableRule, judged: Judged) -> str:
+    if isinstance(rule, SetRule):
+        return rule.rows_breaking_on(connection, judged)
+    return rule.rows_breaking(judged)
 
 
 def _examples(connection: duckdb.DuckDBPyConnection, rows: str, shown: Sequence[str]) -> tuple[Mapping[str, Any], ...]:

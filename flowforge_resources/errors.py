@@ -12,6 +12,7 @@ FlowForgeError
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
 │   ├── RuleFunctionError    a rule's Python function fails, or does not answer for every row
+│   ├── TooManyPairsError    a rule about pairs of rows would compare too many of them
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
 │   ├── SecretError           there is nothing where a reference to a secret points
@@ -178,6 +179,17 @@ class RuleFunctionError(PermanentError):
         super().__init__(
             f"rule {rule}: `{function}` {problem}. Nothing was published, and the batch comes again with the next run. "
             "Correct the function, and try it on a frame with the rule's `columns`."
+        )
+
+
+class TooManyPairsError(PermanentError):
+    """A rule about pairs of rows would compare or find more of them than can be looked at."""
+
+    def __init__(self, rule: str, problem: str) -> None:
+        super().__init__(
+            f"rule {rule}: {problem}. Nothing was published, and the batch comes again with the next run. Say under `columns` or "
+            "`columns_sql` what both rows share, e.g. `columns_sql: [left(zip, 3)]`, or two comparisons by order joined by "
+            "AND, e.g. `a.pay > b.pay AND a.rate < b.rate`."
         )
 
 

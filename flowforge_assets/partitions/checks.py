@@ -48,7 +48,7 @@ def sets_by_partition(
         found: Sequence[tuple[str, int]] = ()
         if rule is not None and outcome.rows_broken:
             rows = (
-                f"SELECT {spec.partition_key} AS name, count(*) AS n FROM ({rule.rows_breaking(judged)}) GROUP BY ALL"
+                f"SELECT {spec.partition_key} AS name, count(*) AS n FROM ({rule.rows_breaking_on(connection, judged)}) GROUP BY ALL"
             )
             found = connection.execute(f"{rows} ORDER BY n DESC, name LIMIT {MOST_SHOWN}").fetchall()
         told.append(_told(outcome, found))

@@ -60,7 +60,9 @@ def valid_rows(contract: Contract, rule: Rule, frame: pl.DataFrame, given: Given
             return _told(connection, frame, _losers(connection, contract, rule, judged))
         if isinstance(rule, TableRule) and rule.judges == "table":
             (outcome,) = judge(connection, [rule], judged, [])
-            rows = rule.rows_breaking(judged)
+            rows = (
+                rule.rows_breaking_on(connection, judged) if isinstance(rule, SetRule) else rule.rows_breaking(judged)
+            )
             if not outcome.passed and not rows:
                 raise TableRuleBrokenError(outcome.description or rule.message)
             return _told(connection, frame, "" if outcome.passed else f"SELECT _rid FROM ({rows})")
@@ -123,10 +125,12 @@ def _losers(connection: duckdb.DuckDBPyConnection, contract: Contract, rule: Set
     lost = {}
     for place, other in enumerate(one for one in contract.rules if isinstance(one, SetRule) and one.judges == "row"):
         lost[other.check_name] = (f"lost_{place}", other.effective_action)
-        connection.execute(f"CREATE TABLE lost_{place} AS {other.losers(rows)}; INSERT INTO {_OUT} FROM lost_{place}")
+        connection.execute(
+            f"CREATE TABLE lost_{place} AS {other.losers_on(connection, rows)}; INSERT INTO {_OUT} FROM lost_{place}"
+        )
     own = f"SELECT _rid FROM {lost[rule.check_name][0]}"
     if rule.effective_action != "quarantine":
         return own
     held = " UNION ALL ".join(f"SELECT _rid FROM {table}" for table, action in lost.values() if action == "quarantine")
     everyone = replace(rows, batch=f"(SELECT * FROM {_FRAME} ANTI JOIN {_OF_ROW} USING (_rid))")
-    return f"{own} UNION SELECT _rid FROM ({rule.losers(everyone)}) SEMI JOIN ({held}) USING (_rid)"
+    return f"{own} UNION SELECT _rid FROM ({rule.losers_on(connection, everyone)}) SEMI JOIN ({held}) USING (_rid)"

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from flowforge_checks.rules.base import in_code
+from flowforge_checks.rules.pair_join import PairJoin, names_rows
 from flowforge_checks.rules.sets import GroupedRule
-from flowforge_resources.duck import quote
+from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
-    from flowforge_checks.rules.sets import Rows
-    from flowforge_checks.rules.tables import Judged
+    from collections.abc import Sequence
 
+    import duckdb
+
+    from flowforge_checks.rules.sets import Rows
+    from flowforge_checks.rules.tables import Finding, Judged
+
+# Tables made for one question.
+_ROWS, _BESIDE, _PAIRS, _MEETS = "pair_row", "pair_beside", "pair_found", "pair_met"
 _BOTH_WAYS = "(SELECT x, y FROM _pair UNION SELECT y, x FROM _pair)"
 
 
@@ -78,6 +86,76 @@ class NoPair(GroupedRule):
             for mine, theirs in (("a", "b"), ("b", "a"))
         ]
         return f"WITH {self._found(numbered, apart + same)} {' UNION '.join([among, *meets])}"
+
+    def judge(self, connection: duckdb.DuckDBPyConnection, judged: Judged) -> Finding:
+        """How many rows break it."""
+        self._look(connection, self._numbered_table(connection, judged.table))
+        return self.finding(one_row(connection, f"SELECT count(DISTINCT x) FROM ({self._gone('most_common')})"), judged)
+
+    def rows_breaking_on(self, connection: duckdb.DuckDBPyConnection, judged: Judged) -> str:
+        """As `rows_breaking`; the pairs are looked for here."""
+        self._look(connection, self._numbered_table(connection, judged.table, every=True))
+        return self.narrowed(f"SELECT * EXCLUDE (_n) FROM {_ROWS} WHERE _n IN ({self._gone('most_common')})")
+
+    def losers_on(self, connection: duckdb.DuckDBPyConnection, rows: Rows) -> str:
+        """As `losers`; the pairs are looked for here."""
+        within = f", ({rows.within}) AS _within" if rows.within else ""
+        names = (*rows.keys, "_rid")
+        apart = f" AND {rows.key('a.')} IS DISTINCT FROM {rows.key('b.')}" if rows.keys else ""
+        same = " AND a._within IS NOT DISTINCT FROM b._within" if rows.within else ""
+        numbered = self._numbered_table(connection, rows.batch, rows.order, within, names)
+        self._look(connection, numbered, apart + same)
+        among = f"SELECT _rid FROM {_ROWS} WHERE _n IN ({self._gone(self.keep_row or 'most_common')})"
+        if rows.published is None:
+            return among
+        published = self._needed(connection, self.widened(rows.published), rows.keys)
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {_BESIDE} AS SELECT {published} FROM {self.widened(rows.published)} WHERE {self.present}"
+        )
+        for mine, sides in (("a", (_ROWS, _BESIDE)), ("b", (_BESIDE, _ROWS))):
+            self._join.create(connection, f"{_MEETS}_{mine}", f"{mine}._rid", sides, apart)
+        return f"{among} UNION FROM {_MEETS}_a UNION FROM {_MEETS}_b"
+
+    @property
+    def _join(self) -> PairJoin:
+        return PairJoin(self.check_name, self.sql, self.grouped)
+
+    def _look(self, connection: duckdb.DuckDBPyConnection, rows: str, apart: str = "") -> None:
+        """Create the table of pairs (`x`, `y`: the numbers of `a` and `b`) among numbered rows."""
+        self._join.create(connection, _PAIRS, "a._n AS x, b._n AS y", (rows, rows), f" AND a._n <> b._n{apart}")
+
+    def _gone(self, keep: str) -> str:
+        """SQL of the numbers of the rows that have to go."""
+        both = f"(SELECT x, y FROM {_PAIRS} UNION SELECT y, x FROM {_PAIRS})"
+        return f"SELECT x FROM {both} {self._yields(keep)}"
+
+    def _numbered_table(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        rows: str,
+        order: str = "",
+        more: str = "",
+        also: Sequence[str] = (),
+        *,
+        every: bool = False,
+    ) -> str:
+        """Create the table of the rows that take part, numbered by `_n`, of the columns that are needed; return its name."""
+        wide = self.widened(rows)
+        shown = "*" if every else self._needed(connection, wide, also)
+        number = f"row_number() OVER ({f'ORDER BY {order}' if order else ''}) AS _n"
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {_ROWS} AS SELECT {shown}, {number}{more} FROM {wide} WHERE {self.present}"
+        )
+        return _ROWS
+
+    def _needed(self, connection: duckdb.DuckDBPyConnection, rows: str, also: Sequence[str]) -> str:
+        """Select list of the columns that the condition names; of all where it names a row as a whole."""
+        if names_rows(self.sql):
+            return "*"
+        names = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
+        told = self.sql.lower()
+        named = [name for name in names if re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", told)]
+        return ", ".join(quote(name) for name in dict.fromkeys([*named, *self.grouped, *also])) or "NULL AS _nothing"
 
     @property
     def _on(self) -> str:

@@ -21,6 +21,8 @@ from flowforge_resources.duck import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import duckdb
+
 KeepRow = Literal["first", "last", "most_common", "majority", "none"]
 
 
@@ -114,6 +116,16 @@ class SetRule(TableRule):
     @abstractmethod
     def losers(self, rows: Rows) -> str:
         """SQL for the `_rid` of each row of a batch that does not stay."""
+
+    def losers_on(self, connection: duckdb.DuckDBPyConnection, rows: Rows) -> str:
+        """The same, on a connection where tables may be made for it; they stand until the next question."""
+        del connection
+        return self.losers(rows)
+
+    def rows_breaking_on(self, connection: duckdb.DuckDBPyConnection, judged: Judged) -> str:
+        """As `rows_breaking`, on a connection where tables may be made for it."""
+        del connection
+        return self.rows_breaking(judged)
 
 
 class GroupedRule(SetRule):
