@@ -20,13 +20,13 @@ def sentences(said: Iterable[tuple[str, str]]) -> list[str]:
     files: dict[str, list[str]] = {}
     for key, what in said:
         files.setdefault(what, []).append(key)
-    return [f"{some_files(keys)} {what}" for what, keys in files.items()]
+    return [f"{some_names(keys)} {what}" for what, keys in files.items()]
 
 
-def some_files(keys: Sequence[str]) -> str:
-    """The first files by name, the others counted."""
-    rest = len(keys) - NAMED
-    return ", ".join(keys) if rest <= 0 else f"{', '.join(keys[:NAMED])} and {rest:,} more"
+def some_names(names: Sequence[str], most: int = NAMED) -> str:
+    """The first names, e.g. of files, the others counted."""
+    rest = len(names) - most
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest:,} more"
 
 
 def accounts_shown(accounts: Mapping[str, CsvAccount], names: Sequence[str]) -> list[dict[str, str | int]]:
