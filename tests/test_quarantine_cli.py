@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from flowforge_assets.bronze import landed
 from flowforge_assets.catalog import Declared
 from flowforge_assets.cli import quarantine as commands
 from flowforge_assets.cli import status
@@ -18,9 +20,9 @@ from flowforge_assets.cli.app import app
 from flowforge_assets.cli.query import run_query
 from flowforge_assets.quarantine.waiting import require_single
 from flowforge_resources.errors import DecisionError
-from flowforge_resources.layout import TableId
+from flowforge_resources.layout import TableId, utc_now
 from flowforge_resources.quarantine_decisions import read_decisions
-from scenario import QUIET, failures, land, load, rows_of, run_well
+from scenario import QUIET, failures, land, load, metadata, rows_of, run_well
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +121,9 @@ def test_a_row_is_fixed_released_and_taken_in_by_one_command(defs: dg.Definition
     assert set(ids()) == {"3", "4"}
 
 
-def test_rows_are_waived_until_a_day_and_released_together(defs: dg.Definitions, lake: Lake) -> None:
+def test_rows_are_waived_until_a_day_and_released_together(
+    defs: dg.Definitions, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call("waive", "--table", "items", "--rule", "range_price", "--reason", "refunds", "--until", "30 days", "--release")
     assert {row["status"] for row in ask("list", "items", "--rule", "range_price")} == {"released"}
     run_well(defs, "shop")
@@ -128,6 +132,17 @@ def test_rows_are_waived_until_a_day_and_released_together(defs: dg.Definitions,
     call("waive", ids()["3"], "--reason", "capitals are fine", "--release")
     run_well(defs, "shop")
     assert prices(lake) == {"1": 5, "2": -1, "3": -2}
+    again = FILE.splitlines()
+    for landed_at, held in ((timedelta(days=29), 0), (timedelta(days=31), 1)):
+        monkeypatch.setattr(landed, "utc_now", lambda by=landed_at: utc_now() + by)
+        land(
+            lake,
+            "shop",
+            {f"items/{landed_at.days}.csv": "\n".join([again[0], again[2], f"5,{landed_at.days},e@x.org"])},
+        )
+        account = metadata(run_well(defs, "shop"), "silver_items")
+        assert account["quarantined"] == held, "what lands after the waiver's end is held"
+    assert prices(lake) == {"1": 5, "2": -1, "3": -2, "5": 31}
 
 
 def test_a_row_whose_value_is_no_number_cannot_be_waived(defs: dg.Definitions) -> None:
