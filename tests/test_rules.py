@@ -257,6 +257,19 @@ def test_every_format_has_examples() -> None:
 def test_a_postal_code_is_one_of_a_country(database: duckdb.DuckDBPyConnection) -> None:
     table = values(["12345", "12345-6789", "1234", None], "VARCHAR")
     assert broken(database, rule_of(rule="format", column="v", is_a="postal_code", country="US"), table) == [2]
+    rows = [
+        ("12345", "DE"),
+        ("1234", "Germany"),
+        ("1234", " AUT"),
+        ("1234", "Narnia"),
+        ("1234", None),
+        (None, "DE"),
+        ("EC1A 1BB", "gb"),
+    ]
+    listed = ", ".join(str((place, *row)).replace("None", "NULL") for place, row in enumerate(rows))
+    table = f"(SELECT * FROM (VALUES {listed}) AS t(_rid, v, country))"
+    rule = rule_of(rule="format", column="v", is_a="postal_code", country_column="country")
+    assert (broken(database, rule, table), rule.own_column, rule.check_name) == ([1], "v", "format_v")
 
 
 PAIRS = "(SELECT * FROM (VALUES (0, 1, 2), (1, 2, 2), (2, 3, 2), (3, NULL, 2), (4, NULL, NULL)) AS t(_rid, a, b))"
@@ -545,6 +558,8 @@ def test_a_python_rule_is_asked_in_batches_and_its_words_are_not_quoted(
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rule": "format", "column": "v", "is_a": "emial"}, "Did you mean 'email'?"),
     ({"rule": "format", "column": "v", "is_a": "postal_code"}, "needs the `country`"),
+    ({"rule": "format", "column": "v", "is_a": "iban", "country_column": "c"}, "`country_column` goes with"),
+    ({"rule": "format", "column": "v", "is_a": "postal_code", "country": "US", "country_column": "c"}, "Keep one"),
     ({"rule": "type", "column": "v", "is_a": "dat"}, "Did you mean 'date'?"),
     ({"rule": "range", "column": "v"}, "needs `min`, `max` or both"),
     ({"rule": "range", "column": "v", "min": 1, "min_sql": "1"}, "Keep one of them"),

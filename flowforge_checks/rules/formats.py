@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from flowforge_checks.rules import check_digits, codes, countries
 from flowforge_checks.rules.base import ColumnRule
 from flowforge_checks.rules.values import require_text
-from flowforge_resources.duck import literal
+from flowforge_resources.duck import literal, quote
 from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -137,14 +137,30 @@ FORMATS: Mapping[str, Callable[[str], str]] = {
 POSTAL_CODE = "postal_code"
 
 
+def _postal_code(v: str, country: str) -> str:
+    """SQL: a postal code is written as its row's country writes them, where that is known."""
+    names = {one[0]: ", ".join(literal(name.lower()) for name in one) for one in countries.COUNTRIES}
+    each = " ".join(
+        f"WHEN lower(trim({country})) IN ({names[code]}) THEN {_full(pattern)(v)}"
+        for code, pattern in codes.POSTAL_CODES.items()
+    )
+    return f"CASE {each} ELSE TRUE END"
+
+
 class Format(ColumnRule):
     """The text is written in a known format. Check digits are computed, codes looked up."""
+
+    later = ColumnRule.later | {"country_column"}
 
     rule: Literal["format"]
     is_a: str = Field(
         description=f"One of {', '.join([*FORMATS, POSTAL_CODE])}.", examples=["email", "iban", "country_alpha2"]
     )
     country: str | None = Field(default=None, description="Of a `postal_code`: its country, as ISO 3166-1 alpha-2.")
+    country_column: str | None = Field(
+        default=None,
+        description="Of a `postal_code`, in place of `country`: the column that says each row's country, by ISO code or English name. A code of a country whose postal codes are not known passes.",
+    )
 
     @field_validator("is_a")
     @classmethod
@@ -155,13 +171,25 @@ class Format(ColumnRule):
 
     @model_validator(mode="after")
     def _check_country(self) -> Self:
-        if self.is_a == POSTAL_CODE and self.country not in codes.POSTAL_CODES:
+        if self.is_a != POSTAL_CODE and (self.country or self.country_column):
+            named = "country" if self.country else "country_column"
+            raise ValueError(f"`{named}` goes with `is_a: postal_code`, not with `is_a: {self.is_a}`.")
+        if self.country and self.country_column:
+            raise ValueError("`is_a: postal_code` has `country` and `country_column`. Keep one of them.")
+        if self.is_a == POSTAL_CODE and not self.country_column and self.country not in codes.POSTAL_CODES:
             raise ValueError(
-                f"`is_a: postal_code` needs the `country` whose codes they are, one of {', '.join(codes.POSTAL_CODES)}; for another write `matches`."
+                f"`is_a: postal_code` needs the `country` whose codes they are, one of {', '.join(codes.POSTAL_CODES)}; for another write `matches`. Or say by `country_column` where each row's country stands."
             )
-        if self.is_a != POSTAL_CODE and self.country:
-            raise ValueError(f"`country` goes with `is_a: postal_code`, not with `is_a: {self.is_a}`.")
         return self
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """Its column, and that of the countries."""
+        return (*super().columns_read, *([self.country_column] if self.country_column else []))
+
+    @property
+    def own_column(self) -> str | None:
+        return self.column or None
 
     @property
     def default_name(self) -> str:
@@ -169,7 +197,8 @@ class Format(ColumnRule):
 
     @property
     def _named(self) -> str:
-        return f"{self.is_a} of {self.country}" if self.country else self.is_a
+        of = self.country or (f"the country in {self.country_column}" if self.country_column else "")
+        return f"{self.is_a} of {of}" if of else self.is_a
 
     @property
     def demand(self) -> str:
@@ -186,4 +215,6 @@ class Format(ColumnRule):
         del reads
         if self.country:
             return _full(codes.POSTAL_CODES[self.country])(self.value)
+        if self.country_column:
+            return _postal_code(self.value, quote(self.country_column))
         return f"CASE WHEN {self.value} IS NOT NULL THEN coalesce({FORMATS[self.is_a](self.value)}, FALSE) END"
