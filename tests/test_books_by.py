@@ -179,10 +179,16 @@ def test_every_touched_partition_has_its_account(lake: Lake, tmp_path: Path) -> 
     }
 
     def chosen(partition: str) -> dg.AssetCheckEvaluation:
-        assets, key = list(defs.assets or ()), dg.AssetKey(["days", "silver_visits"])
-        how = {"partition_key": partition, "resources": defs.resources, "run_config": QUIET}
         with dg.DagsterInstance.ephemeral() as instance:
-            return checks(dg.materialize(assets, selection=[key], instance=instance, **how))["silver_visits", "books"]
+            result = dg.materialize(
+                list(defs.assets or ()),  # type: ignore[arg-type]
+                selection=[dg.AssetKey(["days", "silver_visits"])],
+                instance=instance,
+                resources=defs.resources,
+                run_config=QUIET,
+                partition_key=partition,
+            )
+        return checks(result)["silver_visits", "books"]
 
     second = chosen("2026-01-02")
     assert by_file(second) == {

@@ -53,7 +53,7 @@ def filled(rows: list[Any]) -> duckdb.DuckDBPyConnection:
 
 
 @pytest.mark.parametrize("sql", CONDITIONS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @example(rows=[(place % 4, 0.5 * (place % 3), place % 2, "aAb"[place % 3]) for place in range(12)], keep="most_common")
 @given(rows=st.lists(ROW, max_size=9), keep=st.sampled_from(("most_common", "first", "none")))
 def test_pairs_are_those_that_comparing_every_row_with_every_other_finds(sql: str, rows: list[Any], keep: Any) -> None:

@@ -47,9 +47,7 @@ def sets_by_partition(
         rule = by_name.get(outcome.check)
         found: Sequence[tuple[str, int]] = ()
         if rule is not None and outcome.rows_broken:
-            rows = (
-                f"SELECT {spec.partition_key} AS name, count(*) AS n FROM ({rule.rows_breaking_on(connection, judged)}) GROUP BY ALL"
-            )
+            rows = f"SELECT {spec.partition_key} AS name, count(*) AS n FROM ({rule.rows_breaking_on(connection, judged)}) GROUP BY ALL"
             found = connection.execute(f"{rows} ORDER BY n DESC, name LIMIT {MOST_SHOWN}").fetchall()
         told.append(_told(outcome, found))
     return told
