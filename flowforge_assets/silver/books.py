@@ -49,15 +49,12 @@ class Counting:
 
     def accounts(self) -> Accounts:
         """The books with the same by file and partition."""
-        judged = self._judged_by_file()
-        of_transforms = self._of_transforms(judged)
-        files = list(dict.fromkeys([*judged, *of_transforms.get("read", ())]))
-        several = len(files) > 1
+        landed = self._counted("SELECT _source_file, count(*) FROM landed GROUP BY ALL ORDER BY ALL")
+        several = len(landed) > 1
         told = self._tell() if several or self.parts is not None else 0
         of_partitions = None if self.parts is None else self._by_partition(self.parts, told)
-        if not several:
-            return Accounts(self.books, [FileAccount(file, self.books) for file in files], of_partitions)
-        return Accounts(self.books, self._by_file(files, judged, of_transforms, told), of_partitions)
+        files = self._by_file(landed, told) if several else [FileAccount(file, self.books) for file in landed]
+        return Accounts(self.books, files, of_partitions)
 
     def _tell(self) -> int:
         """Create a table of the rows (`_rid`) that were not simply inserted, with their `fate`; return their number."""
@@ -81,23 +78,20 @@ class Counting:
 
     # -- by file ----------------------------------------------------------------------------------------------------
 
-    def _judged_by_file(self) -> Counter[str]:
+    def _judged_by_file(self, landed: Counter[str]) -> Counter[str]:
         """Rows at the gate, by landed file."""
-        every = not (self.spec.transformed or self.batch.chosen or self.batch.read_back)
-        rows = "landed" if every else f"landed JOIN (SELECT {self._landed} AS _rid FROM verdict) USING (_rid)"
+        if not (self.spec.transformed or self.batch.chosen or self.batch.read_back):
+            return landed
+        rows = f"landed JOIN (SELECT {self._landed} AS _rid FROM verdict) USING (_rid)"
         return self._counted(f"SELECT _source_file, count(*) FROM {rows} GROUP BY ALL ORDER BY ALL")
 
-    def _of_transforms(self, judged: Counter[str]) -> dict[str, Counter[str]]:
-        """Rows read, and what transforms made of their number, by file; nothing where they left it as it is."""
-        tally = self.prepared.tally
-        return tally.by_file(self.connection, judged) if tally.changes else {}
-
-    def _by_file(
-        self, files: list[str], judged: Counter[str], of_transforms: dict[str, Counter[str]], told: int
-    ) -> list[FileAccount]:
+    def _by_file(self, landed: Counter[str], told: int) -> list[FileAccount]:
+        """The account of every file of which a row was read."""
+        judged, tally = self._judged_by_file(landed), self.prepared.tally
+        of_transforms = tally.by_file(self.connection, judged) if tally.changes else {}
         released, fates = self._released_by_file(), self._fates_by_file(told)
         found = []
-        for file in files:
+        for file in dict.fromkeys([*judged, *of_transforms.get("read", ())]):
             counts = {name: by_file[file] for name, by_file in of_transforms.items()}
             rows = judged[file] - fates[file].pop(_BOOKED, 0)
             counts["read"] = counts.get("read", rows) - released[file]

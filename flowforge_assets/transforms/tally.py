@@ -37,23 +37,26 @@ class Tally:
 
     start: str = ""
     changes: list[Change] = field(default_factory=list)
+    _rows: dict[str, Counter[str]] = field(default_factory=dict)
 
     def account(self, connection: duckdb.DuckDBPyConnection, books: Books) -> Books:
         """The account of the rows that came out of the transforms, made one of the rows that went in."""
         if not self.changes:
             return books
-        told = self._told(connection, Counter({"": books.read}), "''")
+        told = self._told(connection, Counter({"": books.read}), by_file=False)
         return replace(books, **{name: counts[""] for name, counts in told.items()})
 
     def by_file(self, connection: duckdb.DuckDBPyConnection, out: Counter[str]) -> dict[str, Counter[str]]:
         """Rows read, filtered, routed and exploded, each by landed file. `out`: rows that came out, by file."""
-        return self._told(connection, out, "_source_file")
+        return self._told(connection, out, by_file=True)
 
-    def _told(self, connection: duckdb.DuckDBPyConnection, out: Counter[str], group: str) -> dict[str, Counter[str]]:
-        before = read = _counts(connection, self.start, group)
+    def _told(
+        self, connection: duckdb.DuckDBPyConnection, out: Counter[str], *, by_file: bool
+    ) -> dict[str, Counter[str]]:
+        before = read = self._counts(connection, self.start, by_file=by_file)
         told: dict[str, Counter[str]] = {"read": read, **{name: Counter() for name in COUNTED}}
         for change in self.changes:
-            after = out if change is self.changes[-1] else _counts(connection, change.view, group)
+            after = out if change is self.changes[-1] else self._counts(connection, change.view, by_file=by_file)
             for name in before | after:
                 dropped = _dropped(change, name)
                 more = after[name] - before[name] + dropped
@@ -62,13 +65,16 @@ class Tally:
             before = after
         return told
 
+    def _counts(self, connection: duckdb.DuckDBPyConnection, view: str, *, by_file: bool) -> Counter[str]:
+        """Rows of a view by landed file, counted once; or all of them, under no name."""
+        if view not in self._rows:
+            query = f"SELECT _source_file, count(*) FROM {quote(view)} GROUP BY ALL ORDER BY ALL"
+            self._rows[view] = Counter({name: int(rows) for name, rows in connection.execute(query).fetchall()})
+        counted = self._rows[view]
+        return counted if by_file else Counter({"": counted.total()})
+
 
 def _dropped(change: Change, group: str) -> int:
     """Rows of a file that a Python function left out; of all files where the group has no name."""
     dropped = change.dropped or {}
     return dropped.get(group, 0) if group else sum(dropped.values())
-
-
-def _counts(connection: duckdb.DuckDBPyConnection, view: str, group: str) -> Counter[str]:
-    found = connection.execute(f"SELECT {group} AS g, count(*) FROM {quote(view)} GROUP BY g").fetchall()
-    return Counter({name: int(rows) for name, rows in found})
