@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from flowforge_assets.bronze.landing_options import IGNORED
+from flowforge_assets.bronze.landing_options import IGNORED, LandingOptions
 from flowforge_resources.errors import FlowForgeError, did_you_mean
 from flowforge_resources.layout import TableId
 
@@ -24,7 +24,7 @@ class UnknownNameError(FlowForgeError):
 class Declared:
     """One workflow: tables with the pattern of their files, models, `history` as written, by table; tables without landing.
 
-    `ignore`: what a table's landing ignores, by table.
+    `landed`: which of its files a table ignores, by table.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Declared:
     models: tuple[str, ...] = ()
     history: dict[str, Any] = field(default_factory=dict)
     routed: tuple[str, ...] = ()
-    ignore: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    landed: dict[str, LandingOptions] = field(default_factory=dict)
 
 
 def declared_workflows(defs: Path = DEFS) -> dict[str, Declared]:
@@ -50,11 +50,11 @@ def _read(file: Path) -> Declared:
     routed = tuple(str(one["name"]) for one in declared if one.get("source_table") or one.get("source"))
     models = [one["attributes"] for one in documents if str(one.get("type", "")).endswith((".Model", ".DateDimension"))]
     patterns = {str(one["name"]): str(one.get("files", "*.csv")) for one in tables}
-    ignore = {str(one["name"]): tuple(map(str, one.get("ignore", IGNORED))) for one in tables}
+    landed = {str(one["name"]): LandingOptions(tuple(map(str, one.get("ignore", IGNORED)))) for one in tables}
     workflows = [one["attributes"] for one in documents if str(one.get("type", "")).endswith(".Workflow")]
     of_all = next((one.get("history") for one in workflows), None)
     history = {str(one["name"]): one.get("history") or of_all for one in declared}
-    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), history, routed, ignore)
+    return Declared(file.parent.name, patterns, tuple(str(one["name"]) for one in models), history, routed, landed)
 
 
 def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
@@ -114,7 +114,7 @@ def require_match(workflow: Declared, table: str, file_name: str) -> None:
         UnknownNameError: it is not, and would lie in landing unread.
     """
     pattern = require_table(workflow, table)
-    if by := next((one for one in workflow.ignore.get(table, ()) if fnmatchcase(file_name, one)), None):
+    if by := workflow.landed[table].ignored_by(file_name):
         raise UnknownNameError(
             f"'{file_name}' matches `{by}`, which {workflow.name}.{table} ignores. Nothing was uploaded. Rename it with --as, or change `ignore` in the YAML."
         )

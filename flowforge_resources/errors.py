@@ -6,7 +6,7 @@ FlowForgeError
 │   ├── SettingError          an environment variable or argument holds a value that cannot work
 │   ├── BadFileError          a landed file cannot be read as declared
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
-│   ├── NewColumnsError       files bring new columns, and their table says `stop_on_new_columns`
+│   ├── NewColumnsError       files bring new columns, for which their table stops once
 │   ├── DecisionError         a person's decision lacks a reason, or its end is none
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
@@ -112,12 +112,13 @@ class ChangedFileError(PermanentError):
 
 
 class NewColumnsError(PermanentError):
-    """Files bring a new schema, and their table says `stop_on_new_columns: true`; `changes` says which file brings what."""
+    """Files bring a new schema, for which their table stops once; `changes` says which file brings what."""
 
     def __init__(self, table: str, changes: str) -> None:
         super().__init__(
-            f"{table} stops once for a new schema (`stop_on_new_columns`): {changes} Nothing was taken and no table "
-            "changed. The new schema is recorded: the next run takes the files with it. Remove the files if it is wrong."
+            f"{table} stops once for a new schema: {changes} Nothing was taken and no table changed. The new schema is "
+            "recorded: the next run takes the files with it. Remove the files if it is wrong. A table with "
+            "`stop_on_new_columns: false` takes new columns in the same run."
         )
 
 

@@ -97,7 +97,8 @@ class LeftFile:
 class LedgerEntry:
     """One commit: a bronze file with the landing objects it holds, or what was left, a fence around orphans, a compaction.
 
-    `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data.
+    `columns`: every column bronze has had up to and with this entry; empty where the entry adds no data, unless a run
+    stopped for a new schema: then its columns too.
     `supersedes`: landing keys whose earlier content no longer counts from this entry on.
     `types`: of every column that ever had one in its source, the type that later files are compared with.
     `brought`: the columns of this entry's own files.
@@ -169,26 +170,39 @@ class Ledger:
 
     @property
     def columns(self) -> frozenset[str]:
-        """Every column bronze has had; empty for a table that never took a row."""
+        """Every column bronze has had, or that a run which stopped for it recorded; empty for a table that never took a row."""
         return frozenset(self._newest("columns"))
 
     @property
     def types(self) -> dict[str, str]:
-        """The type of every column that ever had one in its source."""
-        later = next((entry.types for entry in reversed(self.entries) if entry.types), None)
-        return dict(later) if later else {one["column"]: one["type"] for one in self._newest("types", later=False)}
+        """The type of every column that ever had one in its source, or in files that a run stopped for."""
+        return self._types_of(self._newest("types"))
+
+    @property
+    def before_stops(self) -> tuple[frozenset[str], dict[str, str]]:
+        """`columns` and `types` of the newest entry that took rows: without what only stopped runs recorded since."""
+        return frozenset(self._newest("columns", of_data=True)), self._types_of(self._newest("types", of_data=True))
 
     @property
     def brought(self) -> frozenset[str]:
         """The columns of the files of the newest entry that took any."""
         return frozenset(self._newest("brought"))
 
-    def _newest(self, name: str, *, later: bool = True) -> Sequence[Any]:
+    @staticmethod
+    def _types_of(said: Any) -> dict[str, str]:
+        """As an entry has them, or as a checkpoint does."""
+        return dict(said) if hasattr(said, "keys") else {one["column"]: one["type"] for one in said}
+
+    def _newest(self, name: str, *, of_data: bool = False) -> Any:
         """The newest list of this name that is not empty: of the entries behind the checkpoint, or of those in it."""
-        found = next((said for entry in reversed(self.entries) if (said := getattr(entry, name))), ()) if later else ()
+        later = (entry for entry in reversed(self.entries) if entry.bronze_file or not of_data)
+        found = next((said for entry in later if (said := getattr(entry, name))), ())
         if found or self.checkpoint is None:
-            return tuple(found)
-        return next((said for said in reversed(self.checkpoint.entries[name].to_list()) if said), ())
+            return found
+        entries = self.checkpoint.entries
+        if of_data:
+            entries = entries.drop_nulls("bronze_file")
+        return next((said for said in reversed(entries[name].to_list()) if said), ())
 
     def superseded(self, left_out: Ranges = ()) -> frozenset[tuple[int, str]]:
         """The content that no longer counts: number of the entry that took it, and its landing key.

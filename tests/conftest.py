@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from dagster._core.storage.event_log import in_memory as in_memory_events
+from dagster._core.storage.runs import in_memory as in_memory_runs
 
 from flowforge_resources.lake import Lake
 from s3_actions import Recorder, refused
@@ -45,6 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, all others in their order."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_instances() -> Iterator[None]:
+    """Dagster stamps every storage in memory with the newest of its 90 migrations: 50 ms of a run, and nobody reads it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for storage in (in_memory_runs, in_memory_events):
+            patch.setattr(storage, "stamp_alembic_rev", lambda *_args: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

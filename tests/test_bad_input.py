@@ -166,6 +166,7 @@ def test_a_file_of_an_unknown_name_is_left_alone_and_the_check_warns(lake: Lake,
 
 def test_a_file_with_more_and_fewer_columns_is_taken_with_a_warning(lake: Lake, loaded: dg.Definitions) -> None:
     land(lake, "shop", {"items/items_2.csv": "note,item_id,price\nx,011,4\n"})
+    assert "brings note" in failures(run(loaded, "shop"))
     result = run_well(loaded, "shop")
     check = checks(result)["bronze_items", "schema"]
     assert not check.passed

@@ -274,7 +274,7 @@ def test_a_copy_that_differs_is_thrown_away(lake: Lake, tmp_path: Path, monkeypa
 
 
 def test_only_small_neighbours_with_the_same_columns_are_compacted(lake: Lake, tmp_path: Path) -> None:
-    defs = load(tmp_path, YAML)
+    defs = load(tmp_path, YAML.replace("keys:", "stop_on_new_columns: false\n      keys:"))
     ingest(defs, lake, "1", "1,a,1")
     ingest(defs, lake, "2", "2,a,1")
     land(lake, "shop", {"items/3.csv": "item_id,label,price,more\n3,a,1,x\n"})

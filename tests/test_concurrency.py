@@ -131,7 +131,7 @@ def nothing_was_lost(lake: Lake, expected: dict[str, int]) -> None:
     merged_in = [number for first, last in merged for number in range(first, last + 1)]
     # A fence around the file of the other run, still on its way, is an entry of no rows, which a version need not name.
     fences = {entry.version for entry in ledger.entries if entry.fenced and not entry.rows}
-    assert sorted(merged_in) == sorted(set(merged_in))
+    assert merged_in == sorted(set(merged_in))
     assert set(range(1, ledger.version + 1)) - set(merged_in) <= fences
 
 

@@ -55,6 +55,7 @@ def test_a_file_lands_once_and_is_replaced_only_when_asked(lake: Lake, source: P
     [
         ("items", "_a.csv", r"matches `_\*`, which shop\.items ignores"),
         ("sales", "old_a.csv", r"matches `old_\*`"),
+        ("items", "a/_tmp/x.csv", r"matches `_\*`, which shop\.items ignores"),
         ("sales", "a.txt", r"does not match `\*\.csv`.* It fits items"),
         ("salse", "a.csv", "Did you mean 'sales'"),
     ],

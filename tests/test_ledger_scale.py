@@ -106,23 +106,20 @@ def test_checkpoints_change_nothing_that_a_ledger_says(any_lake: Lake) -> None:
     assert [one.version for one in read_ledger(any_lake, TABLE, after=6).data_after(6)] == [7, 8]
 
 
-@pytest.mark.parametrize("harm", ["torn", "lost", "empty", "of another kind"])
-def test_a_harmed_checkpoint_is_ignored(any_lake: Lake, harm: str) -> None:
+def test_a_harmed_checkpoint_is_ignored(any_lake: Lake) -> None:
     fill(any_lake, checkpoints=True)
     expected = says(read_ledger(any_lake, TABLE), any_lake)
     newest = TABLE.ledger_checkpoint(8)
     content = any_lake.read(newest) or b""
-    if harm == "lost":
-        any_lake.delete(newest)
-    else:
-        other = any_lake.read(TABLE.ledger_entry(1)) or b""
-        any_lake.write(newest, {"torn": content[: len(content) // 2], "empty": b""}.get(harm, other))
-
-    ledger = read_ledger(any_lake, TABLE)
-
-    assert ledger.checkpoint is not None
-    assert ledger.checkpoint.version == 4
-    assert says(ledger, any_lake) == expected
+    for harmed in (content[: len(content) // 2], b"", any_lake.read(TABLE.ledger_entry(1)), None):
+        if harmed is None:
+            any_lake.delete(newest)
+        else:
+            any_lake.write(newest, harmed)
+        ledger = read_ledger(any_lake, TABLE)
+        assert ledger.checkpoint is not None
+        assert ledger.checkpoint.version == 4
+        assert says(ledger, any_lake) == expected
     any_lake.delete(TABLE.ledger_checkpoint(4))
     assert says(read_ledger(any_lake, TABLE), any_lake) == expected
 

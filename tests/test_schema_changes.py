@@ -86,7 +86,7 @@ def test_a_column_of_another_type_is_an_event_and_every_value_stays(lake: Lake, 
 
 
 def test_widening_is_named_once_and_a_narrower_file_after_it_is_not(lake: Lake, tmp_path: Path) -> None:
-    defs = shop(tmp_path / "shop", WIDENING)
+    defs = shop(tmp_path / "shop", WIDENING, "stop_on_new_columns: false")
     said = []
     for number, (price, dtype) in enumerate([(1, pl.Int32), (2, pl.Int64), (3, pl.Int16), (4.5, pl.Float64)]):
         land(lake, "shop", priced(number, price, dtype))
@@ -138,7 +138,7 @@ def test_a_column_that_was_never_declared_and_stays_away_is_named_once(lake: Lak
 
 
 def test_a_table_that_stops_for_new_columns_fails_once_and_changes_nothing(lake: Lake, tmp_path: Path) -> None:
-    defs = shop(tmp_path / "shop", "stop_on_new_columns: true")
+    defs = shop(tmp_path / "shop")
     land(lake, "shop", {"items/1.csv": "item_id,price\n1,10\n"})
     run_well(defs, "shop")
     before = objects(lake, "bronze", "silver", "quarantine")
@@ -152,18 +152,20 @@ def test_a_table_that_stops_for_new_columns_fails_once_and_changes_nothing(lake:
         key: found for key, found in before.items() if not key.startswith(ITEMS.ledger)
     }
     assert not read_ledger(lake, ITEMS).entries[-1].files
-    run_well(defs, "shop")
+    told = checks(run_well(defs, "shop"))["bronze_items", "schema"]
+    assert told.metadata["columns_added"].value == ["colour"]
     assert [row.get("colour") for row in bronze(lake)] == [None, "red"]
     assert len(rows_of(lake, ITEMS.current)) == 2
 
 
 def test_a_widening_table_stops_for_a_wider_type_and_not_for_a_narrower_one(lake: Lake, tmp_path: Path) -> None:
-    defs = shop(tmp_path / "shop", WIDENING, "stop_on_new_columns: true")
+    defs = shop(tmp_path / "shop", WIDENING)
     land(lake, "shop", priced(1, 1))
     run_well(defs, "shop")
     land(lake, "shop", priced(2, 2.5))
     assert "brings price: bigint -> double" in failures(run(defs, "shop"))
-    run_well(defs, "shop")
+    told = checks(run_well(defs, "shop"))["bronze_items", "schema"]
+    assert told.metadata["columns_retyped"].value == ["price: bigint -> double"]
     land(lake, "shop", priced(3, 3))
     run_well(defs, "shop")
     assert [row["price"] for row in bronze(lake)] == ["1", "2.5", "3"]

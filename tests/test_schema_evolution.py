@@ -56,6 +56,7 @@ def test_a_new_column_is_added_to_bronze_and_the_check_names_it_once(lake: Lake,
     land(lake, "shop", FIRST)
     assert checks(run_well(defs, "shop"))["bronze_items", "schema"].passed
     land(lake, "shop", WIDER)
+    assert "2.csv brings colour. Nothing was taken" in failures(run(defs, "shop"))
     told = checks(run_well(defs, "shop"))["bronze_items", "schema"]
     assert not told.passed
     assert "2.csv brings colour" in (told.description or "")

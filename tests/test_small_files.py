@@ -135,7 +135,7 @@ def test_what_an_event_says_of_its_files_is_bounded(lake: Lake, tmp_path: Path) 
     result = run_well(load(tmp_path, yaml), "shop")
     said = checks(result)["bronze_items", "schema"].description
     assert said is not None
-    assert "and 117 more brings price" in said
+    assert "and 117 more bring price" in said
     account = checks(result)["bronze_items", "lossless"].metadata["account"].value.records
     assert account[-1].data == dict(account[0].data) | {
         "file": "70 more files",

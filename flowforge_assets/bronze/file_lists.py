@@ -13,20 +13,26 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_account import CsvAccount
 
 SHOWN, NAMED = 50, 3
+_OF_SEVERAL = {"brings": "bring", "lacks": "lack", "no longer has": "no longer have"}
 
 
 def sentences(said: Iterable[tuple[str, str]]) -> list[str]:
-    """Statements about files (key, what it does), each once, with the first files it is true of."""
+    """Statements about files (key, what it `brings`, `lacks` or `no longer has`), each once, with the first files it is true of."""
     files: dict[str, list[str]] = {}
     for key, what in said:
         files.setdefault(what, []).append(key)
-    return [f"{some_files(keys)} {what}" for what, keys in files.items()]
+    return [f"{some_names(keys)} {what if len(keys) == 1 else _of_several(what)}" for what, keys in files.items()]
 
 
-def some_files(keys: Sequence[str]) -> str:
-    """The first files by name, the others counted."""
-    rest = len(keys) - NAMED
-    return ", ".join(keys) if rest <= 0 else f"{', '.join(keys[:NAMED])} and {rest:,} more"
+def _of_several(what: str) -> str:
+    verb = next(verb for verb in _OF_SEVERAL if what.startswith(verb))
+    return what.replace(verb, _OF_SEVERAL[verb], 1)
+
+
+def some_names(names: Sequence[str], most: int = NAMED) -> str:
+    """The first names, e.g. of files, the others counted."""
+    rest = len(names) - most
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])} and {rest:,} more"
 
 
 def accounts_shown(accounts: Mapping[str, CsvAccount], names: Sequence[str]) -> list[dict[str, str | int]]:

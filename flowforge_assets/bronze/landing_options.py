@@ -27,4 +27,9 @@ class LandingOptions:
 
     def ignores(self, name: str) -> bool:
         """Whether a name relative to the landing folder, or a folder in it, matches a pattern to ignore."""
-        return any(fnmatchcase(part, pattern) for part in name.split("/") for pattern in self.ignore)
+        return self.ignored_by(name) is not None
+
+    def ignored_by(self, name: str) -> str | None:
+        """The pattern by which such a name is ignored; None if it is taken."""
+        found = (pattern for part in name.split("/") for pattern in self.ignore if fnmatchcase(part, pattern))
+        return next(found, None)

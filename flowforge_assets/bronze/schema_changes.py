@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
-from flowforge_assets.bronze.file_lists import sentences
+from flowforge_assets.bronze.file_lists import sentences, some_names
 from flowforge_assets.bronze.type_ladder import common_type, holds_all_of
 from flowforge_checks.results import Outcome
 from flowforge_resources.errors import ConcurrentPublishError, NewColumnsError
@@ -98,18 +98,21 @@ class SchemaChanges:
     def _said_of_types(self, spec: TableSpec) -> list[tuple[str, str]]:
         return [(key, _of_type(spec, one)) for key, changes in self.retyped.items() for one in changes]
 
-    def stops(self, spec: TableSpec) -> list[tuple[str, str]]:
-        """What a table that stops for a new schema stops for."""
+    def stops(self, spec: TableSpec, ledger: Ledger) -> list[tuple[str, str]]:
+        """What a table that stops for a new schema stops for: what no run has stopped for before."""
+        known, types = ledger.columns, ledger.types
+        added = {key: [name for name in names if name not in known] for key, names in self.added.items()}
         widening = spec.schema_evolution == "add_new_columns_with_type_widening"
-        wider = [(key, one) for key, changes in self.retyped.items() for one in changes if widening and one.widened]
-        return [*_each(self.added, "brings {}."), *((key, f"brings {one}.") for key, one in wider)]
+        retyped = [(key, one) for key, changes in self.retyped.items() for one in changes if widening and one.widened]
+        wider = [(key, one) for key, one in retyped if not holds_all_of(types.get(one.column, one.had), one.has)]
+        return [*_each(added, "brings {}."), *((key, f"brings {one}.") for key, one in wider)]
 
 
 def changes_of(spec: TableSpec, ledger: Ledger, done: Ingested) -> SchemaChanges:
     """Compare a batch with what earlier files had; of a first batch, with what is declared."""
-    declared, known, before = set(spec.landed_headers), ledger.columns, ledger.brought
+    (known, types), retyped = ledger.before_stops, {}
+    declared, before = set(spec.landed_headers), ledger.brought
     headers = done.headers
-    types, retyped = dict(ledger.types), {}
     for key, found in done.types.items():
         retyped[key] = _follow(spec, types, found)
     return SchemaChanges(
@@ -165,7 +168,7 @@ def stop_once(
         NewColumnsError: files bring a new schema; nothing of them was taken.
         ConcurrentPublishError: another run committed meanwhile; nothing was recorded.
     """
-    if not spec.stop_on_new_columns or not ledger.columns or not (said := changes.stops(spec)):
+    if not spec.stop_on_new_columns or not ledger.columns or not (said := changes.stops(spec, ledger)):
         return
     columns = tuple(sorted(ledger.columns | set(_every(changes.added))))
     moment = at.isoformat()
@@ -176,13 +179,7 @@ def stop_once(
 
 
 def _each(names: _ByFile, sentence: str) -> list[tuple[str, str]]:
-    return [(key, sentence.format(_some(found))) for key, found in names.items() if found]
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first names; the event's lists have them all."""
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_NAMED])} and {more:,} more"
+    return [(key, sentence.format(some_names(found, _MOST_NAMED))) for key, found in names.items() if found]
 
 
 def _every(*by_file: _ByFile) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from flowforge_assets import column_notes
-from flowforge_assets.bronze.file_lists import accounts_shown, some_files
+from flowforge_assets.bronze.file_lists import accounts_shown, some_names
 from flowforge_checks.results import Outcome
 from flowforge_resources.fences import delete_fenced, fence_orphans
 from flowforge_resources.io_managers import StagedBronze
@@ -85,7 +85,7 @@ def lossless(done: Ingested, shown: Sequence[str] = _LINES) -> Outcome:
         passed=not lost,
         blocks=True,
         rows_broken=len(lost),
-        description=f"Lines that no row explains in {some_files(lost)}; nothing was ingested." if lost else None,
+        description=f"Lines that no row explains in {some_names(lost)}; nothing was ingested." if lost else None,
         metadata={"account": dg.MetadataValue.table(account, schema)},
     )
 

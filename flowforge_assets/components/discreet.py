@@ -6,13 +6,12 @@ Dagster shows the input of every validation error otherwise, whatever a model's 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from pydantic import BaseModel, ValidationError, create_model, model_validator
+from flowforge_assets.components.retold import retold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from pydantic import BaseModel
     from pydantic_core import ErrorDetails, InitErrorDetails
 
 _INSTEAD = "(not shown)"
@@ -26,17 +25,7 @@ def discreet(model: type[BaseModel], *fields: str) -> type[BaseModel]:
         model: what a document is validated by.
         fields: those whose values errors do not show; none: all.
     """
-
-    def quiet(_cls: type[BaseModel], written: Any, validate: Callable[[Any], Any]) -> Any:
-        try:
-            return validate(written)
-        except ValidationError as error:
-            said = [_hushed(one, fields) for one in error.errors(include_url=False)]
-            raise ValidationError.from_exception_data(error.title, said) from None
-
-    validators = {"quiet": cast("Any", model_validator(mode="wrap")(cast("Any", classmethod(quiet))))}
-    named = {"__doc__": model.__doc__, "__module__": model.__module__}
-    return create_model(model.__name__, __base__=model, __validators__=validators, **cast("Any", named))
+    return retold(model, lambda _written, error: (_hushed(one, fields) for one in error.errors(include_url=False)))
 
 
 def _hushed(error: ErrorDetails, fields: tuple[str, ...]) -> InitErrorDetails:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ValidationError, create_model, model_validator
-
+from flowforge_assets.components.retold import retold
 from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails, InitErrorDetails
 
 # The fields by which a list's entries are told apart.
@@ -31,18 +31,12 @@ def explained(model: type[BaseModel]) -> type[BaseModel]:
     names them in the place, and `dg check yaml` says of a whole list that it fits none.
     """
 
-    def placed(_cls: type[BaseModel], written: Any, validate: Callable[[Any], Any]) -> Any:
-        try:
-            return validate(written)
-        except ValidationError as error:
-            found = [(_way(written, one), one) for one in error.errors(include_url=False)]
-            schema = model.model_json_schema()
-            said = [_told(written, way, one, schema) for way, one in found if not _is_of_a_template(way, one, found)]
-            raise ValidationError.from_exception_data(error.title, said) from None
+    def placed(written: Any, error: ValidationError) -> Iterator[InitErrorDetails]:
+        found = [(_way(written, one), one) for one in error.errors(include_url=False)]
+        schema = model.model_json_schema()
+        return (_told(written, way, one, schema) for way, one in found if not _is_of_a_template(way, one, found))
 
-    validators = {"placed": cast("Any", model_validator(mode="wrap")(cast("Any", classmethod(placed))))}
-    named = {"__doc__": model.__doc__, "__module__": model.__module__}
-    made = create_model(model.__name__, __base__=model, __validators__=validators, **cast("Any", named))
+    made = retold(model, placed)
     plain = made.model_json_schema
     made.model_json_schema = lambda *args, **options: one_by_one(plain(*args, **options))  # type: ignore[method-assign]
     return made

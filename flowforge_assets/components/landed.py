@@ -52,10 +52,17 @@ class LandedPart(AssetPart):
         default="add_new_columns",
         description="What becomes of a column the table never had: `add_new_columns` (and `…_with_type_widening`) adds it to bronze; `rescue` puts its cells into `_rescued`, and those that do not fit the type the column had in earlier files; `fail_on_new_columns` takes no such file; `none` leaves it out.",
     )
-    stop_on_new_columns: bool = Field(
-        default=False,
-        description="As Auto Loader does: the run that meets a new column (or, of `…_with_type_widening`, a wider type) takes nothing, records the new schema and fails; the next run goes on with it. Only with `add_new_columns` and `add_new_columns_with_type_widening`.",
+    stop_on_new_columns: bool | None = Field(
+        default=None,
+        description="As Auto Loader does: the run that meets a new column (or, of `…_with_type_widening`, a wider type) takes nothing, records the new schema and fails; the next run goes on with it. `false`: taken in the same run. Only with `add_new_columns` and `add_new_columns_with_type_widening`. Default: `true` of files, `false` of a `source`, which may not be asked again for a day.",
     )
+
+    @property
+    def stops_on_new_columns(self) -> bool:
+        """Whether a run that meets a new schema stops once."""
+        if self.stop_on_new_columns is not None:
+            return self.stop_on_new_columns
+        return self.schema_evolution.startswith("add_new_columns") and not getattr(self, "source", None)
 
     def validate_schema_evolution(self) -> None:
         """Check that a table which stops for new columns is one that takes them.

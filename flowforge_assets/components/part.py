@@ -162,14 +162,12 @@ def _not_taken(place: str, error: ErrorDetails) -> DefinitionError:
 
 
 def _bounding_numbers_only(model: type[BaseModel]) -> type[BaseModel]:
-    """Dagster takes a text in place of every value, and puts a number's bounds on both: a text then ends in a TypeError."""
-    bounded = [
-        field for field in model.model_fields.values() if any(isinstance(one, BaseMetadata) for one in field.metadata)
-    ]
-    for field in bounded:
+    """Dagster takes a text in place of every value, and puts a number's bounds on both: a text then ends in a TypeError.
+
+    What was built of the model already keeps them: `explained` builds it anew.
+    """
+    for field in model.model_fields.values():
         field.metadata = [one for one in field.metadata if not isinstance(one, BaseMetadata)]
-    if bounded:
-        model.model_rebuild(force=True)
     return model
 
 

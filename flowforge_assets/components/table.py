@@ -90,7 +90,7 @@ class Table(SourcedPart, RuledPart):
             rules=self.each_rule([column.name for column in self.columns]),
             landing=self.landing_options(),
             schema_evolution=self.schema_evolution,
-            stop_on_new_columns=self.stop_on_new_columns,
+            stop_on_new_columns=self.stops_on_new_columns,
             transforms=tuple(self.transforms),
             landed_columns=tuple(self.landed_columns),
             lookups=self.looked_up(tables),

@@ -28,10 +28,10 @@ DEDUPLICATED = "deduplicated_row"
 def drop_held(connection: duckdb.DuckDBPyConnection, gate: Gate) -> Books:
     """Create the table `loser` with the rows the gate takes out: those it holds, and those it drops.
 
-    And `gate_row`, with those and the ones it has as examples: all that is asked of the gate's rows later.
+    And the view `gate_row`, with those and the ones it has as examples: all that is asked of the gate's rows later.
     """
     connection.execute(f"CREATE TABLE loser AS SELECT _rid FROM verdict WHERE {gate.taken_out}")
-    connection.execute(f"CREATE TABLE gate_row AS SELECT _rid, _position FROM verdict WHERE {gate.looked_at_again}")
+    connection.execute(f"CREATE VIEW gate_row AS SELECT _rid, _position FROM verdict WHERE {gate.looked_at_again}")
     taken_out = count(connection, "loser")
     dropped = count(connection, f"(FROM verdict WHERE {gate.dropped})") if gate.drops else 0
     return Books(read=gate.read, quarantined=taken_out - dropped, dropped=dropped)
