@@ -5,7 +5,8 @@ of the split read the same answer. Belongs here: bits, the verdict table, counts
 happens to rows that pass (`flowforge_assets.merge`).
 
 Reads a DuckDB view `typed` (one row a landed row: `_rid`, `_position`, the declared columns cast, `_broken_<column>` flags, source
-columns) and leaves a table `verdict` (`_rid`, `_position`, `_h` hash of the key, one BIGINT of bits for every 62 statements).
+columns) and leaves `verdict` (`_rid`, `_position`, `_h` hash of the key, a word of bits for every 62 statements): a view over the
+table `judged_row`, which has nothing that can be told from the rest. It is what a batch holds in memory for each of its rows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowforge_checks.gate_sets import judge_sets
+from flowforge_checks.row_ids import position_of
 from flowforge_checks.rules.base import REMOVES_ROWS
 from flowforge_checks.statements import reason
 from flowforge_resources.duck import one_row, quote
@@ -34,6 +36,8 @@ EXAMPLES = 5
 # Columns of an example, unless its key and what the rule is about are more: no more fit on a check's page.
 _SHOWN_COLUMNS = 4
 _BITS_A_WORD = 62
+# A word is as wide as its bits need, the sum of all of them included.
+_WORDS = {15: "SMALLINT", 31: "INTEGER", _BITS_A_WORD: "BIGINT"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Gate:
         told: Sequence[Statement],
         keys: Sequence[str],
         beside: Rows | None = None,
+        landed_of: str = "",
     ) -> None:
         """Judge every row of `typed`; one pass over the batch, and one more for each rule about rows beside each other.
 
@@ -69,6 +74,7 @@ class Gate:
             told: the statements.
             keys: the table's key columns.
             beside: what rows are compared with by rules about sets of rows; its `batch` is filled in here.
+            landed_of: SQL that turns `_rid` of a judged row into that of the landed row, where they differ.
         """
         self.connection, self._keys = connection, tuple(keys)
         self.told = list(told)
@@ -78,7 +84,8 @@ class Gate:
                 one.rule.prepare(connection, "typed")
         words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
         key = f"hash({', '.join(quote(name) for name in keys)})" if keys else "hash(_rid)"
-        connection.execute(f"CREATE TABLE verdict AS SELECT _rid, _position, {key} AS _h, {words} FROM typed")
+        connection.execute(f"CREATE TABLE judged_row AS SELECT _rid, {key} AS _h, {words} FROM typed")
+        connection.execute(f"CREATE VIEW verdict AS SELECT *, {position_of(landed_of)} AS _position FROM judged_row")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
         if beside is not None:
             judge_sets(self, beside)
@@ -86,22 +93,19 @@ class Gate:
     def note(self, place: int, rows: str) -> None:
         """Note that rows (SQL over `verdict`) break the statement in this place."""
         word, bit = f"_m{place // _BITS_A_WORD}", 1 << (place % _BITS_A_WORD)
-        self.connection.execute(f"UPDATE verdict SET {word} = {word} | {bit} WHERE {rows}")
+        self.connection.execute(f"UPDATE judged_row SET {word} = {word} | {bit} WHERE {rows}")
 
     def let_pass(self, rows: str) -> None:
         """Let the rows of a relation (`_rid`) pass: they were judged before. Rows that left `verdict` are no longer read."""
         words = sorted({f"_m{index // _BITS_A_WORD}" for index in range(max(1, len(self.told) + len(self._asked)))})
         nothing = ", ".join(f"{word} = 0" for word in words)
-        self.connection.execute(f"UPDATE verdict SET {nothing} WHERE _rid IN (SELECT _rid FROM {rows})")
+        self.connection.execute(f"UPDATE judged_row SET {nothing} WHERE _rid IN (SELECT _rid FROM {rows})")
         self.read = int(one_row(self.connection, "SELECT count(*) FROM verdict")[0])
 
     def _words(self) -> list[str]:
-        bits = [
-            f"CASE WHEN {broken} THEN {1 << (index % _BITS_A_WORD)}::BIGINT ELSE 0::BIGINT END"
-            for index, broken in enumerate([*(one.broken for one in self.told), *self._asked])
-        ]
-        words = [bits[start : start + _BITS_A_WORD] for start in range(0, len(bits), _BITS_A_WORD)]
-        return ["(" + " + ".join(word) + ")" for word in words] or ["0::BIGINT"]
+        said = [*(one.broken for one in self.told), *self._asked]
+        words = [said[start : start + _BITS_A_WORD] for start in range(0, len(said), _BITS_A_WORD)]
+        return [_word(word) for word in words] or ["0::SMALLINT"]
 
     def _breaks(self, index: int) -> str:
         return f"(_m{index // _BITS_A_WORD} & {1 << (index % _BITS_A_WORD)}) <> 0"
@@ -282,3 +286,10 @@ class Gate:
         )
         names = [column[0] for column in result.description or []][1:]
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in result.fetchall()}
+
+
+def _word(said: Sequence[str]) -> str:
+    """SQL for the bits of some statements, in the narrowest type that holds them."""
+    kind = next(kind for most, kind in _WORDS.items() if len(said) <= most)
+    bits = [f"CASE WHEN {one} THEN {1 << place}::{kind} ELSE 0::{kind} END" for place, one in enumerate(said)]
+    return f"({' + '.join(bits)})"

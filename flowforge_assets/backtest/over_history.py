@@ -105,7 +105,13 @@ class _History:
             prepared = prepare(connection, spec, bronze, counting, reads=self.reads, scratch=scratch)
             types = {column.name: column.expected for column in spec.typed_columns}
             told = judged.judged(spec, statements(spec.keys, types, spec.rules, self.reads))
-            gate = Gate(connection, [*told, *prepared.statements, *unlisted(spec)], spec.keys, rows_beside(spec, None))
+            gate = Gate(
+                connection,
+                [*told, *prepared.statements, *unlisted(spec)],
+                spec.keys,
+                rows_beside(spec, None),
+                prepared.landed_of,
+            )
             counts = {
                 one.check: one for one in gate.counts([one.name for one in spec.columns if one.name not in spec.pii])
             }

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from flowforge_assets.bronze.extract_files import empty_extracts
 from flowforge_assets.silver.read_back import ReadBack, is_enough, part_of, released_since
 from flowforge_assets.silver.version_facts import DECISIONS
-from flowforge_assets.transforms.cast import ROW_BITS
 from flowforge_assets.transforms.prepare import Decided
 from flowforge_checks.decided import discards_after, releases_after, rulings
+from flowforge_checks.row_ids import ROW_BITS
 from flowforge_resources.bronze_parts import files_of
 from flowforge_resources.errors import PartitionsOfOldDefinitionError
 from flowforge_resources.ledger import read_ledger

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowforge_assets.transforms.cast import ROW_BITS, create_cast, create_landed
+from flowforge_assets.transforms.cast import create_cast, create_landed
 from flowforge_assets.transforms.laid_over import lay_over
 from flowforge_assets.transforms.rows_that_count import rows_that_count
 from flowforge_checks.decided import rulings
 from flowforge_checks.quarantine import AUDIT, DISCARDED, ID, LANDINGS
+from flowforge_checks.row_ids import ROW_BITS
 from flowforge_checks.rules import SetRule
 from flowforge_resources.bronze_parts import BronzePart
 from flowforge_resources.duck import connect, literal, one_row, quote, text_list
@@ -113,7 +114,7 @@ def note_known(connection: duckdb.DuckDBPyConnection, gate: Gate, laid_over: Lai
     if laid_over.released:
         known += " AND _rid NOT IN (SELECT _rid FROM released_row)"
     out = f"{gate.dropped} OR ({gate.breaks_check(DISCARDED)})" if laid_over.discards else gate.dropped
-    if connection.execute(f"DELETE FROM verdict WHERE {known} AND ({out}) RETURNING 1").fetchall():
+    if connection.execute(f"DELETE FROM judged_row WHERE {known} AND ({out}) RETURNING 1").fetchall():
         connection.execute("ALTER VIEW typed RENAME TO typed_with_gone")
         connection.execute("CREATE VIEW typed AS FROM typed_with_gone SEMI JOIN verdict USING (_rid)")
     connection.execute(f"CREATE TABLE {KNOWN} AS SELECT _rid FROM verdict WHERE {known}")

@@ -180,7 +180,7 @@ class _Staging:
         types = {column.name: column.expected for column in spec.typed_columns}
         ruled = judged.judged(spec, statements(spec.keys, types, spec.rules, reads))
         told = prepared.laid_over.statements([*ruled, *prepared.statements, *unlisted(spec)])
-        gate = Gate(connection, told, spec.keys, rows_beside(spec, self.fetched.current))
+        gate = Gate(connection, told, spec.keys, rows_beside(spec, self.fetched.current), prepared.landed_of)
         if batch.read_back:
             note_known(connection, gate, prepared.laid_over)
         return _Judgement(prepared, gate)
@@ -227,6 +227,11 @@ class _Staging:
 
     def _write(self, merged: Merge, found: _Judgement, parts: PartitionedBatch | None) -> StagedSilver:
         spec, batch, connection = self.spec, self.batch, self.connection
+        # Quarantine first: it keeps one core busy, and at the end of a long table there may be nothing else to run.
+        quarantine_path, held = None, read_published(self.lake, spec.id.quarantine)
+        if merged.books.quarantined or batch.discards or ((batch.replay or batch.read_back) and held):
+            earlier = self.lake.stage_in(spec.id.quarantine, self.scratch) if held else None
+            quarantine_path = self._write_quarantine(found, earlier)
         facts, state = version_facts(spec, batch, merged.books, self.run_id, found.trend), None
         if parts is not None:
             if batch.chosen:
@@ -242,10 +247,6 @@ class _Staging:
                 named = facts | ({"state": state.key} if state else {})
                 with self._proven():
                     connection.execute(copy_with_facts(merged.select, path, named))
-        quarantine_path, held = None, read_published(self.lake, spec.id.quarantine)
-        if merged.books.quarantined or batch.discards or ((batch.replay or batch.read_back) and held):
-            earlier = self.lake.stage_in(spec.id.quarantine, self.scratch) if held else None
-            quarantine_path = self._write_quarantine(found, earlier)
         return StagedSilver(
             spec.id,
             batch.published,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowforge_assets.strategies.merged import listed
-from flowforge_assets.transforms.cast import ROW_BITS, moment_type
+from flowforge_assets.transforms.cast import moment_type
 from flowforge_assets.transforms.pipeline import LANDED_OF, multiplies
+from flowforge_checks.row_ids import ROW_BITS
 from flowforge_resources.duck import literal, quote
 
 if TYPE_CHECKING:

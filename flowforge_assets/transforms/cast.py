@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from flowforge_checks.row_ids import ROW_BITS
 from flowforge_checks.statements import broken_flag
 from flowforge_resources.duck import literal, quote, text_list
 
@@ -20,8 +21,6 @@ AUDIT_TYPES = {"_source_file": "VARCHAR", "_row_number": "BIGINT", "_ingested_at
 AUDIT_COLUMNS = tuple(AUDIT_TYPES)
 RESCUED = "_rescued"
 OPERATION = "_ff_op"
-# One bronze file holds fewer than 2^40 rows, so file and row make one sortable number: the order of arrival.
-ROW_BITS = 40
 
 
 def create_views(
