@@ -33,7 +33,7 @@ from benchmarks.measure import Usage, clean_env, measure, medians, warm
 CONTENDERS: dict[str, Contender] = {"flowforge": FlowForge(), "script": Script()}
 RESULTS = CHECKOUT / "benchmarks" / "results"
 DAYS = (1, 2)
-# What issue 4 asks of both days, beyond a start-up that is stated apart.
+# The goals of both days, beyond a start-up that is stated apart.
 GOALS = {"wall": 1.10, "cpu": 1.20}
 MOST_STARTUP_S = 3.0
 # The largest peak in MB, by scale.
