@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowforge_checks.rules import Judged, Rows, pair_join
-from flowforge_checks.rules.pair_join import Comparison, comparisons
+from flowforge_checks.rules.pair_condition import Comparison, comparisons
 from flowforge_checks.rules.pairs import NoPair
 from flowforge_resources.errors import TooManyPairsError
 

@@ -4,7 +4,7 @@ DuckDB joins by hash on what the condition has as `a.x = b.x`. Where it has two 
 `a.pay > b.pay AND a.rate < b.rate`, it sorts both sides (IEJoin), unless there is an equality too: then the equality's hash
 is made part of what is compared, so that rows of other values never meet. A million rows take 1.3 s so.
 
-Belongs here: what a condition is made of, the join, and its bounds. Does not: the rule (`pairs`).
+Belongs here: the join, and its bounds. Does not: what a condition is made of (`pair_condition`), the rule (`pairs`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowforge_checks.rules.pair_condition import Comparison, comparisons
 from flowforge_resources.duck import one_row, quote
 from flowforge_resources.errors import TooManyPairsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import duckdb
 
@@ -25,104 +26,6 @@ if TYPE_CHECKING:
 MOST_COMPARED = 20_000_000_000
 # Pairs that are found: more say that the condition is not what was meant.
 MOST_PAIRS = 10_000_000
-_TOKEN = re.compile(
-    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|[A-Za-z_]\w*|\d[\w.]*|<>|!=|<=|>=|==|->|::|\s+|.", re.DOTALL
-)
-_COMPARES = ("<", ">", "<=", ">=", "=", "==")
-# Words beside a comparison that make it say something else, or that this does not read.
-_UNREAD = frozenset(
-    [
-        "or",
-        "not",
-        "is",
-        "in",
-        "like",
-        "ilike",
-        "between",
-        "select",
-        "similar",
-        "glob",
-        "collate",
-        "escape",
-        "any",
-        "all",
-    ]
-)
-_OPENS, _CLOSES = frozenset(["(", "[", "{", "case"]), frozenset([")", "]", "}", "end"])
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One comparison of a condition: an expression over `a`, an operator, and one over `b`."""
-
-    left: str
-    operator: str
-    right: str
-
-    @property
-    def by_order(self) -> bool:
-        """Whether it is one of less and more."""
-        return self.operator[0] in "<>"
-
-
-def comparisons(sql: str) -> list[Comparison]:
-    """The comparisons between a row `a` and a row `b` that must all hold for a condition to hold; those that are found."""
-    return [one for part in _conjuncts(sql) if (one := _comparison(part))]
-
-
-def _conjuncts(sql: str) -> Iterator[list[str]]:
-    """The parts of a condition that AND joins at its top, as tokens; none where it is of another form."""
-    tokens, depth = [one for one in _TOKEN.findall(sql) if not one.startswith(("--", "/*"))], 0
-    parts: list[list[str]] = [[]]
-    for token in tokens:
-        word = token.lower()
-        depth += (word in _OPENS) - (word in _CLOSES)
-        if not depth and word in ("or", "between"):
-            return
-        if not depth and word == "and":
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    yield from parts
-
-
-def _comparison(tokens: list[str]) -> Comparison | None:
-    depth, places = 0, []
-    for place, token in enumerate(tokens):
-        word = token.lower()
-        depth += (word in _OPENS) - (word in _CLOSES)
-        if word in _UNREAD or (token in ("->", "<>", "!=") and not depth):
-            return None
-        if not depth and token in _COMPARES:
-            places.append(place)
-    if len(places) != 1:
-        return None
-    left, right = tokens[: places[0]], tokens[places[0] + 1 :]
-    operator = tokens[places[0]].replace("==", "=")
-    sides = _sides(left), _sides(right)
-    if sides == ({"b"}, {"a"}):
-        left, right, sides = right, left, ({"a"}, {"b"})
-        operator = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(operator, operator)
-    if sides != ({"a"}, {"b"}):
-        return None
-    return Comparison("".join(left).strip(), operator, "".join(right).strip())
-
-
-def _sides(tokens: list[str]) -> set[str]:
-    """Which of the rows an expression names; `?` for a name that says none."""
-    words = [token for token in tokens if not token.isspace()]
-    found = set()
-    for place, token in enumerate(words):
-        behind = words[place + 1] if place + 1 < len(words) else ""
-        before = words[place - 1] if place else ""
-        if token.lower() in ("a", "b") and before != ".":
-            found.add(token.lower() if behind == "." else "?")
-    return found
-
-
-def names_rows(sql: str) -> bool:
-    """Whether a condition names `a` or `b` as a whole row."""
-    return "?" in _sides(_TOKEN.findall(sql))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from flowforge_checks.rules.base import in_code
-from flowforge_checks.rules.pair_join import PairJoin, names_rows
+from flowforge_checks.rules.pair_condition import names_rows
+from flowforge_checks.rules.pair_join import PairJoin
 from flowforge_checks.rules.sets import GroupedRule
 from flowforge_resources.duck import one_row, quote
 
@@ -154,7 +155,11 @@ class NoPair(GroupedRule):
             return "*"
         names = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
         told = self.sql.lower()
-        named = [name for name in names if re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", told)]
+        named = [
+            name
+            for name in names
+            if re.search(rf"(?<!\w){re.escape(name.lower().replace(chr(34), chr(34) * 2))}(?!\w)", told)
+        ]
         return ", ".join(quote(name) for name in dict.fromkeys([*named, *self.grouped, *also])) or "NULL AS _nothing"
 
     @property
