@@ -32,6 +32,7 @@ class AssetReport:
     `accounts`: of each landed file, rows `read` and where they went.
     `released_from`: rows this run let out of quarantine, by the run that had held them.
     `selected`: the assets the run was asked for, by name; none where it was the whole workflow.
+    `failed`: the error that ended its step for good.
     """
 
     asset: str
@@ -48,20 +49,22 @@ class AssetReport:
     accounts: tuple[Mapping[str, Any], ...] = ()
     released_from: Mapping[str, int] = field(default_factory=dict)
     selected: tuple[str, ...] = ()
+    failed: str = ""
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """All assets of one run, in the order they reported."""
+    """All assets of one run, in the order they reported; those whose steps failed apart."""
 
     workflow: str
     run_id: str
     started_at: datetime
     assets: tuple[AssetReport, ...]
+    failed: tuple[AssetReport, ...] = ()
 
     def was_asked_for(self, asset: str) -> bool:
         """Whether an asset was among those that the run was started for."""
-        return all(not one.selected or asset in one.selected for one in self.assets)
+        return all(not one.selected or asset in one.selected for one in (*self.assets, *self.failed))
 
     def of_layer(self, layer: str) -> list[AssetReport]:
         """The reports of one layer."""
@@ -93,7 +96,9 @@ def read_report(lake: Lake, workflow: str, folder: str) -> RunReport:
     contents = [content for found in stored if (content := lake.read(found.key))]
     moment, run_id = folder.rsplit("_", 1)
     started_at = datetime.strptime(f"{moment} +0000", "%Y%m%d_%H%M%S_%f %z")
-    return RunReport(workflow, run_id, started_at, tuple(_parse(json.loads(content)) for content in contents))
+    reports = [_parse(json.loads(content)) for content in contents]
+    said, failed = (tuple(one for one in reports if bool(one.failed) == wanted) for wanted in (False, True))
+    return RunReport(workflow, run_id, started_at, said, failed)
 
 
 def _parse(raw: dict[str, Any]) -> AssetReport:

@@ -10,8 +10,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from flowforge_assets.bronze.type_ladder import common_type, holds_all_of
+from flowforge_assets.catalog import Declared
+from flowforge_assets.cli import status
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.formats.file_read import types_of
 from flowforge_assets.formats.json_types import types_of_elements, types_of_objects
@@ -57,6 +60,12 @@ def parquet(**columns: list[Any] | pl.Series) -> bytes:
     file = io.BytesIO()
     pl.DataFrame(columns).write_parquet(file)
     return file.getvalue()
+
+
+def printed(found: status.LastRun) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(found.render())
+    return console.file.getvalue()  # type: ignore[attr-defined]  # the one above
 
 
 def priced(number: int, price: object, dtype: Any = None) -> dict[str, bytes]:
@@ -137,7 +146,10 @@ def test_a_column_that_was_never_declared_and_stays_away_is_named_once(lake: Lak
     assert said[1].metadata["columns_removed"].value == ["colour"]
 
 
-def test_a_table_that_stops_for_new_columns_fails_once_and_changes_nothing(lake: Lake, tmp_path: Path) -> None:
+def test_a_table_that_stops_for_new_columns_fails_once_and_changes_nothing(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "declared_workflows", lambda: {"shop": Declared("shop", {"items": "*"})})
     defs = shop(tmp_path / "shop")
     land(lake, "shop", {"items/1.csv": "item_id,price\n1,10\n"})
     run_well(defs, "shop")
@@ -152,10 +164,16 @@ def test_a_table_that_stops_for_new_columns_fails_once_and_changes_nothing(lake:
         key: found for key, found in before.items() if not key.startswith(ITEMS.ledger)
     }
     assert not read_ledger(lake, ITEMS).entries[-1].files
+    found = status.last_run("shop")
+    (failed,) = found.report.failed
+    assert (failed.asset, found.silent) == ("bronze_items", ("silver_items",))
+    assert "2.csv brings colour." in failed.failed
+    assert "failed at bronze_items" in printed(found)
     told = checks(run_well(defs, "shop"))["bronze_items", "schema"]
     assert told.metadata["columns_added"].value == ["colour"]
     assert [row.get("colour") for row in bronze(lake)] == [None, "red"]
     assert len(rows_of(lake, ITEMS.current)) == 2
+    assert status.last_run("shop").report.failed == ()
 
 
 def test_a_widening_table_stops_for_a_wider_type_and_not_for_a_narrower_one(lake: Lake, tmp_path: Path) -> None:

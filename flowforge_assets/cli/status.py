@@ -117,5 +117,5 @@ def _silent(declared: Declared, report: RunReport) -> tuple[str, ...]:
     layers = ("bronze", "silver")
     expected = [*(f"{layer}_{table}" for table in declared.tables for layer in layers)]
     expected += [*(f"silver_{table}" for table in declared.routed), *declared.models]
-    said = {asset.asset for asset in report.assets}
+    said = {asset.asset for asset in (*report.assets, *report.failed)}
     return tuple(name for name in expected if name not in said and report.was_asked_for(name))

@@ -45,17 +45,20 @@ def render_body(runs: Sequence[tuple[str, RunReport]], silent: Sequence[str] = (
     parts += [_reasons(runs)] if any(quarantine_reasons(report) for report in reports) else []
     parts += [_gold(gold)] if (gold := reports[-1].of_layer("gold")) else []
     notes = [note for report in reports for asset in report.assets for note in asset.notes]
+    notes += [f"{asset.asset} failed: {asset.failed}" for report in reports for asset in report.failed]
     notes += [f"not reached by this run: {', '.join(silent)}"] if silent else []
     return [*(Padding(part, (1, 0, 0, 0)) for part in parts), *(Text(f"! {note}", style="yellow") for note in notes)]
 
 
 def _headline(report: RunReport, silent: Sequence[str], url: str) -> Text:
+    failed = [asset.asset for asset in report.failed]
     blocked = [asset.asset for asset in report.assets if asset.blocked]
-    outcome = f"blocked at {', '.join(blocked)}" if blocked else "did not finish" if silent else "done"
+    kinds = ((failed, f"failed at {', '.join(failed)}"), (blocked, f"blocked at {', '.join(blocked)}"))
+    outcome = "; ".join(said for names, said in kinds if names) or ("did not finish" if silent else "done")
     text = Text.assemble(
         (report.workflow, "bold"),
         f"  run {report.run_id[:8]} of {report.started_at:%Y-%m-%d %H:%M:%S} UTC: ",
-        (outcome, "bold red" if blocked else "bold green"),
+        (outcome, "bold red" if failed or blocked else "bold green"),
     )
     return text.append(f"\n{changes(report)} Lake: {url}", style="dim")
 

@@ -7,7 +7,7 @@ Dagster wants the type itself, not its name, on a step's `context`: no postponed
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
@@ -23,6 +23,7 @@ from flowforge_assets.running.steps_at_once import QUERIES, SHARES_PROCESS
 from flowforge_checks.holding import NO_EDGES, UPSTREAM_GATE, GateGraph
 from flowforge_checks.results import Outcome
 from flowforge_checks.rules import Rule
+from flowforge_resources.errors import FlowForgeError, LakeAccessError, PermanentError
 from flowforge_resources.lake import Lake
 from flowforge_resources.layout import utc_now
 from flowforge_resources.retries import clear_failure
@@ -91,6 +92,20 @@ def report(context: dg.AssetExecutionContext, key: dg.AssetKey, lake: Lake, said
     asked = sorted(one.path[-1] for one in context.run.asset_selection or ())
     said = replace(said, selected=tuple(asked))
     write_report(lake, key.path[0], context.run.run_id, started_at(context), said)
+
+
+@contextmanager
+def failure_reported(context: dg.AssetExecutionContext, key: dg.AssetKey, layer: str) -> Iterator[None]:
+    """Put what ends a step for good on the lake too, for `flowforge status`; a lake that refuses is asked no more."""
+    try:
+        yield
+    except LakeAccessError:
+        raise
+    except PermanentError as error:
+        with suppress(FlowForgeError):
+            said = AssetReport(key.path[-1], layer, "", published=False, failed=str(error))
+            report(context, key, context.resources.lake.open(), said)
+        raise
 
 
 def results(context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Sequence[Outcome]) -> StepEvents:
@@ -223,7 +238,7 @@ def layer_asset(
         op_tags={SHARES_PROCESS: beside_others} if beside_others else None,
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
-        with clear_failure(context.retry_number):
+        with clear_failure(context.retry_number), failure_reported(context, key, layer):
             for event in behind_gates(context, key, face, compute, layer=layer, checks=[one.name for one in gated]):
                 yield with_lineage(context, face, event)
 
@@ -286,7 +301,7 @@ def set_asset(
         pool=pool,
     )
     def step(context: dg.AssetExecutionContext) -> StepEvents:
-        with clear_failure(context.retry_number):
+        with clear_failure(context.retry_number), failure_reported(context, key, "set"):
             yield from behind_gates(context, key, face, lambda context, _: compute(context), layer="set")
 
     return step
