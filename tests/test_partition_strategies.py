@@ -105,7 +105,7 @@ def test_a_delete_touches_the_partition_that_holds_its_key_and_no_other(lake: La
     table.land(rows("a 2026-01-01 1", "b 2026-01-02 1", "z 2026-01-31 1"))
     table.take()
     before = manifest_of(table).partitions
-    table.land([{"id": "a", "day": None, "n": "2", "at": DELETES}])
+    table.land([{"id": "a", "day": "nonsense", "n": "2", "at": DELETES}])
     books = table.take()
     assert books is not None
     assert (books.deleted, books.rows_after) == (1, 2)
@@ -120,6 +120,17 @@ def test_a_delete_touches_the_partition_that_holds_its_key_and_no_other(lake: La
     table.land(rows("a 2026-01-31 3"))
     table.take()
     assert table.partitions() == {"2026-01-02": 1, "2026-01-31": 2}
+
+
+def test_a_delete_with_a_value_of_no_declared_partition_is_one(lake: Lake) -> None:
+    table = table_of(lake, "t", "history", PartitionBy(column="id", values=("a", "b")))
+    table.land([*rows("a 2026-01-01 1", "c 2026-01-01 1")])
+    table.take()
+    table.land([{"id": "c", "day": None, "n": "2", "at": DELETES}])
+    books = table.take()
+    assert books is not None
+    assert (books.unchanged, books.quarantined) == (1, 0)
+    assert len(table.held()) == 1, "the row with values has no partition"
 
 
 def test_versions_of_one_key_are_in_the_partitions_of_their_own_values(lake: Lake) -> None:

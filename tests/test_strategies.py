@@ -131,6 +131,17 @@ def test_a_delete_of_a_row_that_breaks_rules_needs_its_key_alone(tmp_path: Path)
     assert table.values("id") == [("2",)]
     assert told(take(table, [row("1", "again")])) == {"read": 1, "inserted": 1}
     assert table.state is None, "what arrives in order needs no memory"
+    assert told(take(table, [row("2", at="0000-00-00", op="D")])) == {"read": 1, "deleted": 1}
+    assert table.values("id") == [("1",)]
+
+
+@pytest.mark.parametrize("what", ["sequence", "condition"])
+def test_what_says_that_a_row_is_a_delete_and_when_must_cast(tmp_path: Path, what: str) -> None:
+    asked = {"sequence": {"sequence_by": ("at",)}, "condition": {"delete_when": "\"at\" IS NULL OR op = 'D'"}}[what]
+    table = Merged(tmp_path, spec_of("upsert", **{"delete_when": "op = 'D'", **asked}))
+    take(table, [row("1", "a", "2026-01-01")])
+    assert told(take(table, [row("1", at="0000-00-00", op="D")])) == {"read": 1, "quarantined": 1}
+    assert table.values("id") == [("1",)]
 
 
 def test_a_late_row_does_not_bring_a_deleted_key_back(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ def batched(events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def landed(event: dict[str, Any]) -> dict[str, Any]:
     row = {name: None if event[name] is None else str(event[name]) for name in ("a", "b", "s", "u", "op")}
     k1, k2 = event["key"] if event["op"] != "T" else (None, None)
+    if event["op"] and event["a"] == 2:  # what is no value of its type matters to no delete, nor a key to a truncate
+        row["a"], k2 = "0000-00-00", k2 or "none"
     return {"k1": k1, "k2": k2, **row}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowforge_assets.transforms.cast import OPERATION
 from flowforge_checks.results import as_table
 from flowforge_checks.rules import SetRule
 from flowforge_checks.statements import of_partition
@@ -61,7 +62,9 @@ def _told(outcome: Outcome, found: Sequence[tuple[str, int]]) -> Outcome:
 
 
 def unlisted(spec: TableSpec) -> list[Statement]:
-    """The statement that a row is in one of the declared partitions, where other values have none."""
+    """The statement that a row with values is in one of the declared partitions, where other values have none."""
     by = spec.partition_by
     broken = by.unlisted(spec.root.id.landing) if by else None
-    return [of_partition(by.column, broken)] if by and broken else []
+    if not by or not broken:
+        return []
+    return [of_partition(by.column, f"{OPERATION} = 0 AND ({broken})" if spec.strategy.marks_operations else broken)]

@@ -261,9 +261,11 @@ class _Staging:
         )
 
     def _proven(self) -> AbstractContextManager[None]:
-        """What is written has passed the gate, so that its text casts; unless a person let it pass as it is."""
-        judged_as_it_is = not self.spec.transformed and self.batch.decided is None and not self.batch.read_back
-        return settled_rows(self.connection, self.spec) if judged_as_it_is else nullcontext()
+        """What is written has passed the gate, so that its text casts; unless a person let it pass, or it is a delete."""
+        spec, batch = self.spec, self.batch
+        values_alone = not (spec.transformed or spec.strategy.marks_operations)
+        judged_as_it_is = values_alone and batch.decided is None and not batch.read_back
+        return settled_rows(self.connection, spec) if judged_as_it_is else nullcontext()
 
     def _write_quarantine(self, found: _Judgement, held: Path | None) -> Path:
         """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""

@@ -10,6 +10,8 @@ DeleteAbsent = Literal["ignore", "invalidate", "delete"]
 Extract = Literal["file", "folder", "run"]
 # Raised when `strategies` computes other content from the same rows: an affected table is then made anew.
 SEMANTICS = 1
+# The same for tables with deletes or truncates alone. 2: what they hold beside key and sequence need not cast.
+OPERATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -65,5 +67,6 @@ class Strategy:
 
     def shape(self) -> list[object]:
         """What silver depends on; empty for the default, so that tables which use nothing of this are not made anew."""
-        added = ["allow_empty"] if self.allow_empty else []
+        added: list[object] = ["allow_empty"] if self.allow_empty else []
+        added += [("operations", OPERATIONS)] if self.marks_operations else []
         return [] if self == Strategy() else [self, SEMANTICS, *added]
