@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
+from flowforge_assets.formats.csv_options import BESIDE_THE_COLUMNS, OWN_COLUMNS
 from flowforge_assets.silver.rollback import plan_rollback, roll_back
+from flowforge_assets.transforms.place import POSITION, RID
+from flowforge_checks.quarantine import WRITTEN_BY_FLOWFORGE
 from flowforge_resources.layout import TableId
 from flowforge_resources.silver_io_manager import SilverIOManager
 from scenario import checks, land, load, metadata, objects, rows_of, run, run_well, state
@@ -216,6 +219,13 @@ WRONG = {
     "keys: [a], ignore_null_updates: [x]": "names the column 'x'",
     "keys: [a], apply_as_delete_when: a = = 'D'": "is no SQL condition",
     "keys: [a], apply_as_delete_when: opp = 'D'": "names the column 'opp'",
+    "keys: [a], apply_as_delete_when: 'a = \"D\"'": "SQL writes texts in single quotes: 'D'",
+    "keys: [a], apply_as_delete_when: b IN (SELECT 'x')": "holds a query",
+    "keys: [a], apply_as_delete_when: b::DATE < today()": "which gives another result in every run",
+    "keys: [a], apply_as_delete_when: ''": "is empty",
+    "keys: [a], extract: run": "`extract: run`, and no file of it counts",
+    "keys: [a], surrogate_key: B": "two columns 'B'",
+    "keys: [a], strategy: scd2, except_columns: [b], scd2_columns: {valid_to: A}": "two columns 'A'",
     "keys: [a], strategy: merge": "strategy",
 }
 
@@ -229,13 +239,51 @@ def test_what_does_not_fit_together_is_said_when_it_is_loaded(tmp_path: Path, wr
         type: flowforge_assets.components.Table
         attributes: {{name: t, columns: [{{name: a}}, {{name: b}}], {written}}}
     """
+    assert re.search(re.escape(WRONG[written]), refusal(tmp_path, yaml))
+
+
+@pytest.mark.parametrize("name", ["A", "_ingested_at", "_rid", "_Landings", "_broken_a", "_ff_k", "_m0"])
+def test_a_column_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    yaml = f"""
+        type: flowforge_assets.components.Workflow
+        attributes: {{description: w}}
+        ---
+        type: flowforge_assets.components.Table
+        attributes: {{name: t, columns: [{{name: a}}, {{name: {name}}}], keys: [a]}}
+    """
+    assert f"'{name}'" in refusal(tmp_path, yaml)
+
+
+def test_files_may_call_their_columns_as_we_call_ours(lake: Lake, tmp_path: Path) -> None:
+    assert set(WRITTEN_BY_FLOWFORGE) <= {*BESIDE_THE_COLUMNS, *OWN_COLUMNS}
+    assert {RID, POSITION} <= set(BESIDE_THE_COLUMNS)
+    yaml = """
+        type: flowforge_assets.components.Workflow
+        attributes: {description: w}
+        ---
+        type: flowforge_assets.components.Table
+        attributes: {name: t, columns: [{name: a, type: integer}, {name: b, source: _rid_2}], keys: [a]}
+    """
+    ours = [*BESIDE_THE_COLUMNS, *OWN_COLUMNS]
+    cells = "".join(f",c{place}" for place, _ in enumerate(ours))
+    land(lake, "shop", {"t/t_1.csv": f"a,{','.join(ours)}\n1{cells}\nx{cells}\n"})
+    run_well(load(tmp_path, yaml), "shop")
+    assert [(row["a"], row["b"]) for row in rows_of(lake, "silver/shop/t/current.parquet")] == [
+        (1, f"c{ours.index(RID)}")
+    ]
+    (held,) = rows_of(lake, "quarantine/shop/t/current.parquet")
+    assert {held[f"{name}_2"] for name in ours} == {f"c{place}" for place, _ in enumerate(ours)}, "nothing is lost"
+
+
+def refusal(folder: Path, yaml: str) -> str:
+    """What is said of YAML that cannot be loaded."""
     with pytest.raises(Exception) as raised:  # noqa: PT011  # YAML errors are Dagster's, ours are DefinitionError
-        load(tmp_path, yaml)
+        load(folder, yaml)
     said, error = [], raised.value
     while error is not None:
         said.append(str(error))
         error = error.__cause__ or error.__context__
-    assert re.search(re.escape(WRONG[written]), "\n".join(said))
+    return "\n".join(said)
 
 
 def test_a_rollback_takes_what_was_remembered_along(lake: Lake, tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "{nam: item_id}\n    - {name: price",
         ("attributes.columns.0.nam at", "defs.yaml:9", "There is no field 'nam' here. Did you mean 'name'?"),
     ),
+    "a name that YAML takes for no text": (
+        "{name: item_id}\n    - {name: price",
+        "{name: no}\n    - {name: price",
+        ("attributes.columns.0.name at", "defs.yaml:9", "In quotes it is a text"),
+    ),
     "a typo in a rule's field": (
         "column: price, min: 0",
         "column: price, minn: 0",

@@ -89,6 +89,8 @@ def _with_nearest(written: Any, way: Way, error: ErrorDetails, schema: Schema) -
     if error["type"] == "union_tag_not_found":
         kind = context["discriminator"].strip("'")
         return f"`{kind}` is missing: it says which {kind} this is, e.g. `{kind}: …`."
+    if error["type"] == "string_type" and isinstance(error["input"], bool):
+        return 'YAML reads this as true or false. In quotes it is a text: `"no"`, `"on"`, `"yes"`.'
     if error["type"] == "extra_forbidden":
         return f"There is no field '{way[-1]}' here.{did_you_mean(str(way[-1]), _fields(written, way[:-1], schema))}"
     return ""

@@ -10,11 +10,14 @@ from flowforge_assets.components.landed import LandedPart
 from flowforge_assets.components.part import AsWritten, as_written
 from flowforge_assets.model_sql.rule_questions import ITSELF, first_refused
 from flowforge_assets.strategies.spec import DeleteAbsent, Extract, Strategy, StrategyKind
+from flowforge_assets.transforms.sql_expression import UNSTABLE
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlglot import expressions as exp
 
     from flowforge_assets.table_spec import Column
 
@@ -141,7 +144,7 @@ class MergedPart(LandedPart):
         if self.delete_absent_within:
             self._require_columns("delete_absent_within", [self.delete_absent_within], names)
         for field in ("apply_as_delete_when", "apply_as_truncate_when"):
-            if condition := getattr(self, field):
+            if (condition := getattr(self, field)) is not None:
                 self._validate_condition(field, condition, names)
         self._refuse_what_does_not_fit()
         self._refuse_hidden_columns()
@@ -152,6 +155,8 @@ class MergedPart(LandedPart):
         import sqlglot
         from sqlglot import expressions
 
+        if not condition.strip():
+            raise self.wrong(f"`{field}` of table '{self.name}' is empty.", "Write a condition, or remove it.")
         try:
             tree = sqlglot.parse_one(f"SELECT ({condition})", read="duckdb")
         except sqlglot.errors.SqlglotError as error:
@@ -159,11 +164,22 @@ class MergedPart(LandedPart):
                 f"`{field}: {condition}` of table '{self.name}' is no SQL condition: {str(error).splitlines()[0]}",
                 "Write it as in a WHERE clause of DuckDB, e.g. operation = 'DELETE'.",
             ) from None
+        if wrong := _of_more_than_the_row(tree):
+            raise self.wrong(
+                f"`{field}: {condition}` of table '{self.name}' {wrong}",
+                "Ask about the columns of the row alone.",
+            )
         if tree.find(expressions.Lambda):
             return  # its parameters look like columns
         known = {name.lower() for name in names}
-        unknown = [one.name for one in tree.find_all(expressions.Column) if one.name.lower() not in known]
-        self._require_columns(field, unknown, names)
+        for one in tree.find_all(expressions.Column):
+            if one.name.lower() not in known:
+                quoted = one.this.args.get("quoted")
+                text = f" Is it a text? SQL writes texts in single quotes: '{one.name}'." if quoted else ""
+                raise self.wrong(
+                    f"{field} of table '{self.name}' names the column '{one.name}', which is not declared.{did_you_mean(one.name, names)}{text}",
+                    "Declare it under `columns`, or correct the name.",
+                )
 
     def validate_conditions(self, types: Mapping[str, str]) -> None:
         """Ask DuckDB whether the conditions are such over columns of these types.
@@ -224,6 +240,11 @@ class MergedPart(LandedPart):
                 f"table '{self.name}' has `allow_empty_extract`, and nothing goes when a file of it has no row.",
                 "Remove it; it belongs to `strategy: full_refresh` and to `delete_absent`.",
             )
+        if self.extract != "file" and self.strategy != "full_refresh" and self.delete_absent == "ignore":
+            raise self.wrong(
+                f"table '{self.name}' has `extract: {self.extract}`, and no file of it counts as a full extract.",
+                "Remove it; it belongs to `strategy: full_refresh` and to `delete_absent`.",
+            )
         if self.delete_absent_within and self.delete_absent == "ignore":
             raise self.wrong(
                 f"table '{self.name}' has `delete_absent_within` without `delete_absent`.",
@@ -242,16 +263,6 @@ class MergedPart(LandedPart):
                     )
 
     def _validate_history(self, columns: Sequence[Column]) -> None:
-        spec = self.strategy_spec(columns)
-        taken = [one.name for one in columns if one.name not in self.except_columns]
-        surrogate = getattr(self, "surrogate_key", "") or f"{self.name}_key"
-        added = [*spec.interval, spec.version_key]
-        for place, name in enumerate(added):
-            if name in (*taken, surrogate, *added[:place]):
-                raise self.wrong(
-                    f"table '{self.name}' would have two columns '{name}', one of them added by `strategy: scd2`.",
-                    "Choose another name with `scd2_columns` or `version_key`.",
-                )
         if self.delete_absent == "invalidate" and self.sequence_by:
             first = next(one for one in columns if one.name == self.sequence_by[0])
             if first.type.strip().lower() not in _MOMENTS:
@@ -267,3 +278,15 @@ class MergedPart(LandedPart):
                     f"{part} of table '{self.name}' names the column '{name}', which is not declared.{did_you_mean(name, names)}",
                     "Declare it under `columns`, or correct the name.",
                 )
+
+
+def _of_more_than_the_row(condition: exp.Expr) -> str:
+    """Why a condition, as `SELECT (condition)`, may be answered otherwise for the same row another time; '' if it is not."""
+    from sqlglot import expressions
+
+    if len(list(condition.find_all(expressions.Query))) > 1:
+        return "holds a query."
+    functions = list(condition.find_all(expressions.Func))
+    named = {str(name).lower() for one in functions for name in (*one.sql_names(), one.name)}
+    unstable = sorted(UNSTABLE & named)
+    return f"asks `{unstable[0]}`, which gives another result in every run." if unstable else ""

@@ -16,6 +16,7 @@ from flowforge_assets.components.gates import require_gates
 from flowforge_assets.components.known import known_tables
 from flowforge_assets.components.part import AsWritten, History, all_parts, as_written
 from flowforge_assets.components.ruled import RuledPart
+from flowforge_assets.components.silver_names import added_twice, wrong_name
 from flowforge_assets.components.sourced import SourcedPart
 from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.partitions.partition_by import PartitionBy
@@ -155,6 +156,7 @@ class Table(SourcedPart, RuledPart):
             return  # bronze only
         names = [column.name for column in self.columns]
         self._refuse_doubles("column", names)
+        self._refuse_names(names)
         own = [PARTITION] if self.partition_by else []
         own += [WAITING] if self.quarantine else []
         rules = self.each_rule(names)
@@ -167,6 +169,17 @@ class Table(SourcedPart, RuledPart):
         self.validate_strategy(self.columns)
         self._refuse_circle(tables)
         self._validate_partitions(tables)
+
+    def _refuse_names(self, names: list[str]) -> None:
+        spec = self.strategy_spec(self.columns)
+        added = [(self.surrogate_key or f"{self.name}_key", "surrogate_key")] if self.keys else []
+        history = [*((one, "scd2_columns") for one in spec.interval), (spec.version_key, "version_key")]
+        stored = [name for name in names if name not in self.except_columns]
+        wrong = wrong_name(names, replayed=spec.replays_events) or added_twice(names, added)
+        if spec.keeps_history:
+            wrong = wrong or added_twice(stored, [*added, *history])
+        if wrong:
+            raise self.wrong(f"table '{self.name}' {wrong[0]}", wrong[1])
 
     def _validate_partitions(self, tables: Mapping[str, Table]) -> None:
         if self.partition_by is None:

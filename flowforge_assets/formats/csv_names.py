@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_options import OWN_COLUMNS
+from flowforge_assets.formats.csv_options import BESIDE_THE_COLUMNS, OWN_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     A column that is called like one of bronze's own counts as repeated; so does one that differs in case only, because
     SQL engines would take one for the other.
     """
-    taken = {name.lower() for name in OWN_COLUMNS}
+    taken = {name.lower() for name in (*OWN_COLUMNS, *BESIDE_THE_COLUMNS)}
     given = {name.lower() for name in names if name}
     unique: list[str] = []
     for position, name in enumerate(names, 1):

@@ -25,6 +25,11 @@ RESCUED = "_rescued"
 WRITTEN_AS = "written_as"
 # Bronze has these of every row; a file's column of that name gets another.
 OWN_COLUMNS = (ROW_NUMBER, RESCUED, "_source_file", "_ingested_at")
+# So it does for what stands beside bronze's columns on the way to silver and in quarantine; a test compares.
+BESIDE_THE_COLUMNS = (
+    *("file_row_number", "_rid", "_position", "_m0", "_m1"),
+    *("_quarantine_id", "_reasons", "_held_by_run", "_landings"),
+)
 
 
 class CsvOptions(BaseModel):
