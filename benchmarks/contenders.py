@@ -49,7 +49,8 @@ class Contender(ABC):
     name: str
 
     def prepare(self, arena: Arena) -> None:
-        """Make what stands before the first day in an empty arena."""
+        """Make what stands before the first day in an empty arena: nothing, for most."""
+        del arena
 
     def run_day(self, arena: Arena, scale: float, day: int) -> Usage:
         """Land the day's files and measure the run."""
