@@ -314,13 +314,13 @@ def test_moments_of_a_batch_are_kept_apart_from_later_ones(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", ["upsert", "scd2"])
 def test_columns_may_have_any_name(tmp_path: Path, kind: str) -> None:
-    names = ("_id", "_op", "key", "version", "old", "_n", "next", "truncate")
+    names = ("_id", "_op", "key", "version", "old", "_n", "next", "truncate", "fate")
     columns = tuple(Column(name=name) for name in names)
     spec = replace(spec_of(kind, delete_when="_op = 'D'"), columns=columns, keys=("_id", "key"), sequence_by=("_n",))
     table = Merged(tmp_path, spec)
     values = dict.fromkeys(names, "1")
     take(table, [values, {**values, "_n": "2", "version": "x"}, {**values, "key": "2"}])
-    take(table, [{**values, "_n": "3", "_op": "D"}, {**values, "_n": "0"}])
+    take(table, [{**values, "_n": "3", "_op": "D"}], [{**values, "_n": "0"}])
     current = [one for one in table.table() if one.get("is_current", True)]
     assert [one["key"] for one in current] == ["2"]
 

@@ -105,8 +105,8 @@ class Counting:
         return self._counted("SELECT _source_file, count(DISTINCT _rid) FROM released_row GROUP BY ALL")
 
     def _fates_by_file(self, told: int) -> defaultdict[str, Counter[str]]:
-        rows = f"(SELECT {self._landed} AS _rid, fate FROM {_TOLD})"
-        query = f"SELECT _source_file, fate, count(*) FROM landed JOIN {rows} USING (_rid) GROUP BY ALL"
+        rows = f"(SELECT {self._landed} AS _rid, fate AS _ff_fate FROM {_TOLD})"
+        query = f"SELECT _source_file, _ff_fate, count(*) FROM landed JOIN {rows} USING (_rid) GROUP BY ALL"
         with picked_rows(self.connection):
             found = self._fates(query) if told else defaultdict[str, Counter[str]](Counter)
         # Rows that merging did not look at twice are not among those it picked.
@@ -143,8 +143,8 @@ class Counting:
             return read, fates
         marked = f"{OPERATION} > 0" if self.spec.strategy.marks_operations else "FALSE"
         found = self.connection.execute(
-            f"SELECT {self.spec.partition_key} AS p, fate, {marked} AS marked, count(*) "
-            f"FROM typed JOIN {_TOLD} USING (_rid) GROUP BY ALL"
+            f"SELECT {self.spec.partition_key}, _ff_fate, {marked}, count(*) "
+            f"FROM typed JOIN (SELECT _rid, fate AS _ff_fate FROM {_TOLD}) USING (_rid) GROUP BY ALL"
         ).fetchall()
         for name, fate, is_marked, rows in found:
             fates[name][fate] += int(rows)
