@@ -75,6 +75,49 @@ def test_encodings_and_line_ends_are_found(encoding: str, end: str):
     assert rows(data) == [("1", "Jürgen"), ("2", "é; à"), ("3", "Zoë")]
 
 
+OLD_ENCODINGS = {
+    "cp1252": ["Düsseldorf", "Besançon", "São Paulo", "£500"],
+    "mac-roman": ["Düsseldorf", "Zürich", "Saint-Étienne"],
+    "cp850": ["Düsseldorf", "Zürich", "Straße"],
+    "cp1250": ["Łódź", "Gdańsk", "Świnoujście"],
+    "iso8859-2": ["Plzeň", "Košice", "České Budějovice", "Ústí nad Labem"],
+    "cp1254": ["Diyarbakır", "Şırnak", "Ağrı"],
+    "cp1251": ["Москва", "Казань", "Нижний Новгород"],
+    "koi8-r": ["Москва", "Казань", "Нижний Новгород"],
+    "cp866": ["Москва", "Казань", "Нижний Новгород"],
+    "cp1253": ["Αθήνα", "Θεσσαλονίκη", "Πάτρα"],
+    "cp1255": ["תל אביב", "ירושלים", "חיפה"],
+    "cp1256": ["القاهرة", "الرياض", "بغداد"],
+    "cp874": ["กรุงเทพมหานคร", "เชียงใหม่"],
+    "shift_jis": ["東京都サンプル", "大阪市の北", "名古屋"],
+    "euc_jp": ["東京都サンプル", "大阪市の北", "名古屋"],
+    "gb18030": ["北京市朝阳区", "上海", "广州"],
+    "big5": ["臺北市", "高雄市", "新竹縣"],
+    "euc_kr": ["서울특별시", "부산광역시", "대구"],
+}
+
+
+@pytest.mark.parametrize("encoding", list(OLD_ENCODINGS))
+def test_encodings_of_before_unicode_are_found(encoding: str):
+    places = OLD_ENCODINGS[encoding]
+    data = "\r\n".join(["id;place", *(f"{i};{place}" for i, place in enumerate(places))]).encode(encoding)
+    assert rows(data) == [(str(i), place) for i, place in enumerate(places)]
+
+
+@pytest.mark.parametrize(
+    "text", ["25 °C", "5 µm ± 1", "§ 5; ½ l", "“das” – L’été", "¿Qué?", "Þingvellir;Ísafjörður", "È così"]
+)  # noqa: RUF001
+def test_a_few_accents_are_windows_1252(text: str):
+    assert detect(f"id,text\n1,a\n2,{text}\n".encode("cp1252")).encoding == "cp1252"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("place", ["Москва", "上海市", "東京都", "Αθήνα"])
+def test_utf_16_without_a_mark_is_found_in_any_script(encoding: str, place: str):
+    data = f"号,{place}\r\n1,{place}\r\n2,{place}\r\n".encode(encoding)
+    assert rows(data) == [("1", place), ("2", place)]
+
+
 def test_a_byte_that_is_not_valid_is_kept_as_windows_1252():
     data = "id,name\n1,Zoë\n2,Bo\n3,Élan ça œuvre\n".encode() + b"4,caf\xe9\n"
     read, table = load(data)
