@@ -81,7 +81,7 @@ OLD_ENCODINGS = {
     "cp850": ["Düsseldorf", "Zürich", "Straße"],
     "cp1250": ["Łódź", "Gdańsk", "Świnoujście"],
     "iso8859-2": ["Plzeň", "Košice", "České Budějovice", "Ústí nad Labem"],
-    "cp1254": ["Diyarbakır", "Şırnak", "Ağrı"],
+    "cp1254": ["Diyarbakır", "Şırnak", "Ağrı"],  # noqa: RUF001 -- a letter
     "cp1251": ["Москва", "Казань", "Нижний Новгород"],
     "koi8-r": ["Москва", "Казань", "Нижний Новгород"],
     "cp866": ["Москва", "Казань", "Нижний Новгород"],
@@ -105,8 +105,9 @@ def test_encodings_of_before_unicode_are_found(encoding: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["25 °C", "5 µm ± 1", "§ 5; ½ l", "“das” – L’été", "¿Qué?", "Þingvellir;Ísafjörður", "È così"]
-)  # noqa: RUF001
+    "text",
+    ["25 °C", "5 µm ± 1", "§ 5; ½ l", "\u201cdas\u201d \u2013 L\u2019été", "¿Qué?", "Þingvellir;Ísafjörður", "È così"],
+)
 def test_a_few_accents_are_windows_1252(text: str):
     assert detect(f"id,text\n1,a\n2,{text}\n".encode("cp1252")).encoding == "cp1252"
 
@@ -383,3 +384,52 @@ def test_the_corpus_is_read_nearly_perfectly(tmp_path: Path):
     ]
     assert len(means) > 100
     assert sum(means) / len(means) > 0.97
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["0,1,2,3,4", "2019,2020,2021,2022,2023"],
+)
+def test_numbers_in_steps_above_measurements_are_names(header: str):
+    measured = "\n".join(f"{i}.25,{i}.5,0.7{i},,1.{i}" for i in range(6))
+    assert names(f"{header}\n{measured}\n".encode()) == tuple(header.split(","))
+    assert names(f"{header}\n{header}\n5,6,7,8,9\n".encode())[0] == "column_1"
+
+
+def test_names_above_rows_that_drop_their_empty_cells_at_the_end_are_the_header():
+    rows_ = ["1,a,b,c,y", "2,a,b,,y", "3,a,b,c,y,z", "4,a,b,c", "5,a,b,c,y", "6,a,b", "7,a,b,c", "8,a,b,c", "9,a,b,c"]
+    data = "\n".join(["id,age,mood,comment,extra1,extra2", *rows_]).encode()
+    assert names(data) == ("id", "age", "mood", "comment", "extra1", "extra2")
+    assert len(rows(data)) == len(rows_)
+
+
+def test_names_in_the_last_comment_above_rows_without_are_the_header():
+    data = b"##format=1\n##source=x,y\n#chrom\tstart\tgene\nchr1\t12\tMYC\nchr2\t40\tTP53\nchrX\t7\tEGFR\n"
+    assert names(data) == ("chrom", "start", "gene")
+    assert len(rows(data)) == 3
+
+
+def test_a_second_header_line_that_fills_the_gaps_of_the_first_is_header():
+    lines = ["Id,Date,Which apply?,,", ",,Phone,E-mail,Other", "10,2024-01-05,Phone,,", "11,2024-01-06,,E-mail,fax"]
+    data = "\n".join([*lines, *(f"{i},2024-02-06,Phone,E-mail," for i in range(12, 20))]).encode()
+    assert names(data) == ("Id", "Date", "Which apply? Phone", "E-mail", "Other")
+    assert len(rows(data)) == 10
+
+
+def test_a_header_of_texts_met_again_is_no_row():
+    lines = ["land,capital,part", "France,Paris,Europe", "Japan,Tokyo,Asia", "Peru,Lima,America", "Laos,Vientiane,Asia"]
+    again = [*lines, lines[0], "Italy,Rome,Europe", "Cuba,Havana,America"]
+    assert len(rows("\n".join(again).encode())) == 6
+    doubled = "\ufeff" + "\r\n".join([*lines, "\ufeff" + lines[0], *lines[1:]])
+    assert len(rows(doubled.encode())) == 8
+
+
+def test_a_single_line_with_a_number_is_a_row():
+    assert rows(b"chrX;877240;19138732;MYC;-\n") == [("chrX", "877240", "19138732", "MYC", "-")]
+    assert names(b"country;code;2019;2020;2021;2022\n")[2] == "2019"
+
+
+def test_a_total_of_all_columns_at_the_end_is_no_row():
+    body = "\n".join(f"{land},{i},{i}.5" for i, land in enumerate(["France", "Japan", "Peru", "Cuba"]))
+    assert len(rows(f"land,count,sum\n{body}\nTotal,6,8.0\n".encode())) == 4
+    assert len(rows(f"land,count,sum\nTotal,1,2.0\n{body}\nTotal,6,8.0\n".encode())) == 6

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, WORD, kind_of
-from flowforge_assets.formats.csv_sample import SampleRecord, below_preamble, evened, sample_records, usual_width
+from flowforge_assets.formats.csv_sample import (
+    SampleRecord,
+    below_preamble,
+    evened,
+    names_widest,
+    sample_records,
+    usual_width,
+)
 from flowforge_assets.formats.csv_split import LineSplitter
 
 if TYPE_CHECKING:
@@ -164,20 +171,12 @@ def _score(lines: Sequence[str], supposed: Scored) -> Scored:
     share = len(body) / len(records)
     near = sum(1 for record in records if abs(record.width - width) == 1 and width > 2) / len(records)  # noqa: PLR2004
     damaged = sum(1 for record in records if record.damaged) / len(records)
-    if _names_widest(records):
+    if names_widest(records):
         near = max(near, 2 * (1 - share))
     shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
     prior = PRIORS.get(supposed.delimiter, 1.0) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
     score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
     return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
-
-
-def _names_widest(records: Sequence[SampleRecord]) -> bool:
-    """Tell whether the first record is names, and no other is wider: rows may then be short, and are not odd."""
-    first = records[0]
-    if first.width < FEW or first.filled < first.width or any(kind_of(cell) in TYPED for cell in first.cells):
-        return False
-    return all(record.width <= first.width for record in records)
 
 
 def _stands_in_times(lines: Sequence[str], delimiter: str) -> bool:
