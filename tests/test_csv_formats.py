@@ -144,6 +144,11 @@ def test_a_file_of_numbers_has_no_header():
         ("time", ["16:38", "14:44", "22:22", "15:41"]),
         ("order", ["SO-69474", "SO-72443", "SO-58163", "SO-32272"]),
         ("title", ["Mug oak", "Coat red", "Mug oak", "Mug red", "Coat oak", "Coat red"]),
+        ("url", ["https://ex.org/75?a=1&b=2", "https://ex.org/49?a=1"]),
+        ("path", ["/var/log/a.log", "/var/log/b.log", "/opt/x/y.log"]),
+        ("amount", ["8.610,95", "146,12 EUR", "-7.557,75"]),
+        ("Full name", ["Ann Archer", "Bo Baker", "Cy Cole", "Di Dunn"]),
+        ("comment", ["It was fine", "The staff seemed tired but kind", "No", "We would come again in 2025", "Good value"]),
     ],
 )
 def test_a_mark_within_the_cells_of_a_single_column_is_no_delimiter(name: str, cells: list[str]):

@@ -61,8 +61,8 @@ _LONGEST_FOUND, _MOST_FOUND = 4, 3
 _ARROWS = frozenset({"->", "=>", "<-", "<=", ">=", "-->", "==>", "!=", "<>"})
 SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
 MIN_SHARE_OF_LINES = 0.4
-MOST_REMARKS, SHARE_OF_FOUND, ENOUGH_WORDY = 0.15, 0.6, 0.6
-WEAK, WEAKEST, FEW, ALIKE, IN_TIMES = 0.8, 0.5, 3, 0.9, 0.5
+MOST_REMARKS, SHARE_OF_FOUND = 0.15, 0.6
+ALIKE, IN_TIMES = 0.9, 0.5
 IN_MOMENTS = {
     ":": re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])"),
     " ": re.compile(r"\d[-/.]\d{1,4} \d{1,2}:\d{2}"),
@@ -205,32 +205,6 @@ def _half_quoted(body: Sequence[SampleRecord]) -> float:
 
 def _is_half(cell: str) -> bool:
     return '"' in cell and (cell[:1] == '"') != (cell[-1:] == '"') and cell[:2] != '="'
-
-
-def one_column(lines: Sequence[str], supposed: Scored) -> bool:
-    """Tell whether a weak delimiter is but a mark within the cells of a table with a single column.
-
-    Its name, the first line, does not have it; and the lines as wholes are times, dates or codes, or phrases of words.
-    """
-    filled = [line.strip() for line in lines if line.strip()][1:300]
-    if supposed.delimiter.endswith(" ") and supposed.delimiter.strip() and supposed.delimiter not in lines[0]:
-        return len(filled) >= FEW and _are_sentences(filled, supposed.delimiter)
-    prior = PRIORS.get(supposed.delimiter, 1.0)
-    if prior > WEAK or len(filled) < FEW or supposed.delimiter in lines[0]:
-        return False
-    if any(record.width > 1 for record in sample_records(lines[:300], LineSplitter(",", supposed.quote, "double"))):
-        return False
-    whole = Counter(map(kind_of, filled)).most_common(1)[0]
-    cut = [line.split() for line in filled]
-    alike = len({words[0] for words in cut}) == 1
-    words = supposed.delimiter == " " and (alike or not any(kind_of(word) in TYPED for line in cut for word in line))
-    return prior <= WEAKEST or words or (whole[0] in TYPED and whole[1] >= ALIKE * len(filled))
-
-
-def _are_sentences(lines: Sequence[str], delimiter: str) -> bool:
-    """Tell whether most lines have several words on a side of a comma, and none has many commas."""
-    wordy = sum(1 for line in lines if any(len(part.split()) >= FEW for part in line.split(delimiter)))
-    return wordy >= ENOUGH_WORDY * len(lines) and all(line.count(delimiter) < FEW - 1 for line in lines)
 
 
 def _worth(cell: str, supposed: Scored) -> float:
