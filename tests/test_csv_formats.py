@@ -58,7 +58,10 @@ def test_a_leading_zero_stays_text():
     assert rows(b"id,qty\n007,1.50\n008,2.00\n") == [("007", "1.50"), ("008", "2.00")]
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", "^", "~", "||", ", ", "~|~", "\x1f"])
+@pytest.mark.parametrize(
+    "mark",
+    [",", ";", "\t", "|", ":", "^", "~", "||", ", ", "~|~", "\x1f", "•", "│", "·", "[|]", "{,}", "+++", " - ", "=>"],
+)
 def test_the_delimiter_is_found(mark: str):
     lines = [
         mark.join(cells) for cells in (["id", "name", "day"], ["1", "Ann", "2024-01-05"], ["2", "Bo", "2024-02-06"])
@@ -148,7 +151,10 @@ def test_a_file_of_numbers_has_no_header():
         ("path", ["/var/log/a.log", "/var/log/b.log", "/opt/x/y.log"]),
         ("amount", ["8.610,95", "146,12 EUR", "-7.557,75"]),
         ("Full name", ["Ann Archer", "Bo Baker", "Cy Cole", "Di Dunn"]),
-        ("comment", ["It was fine", "The staff seemed tired but kind", "No", "We would come again in 2025", "Good value"]),
+        (
+            "comment",
+            ["It was fine", "The staff seemed tired but kind", "No", "We would come again in 2025", "Good value"],
+        ),
     ],
 )
 def test_a_mark_within_the_cells_of_a_single_column_is_no_delimiter(name: str, cells: list[str]):

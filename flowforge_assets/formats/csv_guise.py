@@ -89,7 +89,12 @@ def guise_of(lines: Sequence[str], pinned: CsvOptions) -> Guise | None:
 
 def _framed(lines: Sequence[str]) -> Guise | None:
     """Rows between bars without a ruler that parts them, or aligned by blanks."""
-    written: dict[str, str | int | bool] = {"delimiter": "|", "quote": '"', "escape": "double", "trailing_delimiter": False}
+    written: dict[str, str | int | bool] = {
+        "delimiter": "|",
+        "quote": '"',
+        "escape": "double",
+        "trailing_delimiter": False,
+    }
     if bar := framing_bar(lines):
         ruler = next((line.strip()[0] for line in lines if _ACROSS.fullmatch(line.strip())), None)
         return Guise("rows between bars", _Bars(bar, left=True, right=True).as_csv, {**written, "comment": ruler or ""})

@@ -31,7 +31,7 @@ PRIORS = {
     ",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.97, "~": 0.97, "\x1f": 1.0, "\x1e": 1.0, "\x01": 1.0, "\x02": 1.0,
     **dict.fromkeys("\x03\x04\x05\x06\x07\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1b\x1c\x1d", 1.0),
     "¦": 0.97, "§": 0.97, "¬": 0.97, "¤": 0.97, "þ": 0.8, ":": 0.8, " ": 0.72, "#": 0.8, "*": 0.8, "!": 0.8, "$": 0.7, "%": 0.7, "&": 0.8, "=": 0.7,
-    "@": 0.5, "/": 0.45, "\\": 0.5, "-": 0.35, "_": 0.35,
+    "@": 0.5, "/": 0.45, "\\": 0.5, "-": 0.35, "_": 0.35, "+": 0.35, " - ": 0.85, " / ": 0.85, " : ": 0.85, " = ": 0.85,
 }  # fmt: skip
 WHOLE = (
     "||",
@@ -54,6 +54,11 @@ WHOLE = (
     "→",
 )
 QUOTES = ('"', "'", "`")
+# Marks between blanks stand between words, too: they part cells where most lines have two.
+BETWEEN_BLANKS = (" - ", " / ", " : ", " = ")
+ANY_SYMBOL = 0.8
+_SYMBOL = re.compile(r"[^\x00-\xbf\w\s\u2010-\u2021\u2024-\u2027\u2030-\u2039\u203a\u3000-\u301f\ufe00-\ufeff\uff00-\uff65]|[·¶]")
+_ENCLOSED = ("[]", "{}", "<>", "()", "__", "++", "==", "**", "##")
 # Delimiters nobody thought of: marks next to each other, one of them such as text seldom has.
 _RUN = re.compile(r"[^\w\s\"'`.,()/\\\[\]]{2,6}")
 _RARE_MARK = re.compile(r"[|~^<>@#$%&*+{}]")
@@ -140,8 +145,14 @@ def _delimiters(lines: Sequence[str], text: str) -> Iterator[str]:
     """Yield the delimiters that stand in enough lines; a comma always, so that there is one."""
     least = max(1, MIN_SHARE_OF_LINES * len(lines))
     yield ","
-    for delimiter in (*WHOLE, *PRIORS):
-        if delimiter != "," and delimiter in text and sum(1 for line in lines if delimiter in line) >= least:
+    known = dict.fromkeys((*WHOLE, *PRIORS, *(mark for mark in sorted(set(text)) if _SYMBOL.match(mark))))
+    for delimiter in known:
+        times = 2 if delimiter in BETWEEN_BLANKS else 1
+        if (
+            delimiter != ","
+            and delimiter in text
+            and sum(1 for line in lines if line.count(delimiter) >= times) >= least
+        ):
             yield delimiter
 
 
@@ -174,9 +185,14 @@ def _score(lines: Sequence[str], supposed: Scored) -> Scored:
     if names_widest(records):
         near = max(near, 2 * (1 - share))
     shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
-    prior = PRIORS.get(supposed.delimiter, 1.0) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
+    prior = prior_of(supposed.delimiter) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
     score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
     return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
+
+
+def prior_of(delimiter: str) -> float:
+    """Return how usual a delimiter is; of several marks together any is."""
+    return PRIORS.get(delimiter, ANY_SYMBOL if len(delimiter) == 1 else 1.0)
 
 
 def _stands_in_times(lines: Sequence[str], delimiter: str) -> bool:
@@ -232,7 +248,9 @@ def _lengthened(best: Scored, lines: Sequence[str], found: Sequence[str]) -> Sco
     paired = bool(best.quote) and text.count(best.quote) % 2 == 0
     bare = _unquoted(text, best.quote).split("\n") if paired else [_unquoted(line, best.quote) for line in lines]
     more = (short[0] * n for n in (4, 3, 2) if n > len(short)) if len(set(short)) == 1 else ()
-    longest = {whole for whole in (*WHOLE, *found, *more) if short in whole and whole != short}
+    enclosed = [a + short + b for a, b in _ENCLOSED if lines and not lines[0].startswith(a)]
+    arrow = ["=>"] if short == "=" else []
+    longest = {whole for whole in (*WHOLE, *found, *more, *enclosed, *arrow) if short in whole and whole != short}
     for longer in (*sorted(longest, key=lambda whole: (-len(whole), whole)), f" {short} ", f"{short} "):
         used = sum(line.count(longer) for line in bare)
         # A line that has but the short one may be a remark; not where the longer is the short one twice: `a,,` has empty cells.

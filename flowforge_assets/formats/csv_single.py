@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import TYPED, kind_of
 from flowforge_assets.formats.csv_sample import sample_records
-from flowforge_assets.formats.csv_score import PRIORS
+from flowforge_assets.formats.csv_score import prior_of
 from flowforge_assets.formats.csv_split import LineSplitter
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _DECIMAL = re.compile(r"[-+]?\d{1,3}(?:[. ]?\d{3})*,(\d{1,4})(?: ?(?:€|%|[A-Z]
 def one_column(lines: Sequence[str], supposed: Scored, leading: Sequence[Role]) -> bool:
     """Tell whether a delimiter is but a mark within the cells; `leading` says what then seems to stand above the rows."""
     filled = [line.strip() for line in lines if line.strip()][1:300]
-    weak = PRIORS.get(supposed.delimiter, 1.0) <= WEAK
+    weak = prior_of(supposed.delimiter) <= WEAK
     if not filled or not lines[0].strip():
         return False
     if supposed.delimiter == " " and (_is_prose(filled, supposed) or _are_names([lines[0].strip(), *filled])):
@@ -57,7 +57,7 @@ def _are_wholes(lines: Sequence[str], filled: Sequence[str], supposed: Scored) -
     cut = [line.split() for line in filled]
     alike = len({words[0] for words in cut}) == 1
     words = supposed.delimiter == " " and (alike or not any(kind_of(word) in TYPED for line in cut for word in line))
-    return typed or words or PRIORS.get(supposed.delimiter, 1.0) <= WEAKEST
+    return typed or words or prior_of(supposed.delimiter) <= WEAKEST
 
 
 def _is_prose(lines: Sequence[str], supposed: Scored) -> bool:
