@@ -150,6 +150,8 @@ def test_a_file_of_numbers_has_no_header():
         ("url", ["https://ex.org/75?a=1&b=2", "https://ex.org/49?a=1"]),
         ("path", ["/var/log/a.log", "/var/log/b.log", "/opt/x/y.log"]),
         ("amount", ["8.610,95", "146,12 EUR", "-7.557,75"]),
+        ("city", ["Bath", "New York", "Ulm", "La Paz", "Rome", "Oslo"]),
+        ("ip", ["71.116.190.204", "198.91.91.156", "187.161.10.197"]),
         ("Full name", ["Ann Archer", "Bo Baker", "Cy Cole", "Di Dunn"]),
         (
             "comment",
@@ -444,3 +446,23 @@ def test_a_total_of_all_columns_at_the_end_is_no_row():
     body = "\n".join(f"{land},{i},{i}.5" for i, land in enumerate(["France", "Japan", "Peru", "Cuba"]))
     assert len(rows(f"land,count,sum\n{body}\nTotal,6,8.0\n".encode())) == 4
     assert len(rows(f"land,count,sum\nTotal,1,2.0\n{body}\nTotal,6,8.0\n".encode())) == 6
+
+
+def test_numbers_that_the_delimiter_cuts_in_every_row_are_whole():
+    decimals = b"id,city,day,temp\n1,Ulm,2024-01-05,49,25\n2,Rome,2024-01-06,-5,43\n3,Oslo,2024-01-07,86,64\n"
+    assert names(decimals) == ("id", "city", "day", "temp")
+    assert rows(decimals)[1] == ("2", "Rome", "2024-01-06", "-5,43")
+    groups = b"state,people,capital\nOhio,11,799,448,Columbus\nIowa,3,190,369,Des Moines\nUtah,947,123,Salt Lake City\n"
+    assert names(groups) == ("state", "people", "capital")
+    assert rows(groups) == [
+        ("Ohio", "11,799,448", "Columbus"),
+        ("Iowa", "3,190,369", "Des Moines"),
+        ("Utah", "947,123", "Salt Lake City"),
+    ]
+    index = b"age,score,height\n1,23,45,1.70\n2,24,46,1.80\n3,25,47,1.90\n"
+    assert names(index) == ("column_1", "age", "score", "height")
+
+
+def test_row_names_without_a_name_above_them_are_the_first_column():
+    cars = ["Mazda;1.5;0.2", "Datsun 710;1.6;0.3", "Hornet 4;0.7;-0.6", "Valiant;0.8;0.7", "Duster;1.2;0.3"]
+    assert names("\n".join(["x1;x2", *cars]).encode()) == ("column_1", "x1", "x2")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from flowforge_assets.formats.csv_cut_numbers import with_whole_numbers
 from flowforge_assets.formats.csv_header import (
     MANY_NAMES,
     alone_repeated,
@@ -62,6 +63,7 @@ def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions
         records, uneven = evened(records)
     if not records:
         return Layout((), _roles(lines, (), len(lines), skip, comment), trailing=0, comment=comment, profiles=())
+    records = with_whole_numbers(records, splitter.delimiter)
     width = _width(records)
     first = 0 if pinned.skip_lines is not None else _first_of_table(records, width)
     table = records[first:]

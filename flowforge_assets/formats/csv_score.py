@@ -57,7 +57,9 @@ QUOTES = ('"', "'", "`")
 # Marks between blanks stand between words, too: they part cells where most lines have two.
 BETWEEN_BLANKS = (" - ", " / ", " : ", " = ")
 ANY_SYMBOL = 0.8
-_SYMBOL = re.compile(r"[^\x00-\xbf\w\s\u2010-\u2021\u2024-\u2027\u2030-\u2039\u203a\u3000-\u301f\ufe00-\ufeff\uff00-\uff65]|[·¶]")
+_SYMBOL = re.compile(
+    r"[^\x00-\xbf\w\s\u2010-\u2021\u2024-\u2027\u2030-\u2039\u203a\u3000-\u301f\ufe00-\ufeff\uff00-\uff65]|[·¶]"
+)
 _ENCLOSED = ("[]", "{}", "<>", "()", "__", "++", "==", "**", "##")
 # Delimiters nobody thought of: marks next to each other, one of them such as text seldom has.
 _RUN = re.compile(r"[^\w\s\"'`.,()/\\\[\]]{2,6}")
@@ -248,7 +250,7 @@ def _lengthened(best: Scored, lines: Sequence[str], found: Sequence[str]) -> Sco
     paired = bool(best.quote) and text.count(best.quote) % 2 == 0
     bare = _unquoted(text, best.quote).split("\n") if paired else [_unquoted(line, best.quote) for line in lines]
     more = (short[0] * n for n in (4, 3, 2) if n > len(short)) if len(set(short)) == 1 else ()
-    enclosed = [a + short + b for a, b in _ENCLOSED if lines and not lines[0].startswith(a)]
+    enclosed = [pair[0] + short + pair[1] for pair in _ENCLOSED if lines and not lines[0].startswith(pair[0])]
     arrow = ["=>"] if short == "=" else []
     longest = {whole for whole in (*WHOLE, *found, *more, *enclosed, *arrow) if short in whole and whole != short}
     for longer in (*sorted(longest, key=lambda whole: (-len(whole), whole)), f" {short} ", f"{short} "):

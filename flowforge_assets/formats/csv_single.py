@@ -67,8 +67,10 @@ def _is_prose(lines: Sequence[str], supposed: Scored) -> bool:
     count = sum(map(len, words))
     typed = sum(1 for line in words for word in line if kind_of(word) in TYPED - {"code", "bool"})
     wide = sum(1 for line in lines if "  " in line)
-    varied = len(words) >= FEW and lengths.most_common(1)[0][1] < VARIED * len(words)
-    return varied and count >= 2 * len(lines) and typed < MOST_TYPED * count and wide <= MOST_WIDE_BLANKS * len(lines)
+    usual, times = lengths.most_common(1)[0]
+    # Names of cities are more often one word than two; sentences of any count.
+    varied = usual == 1 or (times < VARIED * len(words) and count >= 2 * len(words))
+    return varied and len(words) >= FEW and typed < MOST_TYPED * count and wide <= MOST_WIDE_BLANKS * len(lines)
 
 
 def _are_names(lines: Sequence[str]) -> bool:
