@@ -405,9 +405,18 @@ def main() -> None:
     """Run the tool; an error of ours is one line on stderr and exit code 1."""
     try:
         app()
-    except FlowForgeError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(str(error))}", highlight=False)
+    except Exception as error:
+        if (ours := _ours(error)) is None:
+            raise
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(str(ours))}", highlight=False)
         sys.exit(1)
+
+
+def _ours(error: BaseException | None) -> FlowForgeError | None:
+    """The error of ours that Dagster wrapped in its own, as it does where definitions are wrong."""
+    while error is not None and not isinstance(error, FlowForgeError):
+        error = error.__cause__
+    return error
 
 
 def _escape(text: str) -> str:

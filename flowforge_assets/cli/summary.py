@@ -21,7 +21,7 @@ COLUMNS = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "
 # Shown where some table has any.
 SELDOM = ("deleted", "closed", "truncates", "rows_split", "rows_removed", "exploded", "filtered", "routed")
 # So that the account fits a terminal of 80 columns.
-_HYPHENATED = {
+HYPHENATED = {
     "inserted": "in-\nserted",
     "updated": "up-\ndated",
     "unchanged": "un-\nchanged",
@@ -30,6 +30,9 @@ _HYPHENATED = {
     "truncates": "trun-\ncates",
     "rows_split": "split",
     "rows_removed": "re-\nmoved",
+    "rows_before": "rows\nbefore",
+    "rows_after": "rows\nafter",
+    "balances": "bal-\nances",
 }
 
 
@@ -75,7 +78,7 @@ def render_books(title: str, report: RunReport) -> Table:
     silver = report.of_layer("silver")
     columns = [*COLUMNS, *(name for name in SELDOM if any(asset.books.get(name) for asset in silver))]
     for name in columns:
-        table.add_column(_HYPHENATED.get(name, name), justify="right")
+        table.add_column(HYPHENATED.get(name, name), justify="right")
     table.add_column("rows in\nsilver", justify="right")
     table.add_column("checks", no_wrap=True)
     for asset in silver:
