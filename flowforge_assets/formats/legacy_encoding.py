@@ -17,6 +17,8 @@ USUAL = "cp1252"
 LOOKED_AT_BYTES = 4 << 10
 CLEARLY, PLAUSIBLE, MOST_BROKEN = 0.08, 0.6, 0.01
 FIT, USED, STRANGE, WRONG = 1.0, 0.85, 0.3, 0.0
+# Letters tell an unusual encoding; marks alone may be pieces of something else.
+A_MARK = 0.5
 ASCII_END, MOST_MORE = 128, 2
 
 _UNIT = re.compile(r"\b[cdkm]?m[²³]")
@@ -131,7 +133,8 @@ def _sense(sample: bytes, encoding: str, languages: tuple[Letters, ...]) -> floa
         return 0.0
     words = Counter(word for word in _WORD.findall(text) if not (word.isascii() or _MARKS.issuperset(word)))
     within = Counter("".join(words.elements()))
-    right = sum(n - within[mark] for mark, n in Counter(text).items() if mark in _MARKS)
+    marks = sum(n - within[mark] for mark, n in Counter(text).items() if mark in _MARKS)
+    right = marks * (FIT if encoding == USUAL else A_MARK)
     wrong = _glued(text) + len(_CONTROL.findall(text))
     fits = [sum(_word_sense(word, language) * times for word, times in words.items()) for language in languages]
     if languages is _WESTERN:
