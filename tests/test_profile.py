@@ -19,7 +19,7 @@ from flowforge_checks.distances import by_chance, stability_index
 from flowforge_checks.profile.columns import Profile
 from flowforge_checks.profile.drift import Drift, DriftLimits, drift_between
 from flowforge_checks.profile.measure import profile_of
-from flowforge_checks.profile.shown import as_html, sparkline
+from flowforge_checks.profile.shown import as_html, row_of, sparkline
 from scenario import QUIET, SHOP_DAY1, SHOP_SQL, SHOP_YAML, checks, land, load, run_well
 
 if TYPE_CHECKING:
@@ -150,6 +150,24 @@ def test_what_chance_makes_of_few_rows_is_no_drift() -> None:
 def test_limits_let_changes_pass() -> None:
     halved = ROWS.format(rows=100).replace("range % 4 = 0", "range % 2 = 0")
     assert drift(halved, DriftLimits(null_rate=0.3)) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        ("DATE", "2026-01-31", "2026-01-31"),
+        ("TIMESTAMP WITH TIME ZONE", "2026-01-31 12:30:00+00", "2026-01-31 12:30"),
+        ("TIMESTAMP", "1066-10-14 09:00:00", "1066-10-14 09:00"),
+        ("TIME", "07:15:00", "07:15:00"),
+        ("DOUBLE", "1234.5", "1,234.5"),
+    ],
+)
+def test_quartiles_of_moments_are_moments(kind: str, value: str, shown: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        rows = f"(SELECT '{value}'::{kind} AS v)"
+        (column,) = profile_of(connection, rows, table="w.t", version="1", personal=()).columns
+    assert row_of(column)["quartiles"] == ", ".join([shown] * 3)
 
 
 def test_a_sparkline_shows_where_rows_are() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path  # noqa: TC003  # typer reads the annotations at runtime
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -402,12 +402,32 @@ def gate_history(*, workflow: WorkflowOption = None, as_json: JsonOption = False
 
 
 def main() -> None:
-    """Run the tool; an error of ours is one line on stderr and exit code 1."""
+    """Run the tool; an error of ours, or in a workflow's YAML, is told on stderr, and exit code 1."""
     try:
         app()
     except FlowForgeError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(str(error))}", highlight=False)
-        sys.exit(1)
+        _fail(str(error))
+    except _not_loaded() as error:
+        _fail(f"the workflows cannot be loaded. {_innermost(error)}")
+
+
+def _fail(said: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(said)}", highlight=False)
+    sys.exit(1)
+
+
+def _not_loaded() -> type[Exception]:
+    """What Dagster raises around an error in a document; looked up only when something was raised."""
+    from dagster.components.core.component_tree import ComponentTreeException
+
+    return ComponentTreeException
+
+
+def _innermost(error: BaseException) -> str:
+    """What was wrong, without what Dagster and pydantic say around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return "\n".join(line for line in str(error).splitlines() if "errors.pydantic.dev" not in line)
 
 
 def _escape(text: str) -> str:

@@ -91,8 +91,7 @@ def _quantiles(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> I
     span = old.quantiles[-1] - old.quantiles[0]
     shifts = [abs(new.quantiles[one] - old.quantiles[one]) for one in _QUARTILES]
     if max(shifts) > limits.quantile_shift * span:
-        said = [", ".join(f"{side.quantiles[one]:,.6g}" for one in _QUARTILES) for side in (old, new)]
-        yield Drift(new.name, "quartiles", *said)
+        yield Drift(new.name, "quartiles", old.quartiles, new.quartiles)
 
 
 def _stability(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> Iterator[Drift]:

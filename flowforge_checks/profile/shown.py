@@ -31,7 +31,7 @@ def row_of(column: ColumnProfile) -> dict[str, Any]:
         "distinct": f"~{column.distinct:,}",
         "min": _value(column, column.min),
         "max": _value(column, column.max),
-        "quartiles": ", ".join(f"{one:,.6g}" for one in column.quantiles[1:4]),
+        "quartiles": column.quartiles,
         "top values": ", ".join(f"{value} ({count:,})" for value, count in column.top[:3]),
         "patterns": ", ".join(pattern for pattern, _ in column.patterns[:3]),
         "plot": sparkline(column.histogram),
