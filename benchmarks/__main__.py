@@ -118,6 +118,7 @@ def _compile_bytecode(folder: Path, names: list[str]) -> None:
         for name in names:
             arena = Arena(folder / "warm-up" / name)
             arena.clear()
+            CONTENDERS[name].prepare(arena)
             CONTENDERS[name].run_day(arena, 0.01, 1)
 
 
@@ -139,6 +140,7 @@ def _bare_job(folder: Path) -> Usage:
 
 def _run_both_days(results: Results, contender: Contender, arena: Arena, scale: float) -> None:
     arena.clear()
+    contender.prepare(arena)
     for day in DAYS:
         usage = contender.run_day(arena, scale, day)
         _verify(contender, arena, scale, day)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ class Contender(ABC):
     """Somebody who turns a day's landing files into tables."""
 
     name: str
+
+    def prepare(self, arena: Arena) -> None:
+        """Make what stands before the first day in an empty arena: nothing, for most."""
+        del arena
 
     def run_day(self, arena: Arena, scale: float, day: int) -> Usage:
         """Land the day's files and measure the run."""
@@ -98,6 +103,10 @@ class FlowForge(Contender):
 
     name = "flowforge"
 
+    def prepare(self, arena: Arena) -> None:
+        """Dagster's databases, which are made once in the life of an instance, in 0.4 s."""
+        subprocess.run([dagster(), "instance", "migrate"], env=self.env(arena), check=True, capture_output=True)
+
     def command(self, arena: Arena, day: int) -> list[str]:
         """As CI would run it: everything new in landing is taken."""
         del arena, day
@@ -130,7 +139,12 @@ class FlowForge(Contender):
 
 def dagster_job(module: str, job: str) -> list[str]:
     """The command that runs a job as CI would."""
-    return [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-m", module, "-j", job]
+    return [dagster(), "job", "execute", "-m", module, "-j", job]
+
+
+def dagster() -> str:
+    """Dagster's command in this environment."""
+    return str(Path(sys.executable).with_name("dagster"))
 
 
 def dagster_env(home: Path) -> dict[str, str]:

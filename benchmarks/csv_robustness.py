@@ -81,9 +81,13 @@ def _pandas(path: Path, **options: Any) -> Loaded:
     import pandas as pd
 
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, **options)
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
-    return [str(name) for name in frame.columns], _text(frame.itertuples(index=False))
+    header, rows = [str(name) for name in frame.columns], frame.itertuples(index=False, name=None)
+    if isinstance(frame.index, pd.RangeIndex):
+        return header, _text(rows)
+    # Columns too many for the header, which pandas takes for the index; its `reset_index` is quadratic in their number.
+    keys = [key if isinstance(key, tuple) else (key,) for key in frame.index]
+    names = [str(name or f"level_{place}") for place, name in enumerate(frame.index.names)]
+    return [*names, *header], _text((*key, *row) for key, row in zip(keys, rows, strict=True))
 
 
 def polars_default(path: Path) -> Loaded:

@@ -12,8 +12,10 @@ import yaml
 from flowforge_assets.bronze.landing_options import IGNORED, LandingOptions
 from flowforge_resources.errors import FlowForgeError, did_you_mean
 from flowforge_resources.layout import TableId
+from flowforge_resources.settings import workflows_folder
 
-DEFS = Path(__file__).parent / "defs"
+# Where workflows lie if nothing else is said: the sample's among them.
+OWN_FOLDER = Path(__file__).parent / "defs"
 
 
 class UnknownNameError(FlowForgeError):
@@ -35,9 +37,18 @@ class Declared:
     landed: dict[str, LandingOptions] = field(default_factory=dict)
 
 
-def declared_workflows(defs: Path = DEFS) -> dict[str, Declared]:
+def workflows() -> Path:
+    """The folder that has a folder for each workflow: `defs` of this package, or what `FLOWFORGE_WORKFLOWS` names.
+
+    Raises:
+        SettingError: it names no folder.
+    """
+    return workflows_folder(OWN_FOLDER)
+
+
+def declared_workflows(defs: Path | None = None) -> dict[str, Declared]:
     """Every workflow folder, by name. Says nothing of whether the YAML is valid: `dg check defs` does."""
-    found = (_read(file) for file in sorted(defs.glob("*/defs.yaml")))
+    found = (_read(file) for file in sorted((defs or workflows()).glob("*/defs.yaml")))
     return {one.name: one for one in found if one.tables or one.routed or one.models}
 
 
@@ -69,7 +80,7 @@ def find_workflow(name: str | None, known: dict[str, Declared]) -> Declared:
         raise UnknownNameError(f"There are {len(known)} workflows; say which with --workflow.{did_you_mean('', known)}")
     if name not in known:
         raise UnknownNameError(
-            f"'{name}' is not a workflow.{did_you_mean(name, known)} Workflows are the folders of {DEFS.name}/."
+            f"'{name}' is not a workflow.{did_you_mean(name, known)} Workflows are the folders of {workflows()}."
         )
     return known[name]
 

@@ -1,7 +1,7 @@
-"""The code location: loads the `defs` folder, and does nothing else."""
+"""The code location: loads the folder of workflows, and does nothing else."""
 
-from flowforge_assets import defs as workflows
-from flowforge_assets.loading import load_workflows
+from flowforge_assets.catalog import workflows
+from flowforge_assets.loading import load_workflows, package_of
 from flowforge_resources.settings import project_root
 
-defs = load_workflows(workflows, project_root())
+defs = load_workflows(package_of(workflows()), project_root())

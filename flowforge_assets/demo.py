@@ -50,6 +50,7 @@ class DemoFailedError(Exception):
 def main() -> None:
     """Land and run both days, then show the result."""
     console = Console()
+    os.environ.pop("FLOWFORGE_WORKFLOWS", None)  # the demo is of the sample's
     try:
         _play(console, Lake())
     except DemoFailedError as error:

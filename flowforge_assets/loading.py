@@ -6,6 +6,8 @@ import gc
 import sys
 import warnings
 from functools import cache
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -46,6 +48,17 @@ def load_workflows(defs: ModuleType, project: Path) -> dg.Definitions:
     merged = dg.Definitions.merge(found, ours)
     _keep_for_good()
     return merged
+
+
+def package_of(folder: Path) -> ModuleType:
+    """A folder of workflows as the package that Dagster asks for, wherever it lies and without an `__init__.py`.
+
+    Python files of a workflow, such as assets of your own, can be imported as `flowforge_workflows.<workflow>.<file>`.
+    """
+    spec = ModuleSpec("flowforge_workflows", None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    package = sys.modules[spec.name] = module_from_spec(spec)
+    return package
 
 
 def collect_garbage_seldom() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.catalog import DEFS, UnknownNameError, declared_workflows, find_table
+from flowforge_assets.catalog import UnknownNameError, declared_workflows, find_table, workflows
 from flowforge_resources.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def find_spec(name: str, workflow: str | None = None, defs: Path | None = None) 
         UnknownNameError: there is none, or there are several.
         DefinitionError: its YAML is wrong.
     """
-    folder = defs or DEFS
+    folder = defs or workflows()
     if (folder / _FILE).exists():
         folder, workflow = folder.parent, folder.name
     table = find_table(name, workflow, declared_workflows(folder))

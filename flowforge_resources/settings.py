@@ -46,6 +46,20 @@ def lake_url(argument: str | None = None) -> Setting:
     return setting("FLOWFORGE_LAKE_URL", str(project_root() / "lake"), argument=argument)
 
 
+def workflows_folder(default: Path) -> Path:
+    """`FLOWFORGE_WORKFLOWS`: the folder that has a folder for each workflow, e.g. in a repository of the team's own.
+
+    Raises:
+        SettingError: there is no such folder.
+    """
+    given = setting("FLOWFORGE_WORKFLOWS", str(default))
+    folder = Path(given.value).expanduser().resolve()
+    if not folder.is_dir():
+        fix = "Name the folder that has a folder for each workflow, with its defs.yaml."
+        raise SettingError(given.supplied_by, given.value, "not a folder.", fix)
+    return folder
+
+
 def memory_limit() -> Setting:
     """`FLOWFORGE_MEMORY_LIMIT`: what the engines may hold in memory before they spill to scratch, e.g. `1500MB`."""
     return setting("FLOWFORGE_MEMORY_LIMIT", "1GB")

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from flowforge_assets import yaml_tables
-from flowforge_assets.backtest import wanted
 from flowforge_assets.backtest.over_history import backtest
 from flowforge_assets.backtest.wanted import BacktestError, wanted_rules
 from flowforge_assets.cli.app import app
@@ -188,8 +186,7 @@ def test_the_command_says_it_in_a_sentence_and_a_line_a_run(
     history: tuple[Lake, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake, defs = history
-    monkeypatch.setattr(wanted, "DEFS", defs)
-    monkeypatch.setattr(yaml_tables, "DEFS", defs)
+    monkeypatch.setenv("FLOWFORGE_WORKFLOWS", str(defs))
     environment = {"COLUMNS": "200", "FLOWFORGE_LAKE_URL": lake.url}
     done = CliRunner().invoke(app, ["rules", "backtest", "sales", "--rule", HIGH], env=environment)
     assert done.exit_code == 0, done.output

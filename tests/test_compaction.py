@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.cli import compact as compact_module
+from flowforge_assets.cli.history import Done
 from flowforge_assets.cli.query import run_query
-from flowforge_assets.silver.rollback import plan_rollback, roll_back
+from flowforge_assets.silver.rollback import newly_left_out, plan_rollback, roll_back
 from flowforge_assets.transforms.cast import create_landed
 from flowforge_assets.transforms.rows_that_count import rows_that_count
 from flowforge_resources import compaction
@@ -141,6 +142,9 @@ def test_what_a_rollback_left_out_stays_out_of_a_replay_of_compacted_bronze(lake
     roll_back(lake, plan_rollback(lake, ITEMS, "1"))
     ingest(defs, lake, "4", "4,a,1")
     compact(lake, [ITEMS], run_id="me", sizes=ALL)
+    plan = plan_rollback(lake, ITEMS, "1")
+    told = Done(plan, tuple(files_of(newly_left_out(lake, plan))), dry_run=True)
+    assert "Left out from now on: 1 rows of bronze/shop/items/compacted_" in str(told)
     (tmp_path / "later").mkdir()
     run_well(load(tmp_path / "later", LATER), "shop")
     assert [row["item_id"] for row in silver(lake)] == ["1", "4", "held1"]

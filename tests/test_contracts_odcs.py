@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flowforge_assets.catalog import DEFS
+from flowforge_assets.catalog import OWN_FOLDER
 from flowforge_assets.cli.app import app
 from flowforge_assets.odcs.files import export_table, import_contract
 from flowforge_assets.odcs.tables import from_contract, to_contract
@@ -143,8 +143,8 @@ def test_the_sample_tables_round_trip_through_files(name: str, tmp_path: Path) -
     found = import_contract(file)
     assert found.not_taken == ()
     attributes = yaml.safe_load(found.text)["attributes"]
-    before = spec_of(DEFS / "retail", TableId("retail", name))
-    again = spec_of(DEFS / "retail", TableId("retail", name), [attributes])
+    before = spec_of(OWN_FOLDER / "retail", TableId("retail", name))
+    again = spec_of(OWN_FOLDER / "retail", TableId("retail", name), [attributes])
     assert (again.columns, again.keys, again.rules) == (before.columns, before.keys, before.rules)
     assert again.fingerprint == before.fingerprint
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from flowforge_assets.catalog import Declared, UnknownNameError, declared_workflows
+from flowforge_assets.catalog import Declared, UnknownNameError
 from flowforge_assets.cli import history as commands
 from flowforge_assets.cli import status
 from flowforge_assets.cli.app import app
@@ -138,7 +138,7 @@ def test_what_is_kept_may_come_from_the_environment_for_runs_and_for_a_sweep(
     )
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "defs.yaml").write_text(yaml, encoding="utf-8")
-    monkeypatch.setattr(commands, "declared_workflows", lambda: declared_workflows(tmp_path))
+    monkeypatch.setenv("FLOWFORGE_WORKFLOWS", str(tmp_path))
     swept: list[dict[TableId, Retention]] = []
 
     def swept_once(_lake: Lake, tables: dict[TableId, Retention], **_options: Any) -> Swept:

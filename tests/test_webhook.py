@@ -7,6 +7,7 @@ import hmac
 import http.client
 import json
 import logging
+import os
 import re
 import signal
 import socket
@@ -458,14 +459,9 @@ def test_what_is_declared_wrongly_is_said_at_definition_and_shows_no_secret(name
 
 def test_the_command_serves_until_it_is_told_to_end(lake: Lake, tmp_path: Path) -> None:
     """`flowforge webhook` itself, with a defs folder of the test's, killed by SIGTERM."""
-    port, folder = free_port(), defs_folder(tmp_path)
-    program = (
-        "import sys, pathlib, flowforge_assets.cli.webhook as w, flowforge_assets.webhook.declared as d;"
-        f"w.declared_endpoints = lambda: d.declared_endpoints(pathlib.Path({str(folder)!r}));"
-        "from flowforge_assets.cli import main; sys.argv[0] = 'flowforge'; main()"
-    )
-    command = [sys.executable, "-c", program, "webhook", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    port, environment = free_port(), {**os.environ, "FLOWFORGE_WORKFLOWS": str(defs_folder(tmp_path))}
+    command = [Path(sys.executable).with_name("flowforge"), "webhook", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
     try:
         wait_until(lambda: _healthy(port), "the webhook answers", process=process)
         assert Sender(port, lake).deliver().status == 201

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.catalog import DEFS, declared_workflows, find_table
+from flowforge_assets.catalog import declared_workflows, find_table, workflows
 from flowforge_assets.yaml_tables import attributes_of, spec_of
 from flowforge_resources.errors import PermanentError, did_you_mean
 
@@ -51,7 +51,7 @@ def wanted_rules(
         BacktestError: nothing is new in the file, no rule has that name, or it is no YAML.
         DefinitionError: a rule is wrong.
     """
-    defs = defs or DEFS
+    defs = defs or workflows()
     named = find_table(table, workflow, declared_workflows(defs))
     folder = defs / named.workflow
     now = spec_of(folder, named)

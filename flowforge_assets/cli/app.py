@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path  # noqa: TC003  # typer reads the annotations at runtime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -405,29 +405,25 @@ def main() -> None:
     """Run the tool; an error of ours, or in a workflow's YAML, is told on stderr, and exit code 1."""
     try:
         app()
-    except FlowForgeError as error:
-        _fail(str(error))
-    except _not_loaded() as error:
-        _fail(f"the workflows cannot be loaded. {_innermost(error)}")
+    except Exception as error:
+        if (said := _in_words(error)) is None:
+            raise
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(said)}", highlight=False)
+        sys.exit(1)
 
 
-def _fail(said: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(said)}", highlight=False)
-    sys.exit(1)
-
-
-def _not_loaded() -> type[Exception]:
-    """What Dagster raises around an error in a document; looked up only when something was raised."""
+def _in_words(error: BaseException | None) -> str | None:
+    """What is wrong, of an error of ours and of one in a document, without what Dagster wraps around it; None of others."""
     from dagster.components.core.component_tree import ComponentTreeException
+    from pydantic import ValidationError
 
-    return ComponentTreeException
-
-
-def _innermost(error: BaseException) -> str:
-    """What was wrong, without what Dagster and pydantic say around it."""
-    while error.__cause__ is not None:
+    in_document = isinstance(error, ComponentTreeException)
+    while error is not None and not isinstance(error, FlowForgeError):
+        if in_document and isinstance(error, ValidationError):
+            lines = [line for line in str(error).splitlines() if "errors.pydantic.dev" not in line]
+            return "\n".join(["the workflows cannot be loaded.", *lines])
         error = error.__cause__
-    return "\n".join(line for line in str(error).splitlines() if "errors.pydantic.dev" not in line)
+    return None if error is None else str(error)
 
 
 def _escape(text: str) -> str:

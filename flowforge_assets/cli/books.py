@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.catalog import declared_workflows, find_table, find_workflow
+from flowforge_assets.cli.summary import HYPHENATED
 from flowforge_checks.books import ACCOUNT, Books, total
 from flowforge_checks.books_by import OF_FILE
 from flowforge_resources.lake import Lake
@@ -16,7 +17,7 @@ from flowforge_resources.side_by_side import side_by_side
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
 
     from flowforge_assets.catalog import Declared
     from flowforge_resources.run_reports import AssetReport, RunReport
@@ -40,10 +41,20 @@ class BooksShown:
         used = [name for name in (self.rows[0] if self.rows else {}) if any(row[name] for row in self.rows)]
         table = Table(title=self.title, title_justify="left", box=None, padding=(0, 1, 0, 0))
         for name in used:
-            table.add_column(name, justify="right" if isinstance(self.rows[0][name], int) else "left", overflow="fold")
+            justify: JustifyMethod = "right" if isinstance(self.rows[0][name], int) else "left"
+            width = 10 if name == "at" else None
+            table.add_column(
+                HYPHENATED.get(name, name), justify=justify, overflow="fold", min_width=width, no_wrap=name == "table"
+            )
         for row in self.rows:
-            table.add_row(*(f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in used))
+            table.add_row(*(_cell(name, row[name]) for name in used))
         return table
+
+
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value).replace(" ", "\n") if name == "at" else str(value)
 
 
 def books(

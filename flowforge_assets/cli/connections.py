@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowforge_assets.catalog import DEFS, UnknownNameError
+from flowforge_assets.catalog import UnknownNameError, workflows
 from flowforge_resources.errors import DefinitionError, FlowForgeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ TableArgument = Annotated[str, typer.Argument(help="The table, e.g. `orders` or 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def declared_connections(defs: Path = DEFS) -> dict[str, ConnectionFields]:
+def declared_connections(defs: Path | None = None) -> dict[str, ConnectionFields]:
     """Every connection of the defs folder by name, read from the YAML alone.
 
     Raises:
@@ -49,17 +49,17 @@ def declared_connections(defs: Path = DEFS) -> dict[str, ConnectionFields]:
     return found
 
 
-def _documents(defs: Path, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(defs: Path | None, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each document of a kind stands, and its attributes as written."""
     import yaml
 
-    for file in sorted(defs.glob("*/defs.yaml")):
+    for file in sorted((defs or workflows()).glob("*/defs.yaml")):
         for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
             if isinstance(document, dict) and str(document.get("type", "")).endswith(kind):
                 yield f"defs/{file.parent.name}/{file.name}", document.get("attributes") or {}
 
 
-def declared_personal(connection: str, table: TableName, defs: Path = DEFS) -> frozenset[str]:
+def declared_personal(connection: str, table: TableName, defs: Path | None = None) -> frozenset[str]:
     """Columns of a database's table that some workflow declares `pii`, in small letters.
 
     A source that is a query counts for every table that its text names.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from flowforge_assets.catalog import Declared
+    from flowforge_resources.bronze_parts import BronzeFile
     from flowforge_resources.history import Version
     from flowforge_resources.retention import Retention
 
@@ -115,13 +116,18 @@ class Done:
     """A rollback that was made, or would be."""
 
     plan: Rollback
-    files: tuple[str, ...]
+    files: tuple[BronzeFile, ...]
     dry_run: bool
     recorded: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        return {**self.plan.as_dict(), "files": list(self.files), "dry_run": self.dry_run, "recorded": self.recorded}
+        return {
+            **self.plan.as_dict(),
+            "files": [one.key for one in self.files],
+            "dry_run": self.dry_run,
+            "recorded": self.recorded,
+        }
 
     def __str__(self) -> str:
         plan, then = self.plan, self.plan.target.published.rows
@@ -131,7 +137,7 @@ class Done:
         ]
         if self.files:
             more = f" and {len(self.files) - _FILES_SHOWN} more" if len(self.files) > _FILES_SHOWN else ""
-            lines.append(f"Left out from now on: {', '.join(self.files[:_FILES_SHOWN])}{more}.")
+            lines.append(f"Left out from now on: {', '.join(map(_named, self.files[:_FILES_SHOWN]))}{more}.")
         if plan.other_definition:
             lines.append(
                 f"Version {plan.target.number} was made by another definition of the table: the next run makes the table anew by the one that is declared then, without what is left out."
@@ -143,6 +149,11 @@ class Done:
         return "\n".join(lines)
 
 
+def _named(file: BronzeFile) -> str:
+    """The file; where only some of its rows are meant, as many of it."""
+    return f"{sum(part.rows for part in file.parts):,} rows of {file.key}" if file.spans else file.key
+
+
 def roll_table_back(table: str, workflow: str | None, wanted: str, *, reason: str, dry_run: bool) -> Done:
     """Roll a table back, or say what that would do.
 
@@ -152,7 +163,7 @@ def roll_table_back(table: str, workflow: str | None, wanted: str, *, reason: st
     """
     lake = Lake()
     plan = plan_rollback(lake, find_table(table, workflow, declared_workflows()), wanted)
-    bronze = tuple(file.key for file in files_of(newly_left_out(lake, plan)))
+    bronze = tuple(files_of(newly_left_out(lake, plan)))
     if dry_run:
         return Done(plan, bronze, dry_run=True)
     made = roll_back(lake, plan, reason=reason)

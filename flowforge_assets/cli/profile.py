@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.console import RenderableType
 
-    from flowforge_checks.profile.columns import Profile
+    from flowforge_checks.profile.columns import ColumnProfile, Profile
     from flowforge_checks.profile.drift import Drift
 
 
@@ -40,21 +40,36 @@ class Profiled:
         return {**self.profile.as_dict(), "drift": [one.row() for one in self.drifted]}
 
     def render(self) -> RenderableType:
-        """For the terminal: a table, and what changed below it."""
+        """For the terminal: a few lines a column, and what changed below them."""
         from rich.console import Group
-        from rich.table import Table
         from rich.text import Text
 
-        rows = [row_of(column) for column in self.profile.columns]
-        table = Table(title=headline(self.profile), title_justify="left", box=None, padding=(0, 1, 0, 0))
-        for name in rows[0] if rows else ():
-            table.add_column(name, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(str(value)) for value in row.values()))
         changed = [
             Text(f"! {one.column}: {one.what}: {one.before} → {one.now}", style="yellow") for one in self.drifted
         ]
-        return Group(table, *changed)
+        return Group(headline(self.profile), *map(_lines, self.profile.columns), *changed)
+
+
+def _lines(column: ColumnProfile) -> RenderableType:
+    """What it is and its plot, then its values, each line only where there is something to say."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    row = row_of(column)
+    said = f"  {row['type']}, {row['nulls']} null, {row['distinct']} distinct  "
+    values = (
+        ("from, to", " … ".join(one for one in (row["min"], row["max"]) if one)),
+        ("quartiles", row["quartiles"]),
+        ("most", row["top values"]),
+        ("patterns", row["patterns"]),
+    )
+    below = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in values:
+        if value:
+            below.add_row(Text(name, style="dim"), Text(value, overflow="fold"))
+    return Group("", Text.assemble((column.name, "bold"), said, row["plot"]), Padding(below, (0, 0, 0, 2)))
 
 
 def profile_now(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowforge_assets.catalog import DEFS
+from flowforge_assets.catalog import workflows
 from flowforge_assets.cli.connections import connection_of
 from flowforge_resources.errors import FlowForgeError
 
@@ -27,13 +27,13 @@ def scaffold(connection: str, tables: Sequence[str]) -> str:
     return workflow_yaml(declared, dialect, found)
 
 
-def write_workflow(workflow: str, text: str, defs: Path = DEFS) -> Path:
+def write_workflow(workflow: str, text: str, defs: Path | None = None) -> Path:
     """Write a new workflow's `defs.yaml`; an existing one is never touched.
 
     Raises:
         ScaffoldError: there is one.
     """
-    file = defs / workflow / "defs.yaml"
+    file = (defs or workflows()) / workflow / "defs.yaml"
     if file.exists():
         raise ScaffoldError(
             f"{file} is there already and was left alone. Name another with --workflow, or use --print."

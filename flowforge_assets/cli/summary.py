@@ -23,7 +23,7 @@ COLUMNS = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "
 # Shown where some table has any: whatever else the account has.
 SELDOM = tuple(name for name in dict.fromkeys(("released", "exploded", *ACCOUNT, *GROWTH)) if name not in COLUMNS)
 # So that the account fits a terminal of 80 columns.
-_HYPHENATED = {
+HYPHENATED = {
     "inserted": "in-\nserted",
     "updated": "up-\ndated",
     "unchanged": "un-\nchanged",
@@ -32,6 +32,9 @@ _HYPHENATED = {
     "truncates": "trun-\ncates",
     "rows_split": "split",
     "rows_removed": "re-\nmoved",
+    "rows_before": "rows\nbefore",
+    "rows_after": "rows\nafter",
+    "balances": "bal-\nances",
 }
 
 
@@ -77,7 +80,7 @@ def render_books(title: str, report: RunReport) -> Table:
     silver = report.of_layer("silver")
     columns = [*COLUMNS, *(name for name in SELDOM if any(asset.books.get(name) for asset in silver))]
     for name in columns:
-        table.add_column(_HYPHENATED.get(name, name), justify="right")
+        table.add_column(HYPHENATED.get(name, name), justify="right")
     table.add_column("rows in\nsilver", justify="right")
     table.add_column("checks", no_wrap=True)
     for asset in silver:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from flowforge_assets.catalog import DEFS, declared_workflows, find_table
+from flowforge_assets.catalog import declared_workflows, find_table, workflows
 from flowforge_assets.odcs.tables import from_contract, to_contract
 from flowforge_assets.yaml_tables import attributes_of, require_table_yaml, spec_of
 from flowforge_checks.contracts import ContractError
@@ -35,8 +35,9 @@ def export_table(table: str, workflow: str | None, lake_url: str, *, defs: Path 
         UnknownNameError: there is no such table.
         DefinitionError: its YAML is wrong.
     """
-    named = find_table(table, workflow, declared_workflows(defs or DEFS))
-    folder = (defs or DEFS) / named.workflow
+    defs = defs or workflows()
+    named = find_table(table, workflow, declared_workflows(defs))
+    folder = defs / named.workflow
     spec = spec_of(folder, named)
     version = f"1.0.0+{spec.fingerprint}"
     document = to_contract(_plain(attributes_of(folder, named.name)), named.workflow, _server(lake_url, named), version)

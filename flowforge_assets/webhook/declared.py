@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.bronze.landing_options import IGNORED, LandingOptions
-from flowforge_assets.catalog import DEFS
+from flowforge_assets.catalog import workflows
 from flowforge_assets.webhook.naming import accepted
 from flowforge_assets.webhook.options import WebhookOptions
 from flowforge_resources.databases import references
@@ -44,7 +44,7 @@ class Endpoint:
         return self._secrets
 
 
-def declared_endpoints(defs: Path = DEFS) -> dict[tuple[str, str], Endpoint]:
+def declared_endpoints(defs: Path | None = None) -> dict[tuple[str, str], Endpoint]:
     """Every table with a `webhook`, by workflow and table.
 
     Raises:
@@ -53,7 +53,7 @@ def declared_endpoints(defs: Path = DEFS) -> dict[tuple[str, str], Endpoint]:
     import yaml
 
     found: dict[tuple[str, str], Endpoint] = {}
-    for file in sorted(defs.glob("*/defs.yaml")):
+    for file in sorted((defs or workflows()).glob("*/defs.yaml")):
         for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
             if isinstance(document, dict) and str(document.get("type", "")).endswith(".Table"):
                 attributes = document.get("attributes") or {}

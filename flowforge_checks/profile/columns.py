@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# How moments are shown, by the beginning of their type; the first that fits counts.
-_MOMENTS = {"DATE": "%Y-%m-%d", "TIMESTAMP": "%Y-%m-%d %H:%M", "TIME": "%H:%M:%S"}
-# Python's years end with 9999, which is further from 1970 than its first one.
-_FIRST_TO_1970_S = 1969 * 365.2 * 86_400
 
 
 @dataclass(frozen=True)
@@ -36,11 +31,6 @@ class ColumnProfile:
     top: tuple[tuple[str, int], ...] = ()
     top_is_all: bool = False
     patterns: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def quartiles(self) -> str:
-        """The three, as people read them; moments as such."""
-        return ", ".join(_number_or_moment(self.type, one) for one in self.quantiles[1:4])
 
     @property
     def null_rate(self) -> float:
@@ -80,10 +70,3 @@ def _column(said: dict[str, Any]) -> ColumnProfile:
     pairs = {name: tuple((value, count) for value, count in said[name]) for name in ("top", "patterns")}
     lists = {name: tuple(said[name]) for name in ("quantiles", "histogram")}
     return ColumnProfile(**{**said, **pairs, **lists})
-
-
-def _number_or_moment(kind: str, value: float) -> str:
-    form = next((form for name, form in _MOMENTS.items() if kind.startswith(name)), None)
-    if form is None or abs(value) > _FIRST_TO_1970_S:
-        return f"{value:,.6g}"
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value):{form}}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowforge_checks.distances import by_chance, stability_index
 from flowforge_checks.profile.columns import QUANTILES
+from flowforge_checks.profile.shown import quartiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +92,7 @@ def _quantiles(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> I
     span = old.quantiles[-1] - old.quantiles[0]
     shifts = [abs(new.quantiles[one] - old.quantiles[one]) for one in _QUARTILES]
     if max(shifts) > limits.quantile_shift * span:
-        yield Drift(new.name, "quartiles", old.quartiles, new.quartiles)
+        yield Drift(new.name, "quartiles", quartiles(old), quartiles(new))
 
 
 def _stability(old: ColumnProfile, new: ColumnProfile, limits: DriftLimits) -> Iterator[Drift]:

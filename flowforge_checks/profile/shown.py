@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _HEIGHT, _BAR = 40, 8
+_IN_FULL = 1e6
 _STYLE = (
     "body{font:14px system-ui,sans-serif;margin:2em}table{border-collapse:collapse}"
     "td,th{border-bottom:1px solid #ddd;padding:.4em .8em;text-align:left;vertical-align:top}svg rect{fill:#4a7bd0}"
@@ -31,11 +33,25 @@ def row_of(column: ColumnProfile) -> dict[str, Any]:
         "distinct": f"~{column.distinct:,}",
         "min": _value(column, column.min),
         "max": _value(column, column.max),
-        "quartiles": column.quartiles,
+        "quartiles": quartiles(column),
         "top values": ", ".join(f"{value} ({count:,})" for value, count in column.top[:3]),
         "patterns": ", ".join(pattern for pattern, _ in column.patterns[:3]),
         "plot": sparkline(column.histogram),
     }
+
+
+def quartiles(column: ColumnProfile) -> str:
+    """The three, as values of the column: moments as such, large numbers in full."""
+    return " · ".join(_of_kind(column.type, one) for one in column.quantiles[1:4])
+
+
+def _of_kind(kind: str, value: float) -> str:
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        moment = datetime(1970, 1, 1) + timedelta(seconds=value)  # noqa: DTZ001  # as the column shows it
+        return f"{moment:%Y-%m-%d}" if kind == "DATE" else f"{moment:%Y-%m-%d %H:%M:%S}"
+    if kind.startswith("TIME"):
+        return str(timedelta(seconds=round(value)))
+    return f"{value:,.0f}" if abs(value) >= _IN_FULL else f"{value:,.6g}"
 
 
 def headline(profile: Profile) -> str:
