@@ -30,7 +30,9 @@ def tried(answer: str) -> str:
 
     In a lambda, because DuckDB computes what two expressions have in common once, ahead of the TRY around either.
     """
-    return answer if _QUERY.search(answer) else f"coalesce(TRY(list_transform([0], lambda _: ({answer}))[1]), TRUE)"
+    return (
+        answer if _QUERY.search(answer) else f"coalesce(TRY(list_transform([0], lambda _ff_one: ({answer}))[1]), TRUE)"
+    )
 
 
 def asked_of_all(ask: Callable[[Callable[[str], str]], T]) -> T:
@@ -43,7 +45,7 @@ def asked_of_all(ask: Callable[[Callable[[str], str]], T]) -> T:
     try:
         return ask(str)
     except (duckdb.DataError, duckdb.InvalidInputException):
-        with named_in_errors("of a row, with a query in its SQL"):
+        with named_in_errors("with SELECT in its SQL, or what is computed before the rules"):
             return ask(tried)
 
 
