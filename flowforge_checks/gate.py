@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from flowforge_checks.gate_sets import judge_sets
 from flowforge_checks.row_ids import position_of
 from flowforge_checks.rules.base import REMOVES_ROWS
+from flowforge_checks.rules.conditions import asked_of_all
 from flowforge_checks.statements import reason
 from flowforge_resources.duck import one_row, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import duckdb
 
@@ -82,9 +83,12 @@ class Gate:
         for one in self.told:
             if one.rule is not None:
                 one.rule.prepare(connection, "typed")
-        words = ", ".join(f"{word} AS _m{index}" for index, word in enumerate(self._words()))
         key = f"hash({', '.join(quote(name) for name in keys)})" if keys else "hash(_rid)"
-        connection.execute(f"CREATE TABLE judged_row AS SELECT _rid, {key} AS _h, {words} FROM typed")
+        asked_of_all(
+            lambda how: connection.execute(
+                f"CREATE TABLE judged_row AS SELECT _rid, {key} AS _h, {self._words(how)} FROM typed"
+            )
+        )
         connection.execute(f"CREATE VIEW verdict AS SELECT *, {position_of(landed_of)} AS _position FROM judged_row")
         self.read = int(connection.execute("SELECT count(*) FROM verdict").fetchall()[0][0])
         if beside is not None:
@@ -102,10 +106,12 @@ class Gate:
         self.connection.execute(f"UPDATE judged_row SET {nothing} WHERE _rid IN (SELECT _rid FROM {rows})")
         self.read = int(one_row(self.connection, "SELECT count(*) FROM verdict")[0])
 
-    def _words(self) -> list[str]:
+    def _words(self, how: Callable[[str], str]) -> str:
+        """SQL of the columns of bits."""
         said = [*(one.broken for one in self.told), *self._asked]
         words = [said[start : start + _BITS_A_WORD] for start in range(0, len(said), _BITS_A_WORD)]
-        return [_word(word) for word in words] or ["0::SMALLINT"]
+        made = [_word([how(one) for one in word]) for word in words] or ["0::SMALLINT"]
+        return ", ".join(f"{word} AS _m{index}" for index, word in enumerate(made))
 
     def _breaks(self, index: int) -> str:
         return f"(_m{index // _BITS_A_WORD} & {1 << (index % _BITS_A_WORD)}) <> 0"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowforge_checks.rules.base import REMOVES_ROWS
+from flowforge_checks.rules.conditions import named_in_errors
 from flowforge_checks.rules.sets import SetRule
 from flowforge_resources.duck import one_row
 
@@ -45,6 +46,6 @@ def _rows_but(out: str) -> str:
 
 def _judge(gate: Gate, place: int, rule: SetRule, beside: Rows, among: str = "TRUE") -> None:
     """Note the rows that do not stay. `among`: SQL over `verdict` for those of which it is noted."""
-    gate.note(
-        place, f"_rid IN ({rule.losers_on(gate.connection, beside)}) AND NOT ({gate.told[place].waived}) AND {among}"
-    )
+    with named_in_errors(rule.check_name):
+        losers = rule.losers_on(gate.connection, beside)
+        gate.note(place, f"_rid IN ({losers}) AND NOT ({gate.told[place].waived}) AND {among}")

@@ -81,15 +81,15 @@ def of_count(count: CheckCount, shown: Mapping[str, Any] | None = None) -> Outco
     if count.examples:
         metadata["examples"] = as_table(count.examples)
     passed, warns = _verdict(count)
-    tolerated = error is not None and warns
+    blocks = count.action == "block" and not (error is not None and warns)
     return Outcome(
         count.check,
         passed=passed,
         warns=warns,
-        blocks=count.action == "block" and not tolerated,
+        blocks=blocks,
         holds=count.action == "quarantine",
         rows_broken=count.rows_broken,
-        description=_sentence(count, passed=passed) if count.rows_broken else None,
+        description=_sentence(count, passed=passed, blocked=blocks and not passed) if count.rows_broken else None,
         metadata=metadata,
     )
 
@@ -105,8 +105,7 @@ def _verdict(count: CheckCount) -> tuple[bool, bool]:
     return not above, True
 
 
-def _sentence(count: CheckCount, *, passed: bool) -> str:
-    blocked = not passed and count.action == "block"
+def _sentence(count: CheckCount, *, passed: bool, blocked: bool) -> str:
     done = {"quarantine": "are in quarantine", "drop": "were left out", "keep": "were kept"}
     kept = "stopped the table from being published" if blocked else "were kept"
     what = f"{count.rows_broken:,} of {count.rows_checked:,} rows break it and {done.get(count.action, kept)}"

@@ -105,7 +105,7 @@ def of_partition(column: str | None, unlisted: str) -> Statement:
 def _of_rule(rule: Rule, reads: Mapping[str, str]) -> Statement:
     broken = "FALSE" if isinstance(rule, SetRule) else rule.broken(reads)
     expected = rule.demand.replace("`", "")
-    asked = f"coalesce(({rule.where}\n)::BOOLEAN, FALSE)" if rule.where else None
+    asked = rule.asked if rule.where else None
     return Statement(
         rule.check_name,
         rule.own_column,

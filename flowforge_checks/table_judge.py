@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from flowforge_checks.gate import EXAMPLES, CheckCount
 from flowforge_checks.results import Outcome, of_count, of_finding
+from flowforge_checks.rules.conditions import asked_of_all, named_in_errors
 from flowforge_checks.rules.sets import SetRule
 from flowforge_checks.rules.tables import Judged, TableRule
 from flowforge_resources.duck import literal, one_row, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -57,20 +58,18 @@ def _row_counts(
     for rule in rules:
         rule.prepare(connection, judged.table)
     broken = {rule.check_name: rule.broken(judged.reads) for rule in rules}
-    asked = [f"count(*) FILTER ({_asked(rule)})" for rule in rules]
-    breaking = [f"count(*) FILTER ({broken[rule.check_name]})" for rule in rules]
-    found = one_row(connection, f"SELECT {', '.join([*asked, *breaking])} FROM {judged.table}")
+    answers = [*(rule.asked for rule in rules), *broken.values()]
+    found = asked_of_all(lambda how: one_row(connection, f"SELECT {_counts(map(how, answers))} FROM {judged.table}"))
     counts = []
     for place, rule in enumerate(rules):
         rows = int(found[len(rules) + place])
-        breaking_rows = f"SELECT * FROM {judged.table} WHERE {broken[rule.check_name]}"
-        examples = _examples(connection, breaking_rows, shown) if rows else ()
+        examples = _examples(connection, judged.table, broken[rule.check_name], shown) if rows else ()
         counts.append((rule, _count(rule, int(found[place]), rows, examples)))
     return counts
 
 
-def _asked(rule: Rule) -> str:
-    return f"coalesce(({rule.where}\n)::BOOLEAN, FALSE)" if rule.where else "TRUE"
+def _counts(answers: Iterable[str]) -> str:
+    return ", ".join(f"count(*) FILTER ({one})" for one in answers)
 
 
 def _count(rule: Rule, asked: int, broken: int, examples: Sequence[Mapping[str, Any]]) -> CheckCount:
@@ -81,13 +80,18 @@ def _count(rule: Rule, asked: int, broken: int, examples: Sequence[Mapping[str, 
 def _of_table(connection: duckdb.DuckDBPyConnection, rule: Rule, judged: Judged, shown: Sequence[str]) -> Outcome:
     if not isinstance(rule, TableRule):
         raise TypeError(f"{rule.check_name} is a rule about neither rows nor a table")
+    with named_in_errors(rule.check_name):
+        return _found(connection, rule, judged, shown)
+
+
+def _found(connection: duckdb.DuckDBPyConnection, rule: TableRule, judged: Judged, shown: Sequence[str]) -> Outcome:
     finding = rule.judge(connection, judged)
     if not rule.counts_rows:
         return of_finding(rule, finding)
-    asked = int(one_row(connection, f"SELECT count(*) FILTER ({_asked(rule)}) FROM {judged.table}")[0])
+    asked = int(one_row(connection, f"SELECT count(*) FILTER ({rule.asked}) FROM {judged.table}")[0])
     examples: Sequence[Mapping[str, Any]] = ()
     if finding.broken and (rows := _rows_breaking(connection, rule, judged)):
-        examples = _examples(connection, rows, shown)
+        examples = _examples(connection, f"({rows})", "TRUE", shown)
     return of_count(_count(rule, asked, finding.broken, examples), finding.shown)
 
 
@@ -97,10 +101,14 @@ def _rows_breaking(connection: duckdb.DuckDBPyConnection, rule: TableRule, judge
     return rule.rows_breaking(judged)
 
 
-def _examples(connection: duckdb.DuckDBPyConnection, rows: str, shown: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
+def _examples(
+    connection: duckdb.DuckDBPyConnection, rows: str, broken: str, shown: Sequence[str]
+) -> tuple[Mapping[str, Any], ...]:
     """A few rows that break a rule; which ones may differ between runs."""
     if not shown:
         return ()
     values = ", ".join(quote(name) for name in shown)
-    result = connection.execute(f"SELECT {values} FROM ({rows}) LIMIT {EXAMPLES}")
-    return tuple(dict(zip(shown, row, strict=True)) for row in result.fetchall())
+    found = asked_of_all(
+        lambda how: connection.execute(f"SELECT {values} FROM {rows} WHERE {how(broken)} LIMIT {EXAMPLES}").fetchall()
+    )
+    return tuple(dict(zip(shown, row, strict=True)) for row in found)

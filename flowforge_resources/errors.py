@@ -8,10 +8,12 @@ FlowForgeError
 │   ├── ChangedFileError      a landed file was uploaded again with other content, which its table forbids
 │   ├── NewColumnsError       files bring new columns, for which their table stops once
 │   ├── DecisionError         a person's decision lacks a reason, or its end is none
+│   │   └── SelectionError    it cannot be said which rows are meant
 │   ├── LakeAccessError       the store refused us: credentials, bucket, permission
 │   ├── MissingTableError     a table is read that was never published
 │   ├── TransformError        a declared transform cannot be run on a batch: a user's function fails
 │   ├── RuleFunctionError    a rule's Python function fails, or does not answer for every row
+│   ├── RuleValuesError      a rule's SQL cannot be computed of some row's values
 │   ├── TooManyPairsError    a rule about pairs of rows would compare too many of them
 │   ├── ModelColumnsError     a model's query does not return what its document needs
 │   ├── PartitionsOfOldDefinitionError  partitions are chosen of a table whose definition changed
@@ -130,6 +132,13 @@ class DecisionError(PermanentError):
         super().__init__(f"The decision was not taken, and nothing changed: {problem} {fix}")
 
 
+class SelectionError(DecisionError):
+    """It cannot be said which rows are meant."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        PermanentError.__init__(self, f"No row was chosen, and nothing changed: {problem} {fix}")
+
+
 class LakeAccessError(PermanentError):
     """The store answered, and refused."""
 
@@ -180,6 +189,17 @@ class RuleFunctionError(PermanentError):
         super().__init__(
             f"rule {rule}: `{function}` {problem}. Nothing was published, and the batch comes again with the next run. "
             "Correct the function, and try it on a frame with the rule's `columns`."
+        )
+
+
+class RuleValuesError(PermanentError):
+    """A rule's SQL looks at several rows, and some value is not what it asks for; `kind`: DuckDB's name of the error."""
+
+    def __init__(self, rule: str, kind: str) -> None:
+        super().__init__(
+            f"rule {rule}: its SQL cannot be computed of every row ({kind}: e.g. text that is no number). Nothing was "
+            "published, and the batch comes again with the next run. Write `try_cast(… AS …)` in place of a cast, or "
+            "leave such rows out with `where`."
         )
 
 

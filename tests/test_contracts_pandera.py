@@ -56,6 +56,7 @@ ROW_RULES: list[dict[str, Any]] = [
     {"rule": "exactly_one_not_null", "columns": ["n", "share"], "action": "keep"},
     {"rule": "references", "column": "other", "table": "places", "to": "code", "where": "paid"},
     {"rule": "expression", "name": "paid_has_price", "sql": "NOT paid OR price > 0"},
+    {"rule": "expression", "name": "text_is_small", "sql": "text::DOUBLE > 1 AND text::DOUBLE < 100"},
     {"rule": "python", "name": "even", "function": "own.py:even", "columns": ["n"]},
     {"rule": "unique", "columns": ["text"], "action": "drop", "keep_row": "first"},
     {"rule": "unique", "columns_sql": ["lower(other)"], "columns": ["day"], "action": "drop", "keep_row": "first"},

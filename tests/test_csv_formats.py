@@ -58,7 +58,10 @@ def test_a_leading_zero_stays_text():
     assert rows(b"id,qty\n007,1.50\n008,2.00\n") == [("007", "1.50"), ("008", "2.00")]
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", "|", ":", "^", "~", "||", ", ", "~|~", "\x1f"])
+@pytest.mark.parametrize(
+    "mark",
+    [",", ";", "\t", "|", ":", "^", "~", "||", ", ", "~|~", "\x1f", "•", "│", "·", "[|]", "{,}", "+++", " - ", "=>"],
+)
 def test_the_delimiter_is_found(mark: str):
     lines = [
         mark.join(cells) for cells in (["id", "name", "day"], ["1", "Ann", "2024-01-05"], ["2", "Bo", "2024-02-06"])
@@ -73,6 +76,50 @@ def test_the_delimiter_is_found(mark: str):
 def test_encodings_and_line_ends_are_found(encoding: str, end: str):
     data = end.join(["id;name", "1;Jürgen", '2;"é; à"', "3;Zoë"]).encode(encoding)
     assert rows(data) == [("1", "Jürgen"), ("2", "é; à"), ("3", "Zoë")]
+
+
+OLD_ENCODINGS = {
+    "cp1252": ["Düsseldorf", "Besançon", "São Paulo", "£500"],
+    "mac-roman": ["Düsseldorf", "Zürich", "Saint-Étienne"],
+    "cp850": ["Düsseldorf", "Zürich", "Straße"],
+    "cp1250": ["Łódź", "Gdańsk", "Świnoujście"],
+    "iso8859-2": ["Plzeň", "Košice", "České Budějovice", "Ústí nad Labem"],
+    "cp1254": ["Diyarbakır", "Şırnak", "Ağrı"],  # noqa: RUF001 -- a letter
+    "cp1251": ["Москва", "Казань", "Нижний Новгород"],
+    "koi8-r": ["Москва", "Казань", "Нижний Новгород"],
+    "cp866": ["Москва", "Казань", "Нижний Новгород"],
+    "cp1253": ["Αθήνα", "Θεσσαλονίκη", "Πάτρα"],
+    "cp1255": ["תל אביב", "ירושלים", "חיפה"],
+    "cp1256": ["القاهرة", "الرياض", "بغداد"],
+    "cp874": ["กรุงเทพมหานคร", "เชียงใหม่"],
+    "shift_jis": ["東京都サンプル", "大阪市の北", "名古屋"],
+    "euc_jp": ["東京都サンプル", "大阪市の北", "名古屋"],
+    "gb18030": ["北京市", "上海", "广州"],
+    "big5": ["臺北市", "高雄市", "新竹縣"],
+    "euc_kr": ["서울특별시", "부산광역시", "대구"],
+}
+
+
+@pytest.mark.parametrize("encoding", list(OLD_ENCODINGS))
+def test_encodings_of_before_unicode_are_found(encoding: str):
+    places = OLD_ENCODINGS[encoding]
+    data = "\r\n".join(["id;place", *(f"{i};{place}" for i, place in enumerate(places))]).encode(encoding)
+    assert rows(data) == [(str(i), place) for i, place in enumerate(places)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["25 °C", "5 µm ± 1", "§ 5; ½ l", "\u201cdas\u201d \u2013 L\u2019été", "¿Qué?", "Þingvellir;Ísafjörður", "È così"],
+)
+def test_a_few_accents_are_windows_1252(text: str):
+    assert detect(f"id,text\n1,a\n2,{text}\n".encode("cp1252")).encoding == "cp1252"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("place", ["Москва", "上海市", "東京都", "Αθήνα"])
+def test_utf_16_without_a_mark_is_found_in_any_script(encoding: str, place: str):
+    data = f"号,{place}\r\n1,{place}\r\n2,{place}\r\n".encode(encoding)
+    assert rows(data) == [("1", place), ("2", place)]
 
 
 def test_a_byte_that_is_not_valid_is_kept_as_windows_1252():
@@ -100,6 +147,16 @@ def test_a_file_of_numbers_has_no_header():
         ("time", ["16:38", "14:44", "22:22", "15:41"]),
         ("order", ["SO-69474", "SO-72443", "SO-58163", "SO-32272"]),
         ("title", ["Mug oak", "Coat red", "Mug oak", "Mug red", "Coat oak", "Coat red"]),
+        ("url", ["https://ex.org/75?a=1&b=2", "https://ex.org/49?a=1"]),
+        ("path", ["/var/log/a.log", "/var/log/b.log", "/opt/x/y.log"]),
+        ("amount", ["8.610,95", "146,12 EUR", "-7.557,75"]),
+        ("city", ["Bath", "New York", "Ulm", "La Paz", "Rome", "Oslo"]),
+        ("ip", ["71.116.190.204", "198.91.91.156", "187.161.10.197"]),
+        ("Full name", ["Ann Archer", "Bo Baker", "Cy Cole", "Di Dunn"]),
+        (
+            "comment",
+            ["It was fine", "The staff seemed tired but kind", "No", "We would come again in 2025", "Good value"],
+        ),
     ],
 )
 def test_a_mark_within_the_cells_of_a_single_column_is_no_delimiter(name: str, cells: list[str]):
@@ -340,3 +397,72 @@ def test_the_corpus_is_read_nearly_perfectly(tmp_path: Path):
     ]
     assert len(means) > 100
     assert sum(means) / len(means) > 0.97
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["0,1,2,3,4", "2019,2020,2021,2022,2023"],
+)
+def test_numbers_in_steps_above_measurements_are_names(header: str):
+    measured = "\n".join(f"{i}.25,{i}.5,0.7{i},,1.{i}" for i in range(6))
+    assert names(f"{header}\n{measured}\n".encode()) == tuple(header.split(","))
+    assert names(f"{header}\n{header}\n5,6,7,8,9\n".encode())[0] == "column_1"
+
+
+def test_names_above_rows_that_drop_their_empty_cells_at_the_end_are_the_header():
+    rows_ = ["1,a,b,c,y", "2,a,b,,y", "3,a,b,c,y,z", "4,a,b,c", "5,a,b,c,y", "6,a,b", "7,a,b,c", "8,a,b,c", "9,a,b,c"]
+    data = "\n".join(["id,age,mood,comment,extra1,extra2", *rows_]).encode()
+    assert names(data) == ("id", "age", "mood", "comment", "extra1", "extra2")
+    assert len(rows(data)) == len(rows_)
+
+
+def test_names_in_the_last_comment_above_rows_without_are_the_header():
+    data = b"##format=1\n##source=x,y\n#chrom\tstart\tgene\nchr1\t12\tMYC\nchr2\t40\tTP53\nchrX\t7\tEGFR\n"
+    assert names(data) == ("chrom", "start", "gene")
+    assert len(rows(data)) == 3
+
+
+def test_a_second_header_line_that_fills_the_gaps_of_the_first_is_header():
+    lines = ["Id,Date,Which apply?,,", ",,Phone,E-mail,Other", "10,2024-01-05,Phone,,", "11,2024-01-06,,E-mail,fax"]
+    data = "\n".join([*lines, *(f"{i},2024-02-06,Phone,E-mail," for i in range(12, 20))]).encode()
+    assert names(data) == ("Id", "Date", "Which apply? Phone", "E-mail", "Other")
+    assert len(rows(data)) == 10
+
+
+def test_a_header_of_texts_met_again_is_no_row():
+    lines = ["land,capital,part", "France,Paris,Europe", "Japan,Tokyo,Asia", "Peru,Lima,America", "Laos,Vientiane,Asia"]
+    again = [*lines, lines[0], "Italy,Rome,Europe", "Cuba,Havana,America"]
+    assert len(rows("\n".join(again).encode())) == 6
+    doubled = "\ufeff" + "\r\n".join([*lines, "\ufeff" + lines[0], *lines[1:]])
+    assert len(rows(doubled.encode())) == 8
+
+
+def test_a_single_line_with_a_number_is_a_row():
+    assert rows(b"chrX;877240;19138732;MYC;-\n") == [("chrX", "877240", "19138732", "MYC", "-")]
+    assert names(b"country;code;2019;2020;2021;2022\n")[2] == "2019"
+
+
+def test_a_total_of_all_columns_at_the_end_is_no_row():
+    body = "\n".join(f"{land},{i},{i}.5" for i, land in enumerate(["France", "Japan", "Peru", "Cuba"]))
+    assert len(rows(f"land,count,sum\n{body}\nTotal,6,8.0\n".encode())) == 4
+    assert len(rows(f"land,count,sum\nTotal,1,2.0\n{body}\nTotal,6,8.0\n".encode())) == 6
+
+
+def test_numbers_that_the_delimiter_cuts_in_every_row_are_whole():
+    decimals = b"id,city,day,temp\n1,Ulm,2024-01-05,49,25\n2,Rome,2024-01-06,-5,43\n3,Oslo,2024-01-07,86,64\n"
+    assert names(decimals) == ("id", "city", "day", "temp")
+    assert rows(decimals)[1] == ("2", "Rome", "2024-01-06", "-5,43")
+    groups = b"state,people,capital\nOhio,11,799,448,Columbus\nIowa,3,190,369,Des Moines\nUtah,947,123,Salt Lake City\n"
+    assert names(groups) == ("state", "people", "capital")
+    assert rows(groups) == [
+        ("Ohio", "11,799,448", "Columbus"),
+        ("Iowa", "3,190,369", "Des Moines"),
+        ("Utah", "947,123", "Salt Lake City"),
+    ]
+    index = b"age,score,height\n1,23,45,1.70\n2,24,46,1.80\n3,25,47,1.90\n"
+    assert names(index) == ("column_1", "age", "score", "height")
+
+
+def test_row_names_without_a_name_above_them_are_the_first_column():
+    cars = ["Mazda;1.5;0.2", "Datsun 710;1.6;0.3", "Hornet 4;0.7;-0.6", "Valiant;0.8;0.7", "Duster;1.2;0.3"]
+    assert names("\n".join(["x1;x2", *cars]).encode()) == ("column_1", "x1", "x2")

@@ -179,3 +179,39 @@ def test_an_unclosed_quote_far_above_another_swallows_no_sample(tmp_path: Path) 
 def test_the_table_is_found(content: str, columns: tuple[str, ...], rows: int, tmp_path: Path) -> None:
     read, found, _ = loaded(tmp_path, content.encode())
     assert (read.columns, len(found)) == (columns, rows)
+
+
+def test_rows_between_bars_under_rulers_of_one_piece_are_their_cells(tmp_path: Path) -> None:
+    ruler = "-" * 26
+    rows = [f"|{i:<4}|{name:<12}|{price:>6}|" for i, name, price in [(7, "Spade", 12.5), (8, "Rake", 7), (9, "", 3.2)]]
+    lines = ["05.01.2024   List 1", ruler, "|id  |name        | price|", ruler, *rows, ruler]
+    read, found, aside = loaded(tmp_path, "\r\n".join(lines).encode())
+    assert read.columns == ("id", "name", "price")
+    assert found == [("7", "Spade", "12.5"), ("8", "Rake", "7"), ("9", "", "3.2")]
+    assert [note["raw"] for note in aside] == [lines[0], ruler, ruler, ruler]
+
+
+def test_rows_that_begin_and_end_with_a_bar_have_no_cells_outside(tmp_path: Path) -> None:
+    read, found, _ = loaded(tmp_path, b"|a|b|c|\n|1|x|2.5|\n|2||3.5|\n|3|z|4.5|\n")
+    assert read.columns == ("a", "b", "c")
+    assert found == [("1", "x", "2.5"), ("2", "", "3.5"), ("3", "z", "4.5")]
+    assert loaded(tmp_path, b"|a|,|b|\n|1|,|x|\n|2|,|y, z|\n")[1] == [("1", "x"), ("2", "y, z")]
+
+
+def test_columns_flush_right_are_parted_by_their_blanks(tmp_path: Path) -> None:
+    lines = [
+        "      time    dev  value",
+        "2024-01-05  dev-1  18.80",
+        "2024-01-06 dev-12   3.43",
+        "2024-01-07  dev-3 103.10",
+    ]
+    read, found, _ = loaded(tmp_path, "\n".join(lines).encode())
+    assert read.columns == ("time", "dev", "value")
+    assert found == [tuple(line.split()) for line in lines[1:]]
+
+
+def test_a_line_in_quotes_may_have_empty_cells_behind_it(tmp_path: Path) -> None:
+    lines = ['"id,name,price";;', '"1,""Spade, large"",2.5";;', '"2,Rake,3.5";;']
+    read, found, _ = loaded(tmp_path, "\n".join(lines).encode())
+    assert read.columns == ("id", "name", "price")
+    assert found == [("1", "Spade, large", "2.5"), ("2", "Rake", "3.5")]

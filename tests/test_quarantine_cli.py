@@ -174,7 +174,7 @@ def test_mistakes_are_told_before_anything_is_recorded(lake: Lake) -> None:
         ("release", "ffffffff", "--reason", "x"): "waits in no table",
         ("release", "-t", "items", "--where", "no_such = 1", "--reason", "x"): "no_such",
         ("release", "-t", "items", "--file", "no.csv", "--reason", "x"): "no row of shop.items that waits was chosen",
-        ("waive", row, "--rule", "range_prise", "--reason", "x"): "no row of shop.items that waits was chosen",
+        ("waive", row, "--rule", "range_prise", "--reason", "x"): "no rule of shop.items.*Did you mean 'range_price'",
         ("discard", row, "--until", "yesterday", "--reason", "x"): "is no moment",
     }
     for arguments, said in wrong.items():
@@ -218,12 +218,14 @@ def test_a_file_that_is_stale_or_was_tampered_with_is_refused(defs: dg.Definitio
     text = file.read_text()
     assert "no column" not in text
     cases = {
-        text.replace("_decisions", "decided"): "has no columns",
+        text.replace("_decisions", "decided"): "has no column `_decisions`",
         text.replace("one.csv", "two.csv"): "line 2: `_source_file` was changed",
         text.replace(ids()["3"], "f" * 32): "line 3: no row 'ffff",
         text + text.splitlines()[1] + "\n": "occurs twice",
         text.replace("Price", "prize"): "a column `prize` that did not land",
-        text: "it sets no column",
+        text + "\r\n" + "," * text.splitlines()[0].count(",") + "\r\n": "no cell of .* differs",
+        text.replace(",-1", ",-1,,more"): "line 2: it has more cells",
+        "": "has no columns",
     }
     for changed, said in cases.items():
         file.write_text(changed)
@@ -239,7 +241,7 @@ def test_a_file_that_is_stale_or_was_tampered_with_is_refused(defs: dg.Definitio
 def edit(file: Path, prices_of: dict[str, str]) -> list[dict[str, Any]]:
     """Change the prices of some items in an exported file, as a person would; the rows before."""
     if file.suffix == ".csv":
-        with file.open(newline="") as source:
+        with file.open(newline="", encoding="utf-8-sig") as source:
             rows = list(csv.DictReader(source))
         changed = [{**row, "Price": prices_of.get(row["item_id"], row["Price"])} for row in rows]
         with file.open("w", newline="") as target:

@@ -128,6 +128,14 @@ def test_a_row_may_differ_within_its_tolerance() -> None:
     assert not compared(LEFT, right, measures=["diff"], keys=["a"]).agrees
 
 
+def test_a_number_and_a_text_are_compared_as_numbers_where_the_text_is_one() -> None:
+    texts = "(1, 'x', '10'), (2, 'y', '20.005'), (NULL, 'y', '5.0')"
+    found = compared(texts, LEFT, measures=["diff"], keys=["a"])
+    assert found.examples == ({"row": "modified", "a": "2", "what differs": "c: 20.005 → 20.00"},)
+    assert compared(texts, LEFT, measures=["diff"], keys=["a"], compare=[{"column": "c", "tolerance": 0.01}]).agrees
+    assert not compared("(1, 'x', 'ten')", "(1, 'x', 10)", measures=["diff"], keys=["a"]).agrees
+
+
 def test_personal_values_are_not_shown() -> None:
     right = LEFT.replace("'y'", "'secret'").replace("(1,", "(11,")
     asked: list[Any] = ["diff", {"measure": "max", "column": "b"}, "row_count"]

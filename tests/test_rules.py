@@ -15,6 +15,7 @@ from flowforge_checks.rules import RULE_KINDS, AnyRule, Judged, Rule
 from flowforge_checks.statements import statements
 from flowforge_checks.table_judge import judge
 from flowforge_resources.duck import connect, literal, quote
+from flowforge_resources.errors import RuleValuesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -328,6 +329,41 @@ def test_a_rule_is_asked_only_of_the_rows_its_where_holds_for(database: duckdb.D
     assert outcome.metadata["rows_broken"] == 2
 
 
+MIXED = "(SELECT * FROM (VALUES (0, '1'), (1, 'x'), (2, NULL), (3, '7')) AS t(_rid, v))"
+
+
+def test_a_row_of_whose_values_a_condition_cannot_be_computed_breaks_the_rule(
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    # The same cast twice: DuckDB computes it once, and outside of a TRY around either.
+    small = rule_of(rule="expression", name="small", sql="v::INTEGER > 0 AND v::INTEGER < 5")
+    asked = rule_of(rule="not_null", column="v", where="v::INTEGER > 5")
+    bound = rule_of(rule="range", column="_rid", max_sql="v::INTEGER")
+    judged = judge(database, [small, asked, bound], Judged(MIXED, NOON), ["_rid"])
+    assert [one.metadata["rows_checked"] for one in judged] == [4, 2, 4], "1 may be asked: nobody knows"
+    assert [one.rows_broken for one in judged] == [2, 1, 1]
+    examples = [record.data["_rid"] for record in judged[0].metadata["examples"].records]
+    assert sorted(examples) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"rule": "sql", "name": "q", "sql": "SELECT * FROM {table} WHERE v::INTEGER > 5"},
+        {"rule": "unique", "name": "q", "columns_sql": ["v::INTEGER"]},
+        {"rule": "expression", "name": "q", "sql": "v::INTEGER IN (SELECT 1)"},
+    ],
+    ids=lambda one: one["rule"],
+)
+def test_a_rule_about_several_rows_that_cannot_be_computed_names_itself_and_no_value(
+    database: duckdb.DuckDBPyConnection, written: dict[str, Any]
+) -> None:
+    with pytest.raises(RuleValuesError, match="try_cast") as error:
+        outcome_of(database, MIXED, **written)
+    assert "'x'" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
 def outcome_of(
     connection: duckdb.DuckDBPyConnection, table: str, previous: str | None = None, *earlier: str, **written: Any
 ) -> Outcome:
@@ -573,6 +609,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rule": "not_null", "column": "v", "warn_above": "x"}, "neither a number of rows"),
     ({"rule": "not_null", "column": "v", "warn_above": 5, "error_above": 3}, "Swap them"),
     ({"rule": "not_null", "column": "v", "action": "block", "warn_above": 5}, "needs `error_above`"),
+    ({"rule": "range", "column": "v", "min": 5, "max": 1}, "nothing would be valid. Swap them"),
+    ({"rule": "range", "column": "v", "min": "2026-02-01", "max": "2026-01-01"}, "nothing would be valid"),
+    ({"rule": "length", "column": "v", "min": 5, "max": 1}, "nothing would be valid"),
+    ({"rule": "row_count", "min": 5, "max": 1}, "nothing would be valid"),
+    ({"rule": "allowed_values", "column": "v", "values": ["a", None]}, "null is no value: it passes"),
     ({"rule": "row_count", "min": 1, "action": "drop"}, "has no single row to take out"),
     ({"rule": "row_count", "min": 1, "warn_above": 1}, "counts no broken rows"),
     ({"rule": "unique", "columns": ["v"], "action": "quarantine"}, "must say which row of a group stays"),
@@ -589,11 +630,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rule": "one_spelling", "columns": ["v"], "max_edits": 0}, "finds only what `ignoring` lets pass"),
     ({"rule": "near_median", "columns": ["v"]}, "one of `max_ratio: 5`"),
     ({"rule": "near_median", "columns": ["v"], "max_ratio": 5, "max_spreads": 3}, "one of `max_ratio: 5`"),
-    ({"rule": "near_median", "columns": ["v"], "max_difference": "5 parsecs"}, "is no span"),
+    ({"rule": "near_median", "columns": ["v"], "max_difference": "5 parsecs"}, "is no length of time"),
     ({"rule": "near_median", "columns": ["v"], "max_difference": -1}, "is below 0"),
     ({"rule": "near_median", "columns": ["v"], "per": ["v"], "max_ratio": 5}, "Keep one of them"),
     ({"rule": "sql", "name": "x", "sql": "SELECT 1"}, "does not read the table"),
-    ({"rule": "fresh_within", "column": "v", "max_age": "soon"}, "is no span"),
+    ({"rule": "fresh_within", "column": "v", "max_age": "soon"}, "is no length of time"),
     ({"rule": "references", "columns": ["a", "b"], "table": "t", "to": "a"}, "Name one for each"),
 ]
 

@@ -86,6 +86,12 @@ DIRTY_YAML = """
         - {rule: one_spelling, columns: ["st*", id]}
         - {rule: row_count, min: 1, action: block}
         - {rule: null_rate, column: ibu, max: 50%}
+        - rule: expression
+          name: ounces_are_few
+          sql: ounces::FLOAT > 0 AND ounces::FLOAT < 50
+          action: block
+          warn_above: 0
+          error_above: 50%
         - {rule: python, name: even_id, function: own.py:even, columns: [id], action: keep}
 """
 OWN = "import polars as pl\ndef even(frame):\n    return pl.col('id').cast(pl.Int64) % 2 == 0\n"
@@ -148,6 +154,9 @@ def test_what_an_analyst_would_say_can_be_said(lake: Lake, tmp_path: Path) -> No
     beers = metadata(result, "silver_beers")
     assert (beers["read"], beers["inserted"], beers["dropped"], beers["quarantined"]) == (5, 2, 1, 2)
     assert found["silver_beers", "even_id"].metadata["rows_broken"].value == 1
+    ounces = found["silver_beers", "ounces_are_few"]
+    assert (ounces.passed, ounces.severity.value) == (False, "WARN")
+    assert ounces.description == "2 of 5 rows break it and were kept.", "so many do not block"
     assert found["silver_beers", "compare_abv_ibu"].metadata["rows_broken"].value == 1
     assert found["silver_beers", "no_outlier_of_its_style"].passed
     assert found["silver_beers", "stronger_is_more_bitter"].passed
@@ -177,7 +186,7 @@ def test_a_table_that_breaks_a_blocking_measure_is_not_published(lake: Lake, tmp
       keys: [id]
       rules:
         - {rule: row_count_change, max_increase: 50%, action: block}
-        - {rule: fresh_within, column: _ingested_at, max_age: 1d}
+        - {rule: fresh_within, column: _ingested_at, max_age: 1 day}
     """
     defs = load(tmp_path, yaml, "few")
     land(lake, "few", {"items/1.csv": "id,n\n1,1\n2,2\n"})
@@ -192,6 +201,7 @@ def test_a_table_that_breaks_a_blocking_measure_is_not_published(lake: Lake, tmp
 GOOD_RULE = "- {rule: not_null, column: n}"
 WRONG: dict[str, tuple[str, str]] = {
     "an unknown column in an expression": ("- {rule: expression, name: e, sql: nn > 1}", "Did you mean 'n'?"),
+    "an aggregate in an expression": ("- {rule: expression, name: e, sql: n = max(n)}", "it looks at other rows"),
     "an unknown column in where": ("- {rule: not_null, column: n, where: m > 1}", "no column 'm'"),
     "a clash of types": ("- {rule: expression, name: e, sql: 'n > [1]'}", "Cannot compare"),
     "text compared with a number": ("- {rule: range, column: id, min: 1}", "the text column 'id'"),
@@ -210,7 +220,10 @@ WRONG: dict[str, tuple[str, str]] = {
         "cannot be asked",
     ),
     "a median of text": ("- {rule: near_median, columns: [id], max_ratio: 5}", "reads numbers"),
-    "a span of time between numbers": ("- {rule: near_median, columns: [n], max_difference: 5m}", "is a span of time"),
+    "a span of time between numbers": (
+        "- {rule: near_median, columns: [n], max_difference: 5m}",
+        "is a length of time",
+    ),
     "a spelling of numbers": ("- {rule: one_spelling, columns: [n]}", "reads text"),
     "a pattern of columns that fits none": ("- {rule: not_null, for_each_column: [x_*]}", "fits no column"),
     "rows taken out of a set that replace each other later": (

@@ -135,7 +135,11 @@ def test_derive_behind_cast_computes_with_types(tmp_path: Path) -> None:
 
 def test_a_row_whose_expression_fails_is_kept_marked_and_passes_the_rest_untouched(tmp_path: Path) -> None:
     steps = [
-        {"transform": "derive", "column": "n", "sql": "a::INTEGER + 1"},
+        {
+            "transform": "derive",
+            "column": "n",
+            "sql": "CASE WHEN a::INTEGER > 0 THEN a::INTEGER + 1 ELSE -a::INTEGER END",
+        },
         {"transform": "filter", "where": "FALSE"},
         {"transform": "explode", "column": "tags", "by": ","},
         {"transform": "unpivot", "columns": ["p", "q"], "names_to": "name", "values_to": "value"},

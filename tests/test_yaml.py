@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
+import flowforge_assets.cli.app as commands
 from flowforge_assets.components import DateDimension, Model, Reconciliation, Sink, Table, Workflow
 from scenario import load, project
 
@@ -345,3 +346,20 @@ def test_a_model_may_read_a_table_of_another_workflow_by_its_full_name(tmp_path:
         graph = defs.resolve_asset_graph()
     parents = graph.get(dg.AssetKey(["report", "both"])).parent_keys
     assert parents == {dg.AssetKey(["report", "silver_own"]), dg.AssetKey(["shop", "silver_items"])}
+
+
+def test_the_command_line_tells_an_error_in_a_document_in_a_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = """
+    type: flowforge_assets.components.Workflow
+    attributes: {descriptoin: A typo.}
+    """
+    monkeypatch.setattr(commands, "app", lambda: load(tmp_path, document))
+    with pytest.raises(SystemExit, match="1"):
+        commands.main()
+    said = capsys.readouterr().err
+    assert "flowforge: the workflows cannot be loaded" in said
+    assert "defs.yaml:2" in said
+    assert "descriptoin" in said
+    assert len(said.splitlines()) < 6, said

@@ -10,6 +10,7 @@ import random
 from typing import TYPE_CHECKING
 
 from benchmarks.csv_corpus.document import Document
+from benchmarks.csv_corpus.exports import EXPORTS
 from benchmarks.csv_corpus.foreign import FOREIGN
 from benchmarks.csv_corpus.guises import GUISES
 from benchmarks.csv_corpus.odd_ways import ODD, TOO_LATE, WITH_OWN_ROWS, WITHOUT_LINES
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLES_PER_KIND = 9
-ALONE = FORMAT | HEAD | FOOT | BODY | SIZE | FOREIGN | GUISES | ODD
+ALONE = FORMAT | HEAD | FOOT | BODY | SIZE | FOREIGN | GUISES | ODD | EXPORTS
 MIXED_FILES, WILD_FILES = 500, 400
 SHARE_OF_GROUPS = 0.6
 WILD_HEAD = [kind for kind in HEAD if kind not in {"preamble delimited", "preamble pairs"}]

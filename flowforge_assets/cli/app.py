@@ -402,21 +402,28 @@ def gate_history(*, workflow: WorkflowOption = None, as_json: JsonOption = False
 
 
 def main() -> None:
-    """Run the tool; an error of ours is one line on stderr and exit code 1."""
+    """Run the tool; an error of ours, or in a workflow's YAML, is told on stderr, and exit code 1."""
     try:
         app()
     except Exception as error:
-        if (ours := _ours(error)) is None:
+        if (said := _in_words(error)) is None:
             raise
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(str(ours))}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]flowforge:[/] {_escape(said)}", highlight=False)
         sys.exit(1)
 
 
-def _ours(error: BaseException | None) -> FlowForgeError | None:
-    """The error of ours that Dagster wrapped in its own, as it does where definitions are wrong."""
+def _in_words(error: BaseException | None) -> str | None:
+    """What is wrong, of an error of ours and of one in a document, without what Dagster wraps around it; None of others."""
+    from dagster.components.core.component_tree import ComponentTreeException
+    from pydantic import ValidationError
+
+    in_document = isinstance(error, ComponentTreeException)
     while error is not None and not isinstance(error, FlowForgeError):
+        if in_document and isinstance(error, ValidationError):
+            lines = [line for line in str(error).splitlines() if "errors.pydantic.dev" not in line]
+            return "\n".join(["the workflows cannot be loaded.", *lines])
         error = error.__cause__
-    return error
+    return None if error is None else str(error)
 
 
 def _escape(text: str) -> str:

@@ -10,6 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flowforge_checks.books import ACCOUNT, GROWTH
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from flowforge_resources.run_reports import AssetReport, RunReport
 
 COLUMNS = ("read", "inserted", "updated", "unchanged", "deduplicated", "late", "quarantined")
-# Shown where some table has any.
-SELDOM = ("deleted", "closed", "truncates", "rows_split", "rows_removed", "exploded", "filtered", "routed")
+# Shown where some table has any: whatever else the account has.
+SELDOM = tuple(name for name in dict.fromkeys(("released", "exploded", *ACCOUNT, *GROWTH)) if name not in COLUMNS)
 # So that the account fits a terminal of 80 columns.
 HYPHENATED = {
     "inserted": "in-\nserted",

@@ -15,7 +15,8 @@ from flowforge_assets.formats.csv_footer import footer_length
 from flowforge_assets.formats.csv_layout import Layout, find_layout
 from flowforge_assets.formats.csv_options import CsvDialect, CsvOptions
 from flowforge_assets.formats.csv_sample import is_blank
-from flowforge_assets.formats.csv_score import Scored, best_dialect, one_column
+from flowforge_assets.formats.csv_score import Scored, best_dialect
+from flowforge_assets.formats.csv_single import one_column
 from flowforge_assets.formats.csv_source import LINE_END, Source, decode, sniff_encoding, split_lines
 
 if TYPE_CHECKING:
@@ -54,10 +55,7 @@ def _decided(source: Source, head: bytes, pinned: CsvOptions) -> CsvDialect:
         pinned = pinned.model_copy(update={"delimiter": declared})
     scored = best_dialect(lines[pinned.skip_lines or int(bool(declared)) :], pinned)
     layout = find_layout(lines, scored.splitter(), pinned, int(bool(declared)))
-    alone = layout.leading == ("preamble",) or (
-        scored.delimiter[-1] == " " and layout.leading == ("preamble", "header")
-    )
-    if alone and not pinned.delimiter and one_column(lines, scored):
+    if not pinned.delimiter and one_column(lines, scored, layout.leading):
         nowhere = "\x1f" if scored.delimiter.strip() == "," else ","
         scored = Scored(nowhere, scored.quote, scored.escape, scored.score)
         layout = find_layout(lines, scored.splitter(), pinned)

@@ -22,6 +22,9 @@ TOTALS = re.compile(
 )
 
 
+_TOTAL = re.compile(r"(?:grand )?total|summe|gesamt(?:summe)?", re.IGNORECASE)
+
+
 def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -> int:
     """Return how many physical lines at the end are no rows; blank lines at the very end are not among them."""
     width = len(layout.columns)
@@ -38,7 +41,9 @@ def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -
             break
         if record.width * 2 <= width and _holds_a_row_otherwise(record.text, splitter, layout):
             break
-        if _is_footer(record, width, layout) or (not record.filled and seen == count + 1 and width > 2):  # noqa: PLR2004
+        first = seen == count + 1
+        emptied = first and not record.filled and width > 2  # noqa: PLR2004
+        if emptied or _is_footer(record, width, layout) or (first and _sums_up(record, kept, width)):
             count = seen
         elif not (record.width < width and record.filled <= max(1, width // 2)) or _fits(record, layout):
             break
@@ -47,6 +52,14 @@ def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -
     if not count:
         return 0
     return len(tail) - records[len(records) - count].line
+
+
+def _sums_up(record: SampleRecord, records: Sequence[SampleRecord], width: int) -> bool:
+    """Tell whether the last record is a total that fills all columns: no other row is called so, all else is a number."""
+    name, *cells = (cell.strip() for cell in record.cells)
+    again = sum(1 for other in records if other.cells[0].strip() == name) > 1
+    numbers = all(kind_of(cell) in {"number", "empty"} for cell in cells)
+    return record.width == width and bool(_TOTAL.fullmatch(name)) and numbers and not again
 
 
 def _holds_a_row(text: str, splitter: LineSplitter, width: int) -> bool:

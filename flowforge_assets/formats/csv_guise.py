@@ -1,4 +1,4 @@
-"""Delimited tables in another guise, written as the CSV they mean: drawn with bars and rulers, or each line in quotes.
+"""Delimited tables in another guise, written as the CSV they mean: drawn or framed with bars, or each line in quotes.
 
 Markdown, `mysql`, `psql`, `sqlite -box` and DuckDB draw tables; some exports put a whole line into one pair of quotes,
 or cells into curly ones (`csv_paired`), or end records in 0x1E (`csv_control`).
@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowforge_assets.formats import csv_control
+from flowforge_assets.formats.csv_framed import BARS, aligned, framing_bar
 from flowforge_assets.formats.csv_paired import paired
 from flowforge_assets.formats.csv_source import Source, decode, sniff_encoding, split_lines
 from flowforge_assets.formats.csv_split import LineSplitter
@@ -30,14 +31,16 @@ ENOUGH, WRAPPED = 0.8, 0.5
 _RULER = re.compile(r"[ :|+\-=│║┃─═━┄┼╪╬╫├┤┬┴┌┐└┘╞╡╤╧╟╢╠╣╔╗╚╝╦╩╭╮╰╯┏┓┗┛┳┻┣┫╋┡┩╇]+")
 _ACROSS = re.compile(r"[-=─═━┄]+")
 _JOINTS = re.compile(r"[^ :\-=─═━┄]+")
-_BARS = ("|", "│", "║", "┃")
 # A cheap look at bytes: a line that may be a ruler, or begins with a quote of some kind.
 _MAYBE = re.compile(
-    rb'^(?:[ :|+=-]{3,}\r?$|["|~^%$*]|[ |+]*\xe2[\x94\x95])|\xe2\x80[\x9c-\x9e]|\xc2[\xab\xbb]|^\xc3\xbe', re.MULTILINE
+    rb'^(?:[ :|+=-]{3,}\r?$|["|~^%$*]| +[^\s]|[ |+]*\xe2[\x94\x95])|\xe2\x80[\x9c-\x9e]|\xc2[\xab\xbb]|^\xc3\xbe',
+    re.MULTILINE,
 )
 _MAYBE_SINGLE = re.compile(rb"[\x84\x93\xab\xbb]|^\xfe", re.MULTILINE)
 _WHOLE = re.compile(r'"(?:[^"\\]|""|\\.)*"')
 _INNER_DELIMITERS = (",", ";", "\t", "|")
+# A spreadsheet that took a line for one cell wrote empty ones behind it, where another line had more.
+_EMPTIED = ";,\t"
 _AS_WRITTEN: dict[str, str | int | bool] = {
     "delimiter": "|", "quote": '"', "escape": "double", "header": 1, "trailing_delimiter": False,
 }  # fmt: skip
@@ -80,7 +83,27 @@ def guise_of(lines: Sequence[str], pinned: CsvOptions) -> Guise | None:
     """Recognise a guise by a file's first lines; none where it is pinned how cells are parted."""
     if any(said is not None for said in (pinned.delimiter, pinned.quote, pinned.comment, pinned.header)):
         return None
-    return _drawn(lines) or (Guise("lines in quotes", _without_quotes, {}) if _in_quotes(lines) else _quoted(lines))
+    quoted = Guise("lines in quotes", _without_quotes, {}) if _in_quotes(lines) else _quoted(lines)
+    return _drawn(lines) or quoted or _framed(lines)
+
+
+def _framed(lines: Sequence[str]) -> Guise | None:
+    """Rows between bars without a ruler that parts them, or aligned by blanks."""
+    written: dict[str, str | int | bool] = {
+        "delimiter": "|",
+        "quote": '"',
+        "escape": "double",
+        "trailing_delimiter": False,
+    }
+    if bar := framing_bar(lines):
+        ruler = next((line.strip()[0] for line in lines if _ACROSS.fullmatch(line.strip())), None)
+        return Guise("rows between bars", _Bars(bar, left=True, right=True).as_csv, {**written, "comment": ruler or ""})
+    return Guise("aligned by blanks", _aligned_as_csv, written) if aligned(lines) else None
+
+
+def _aligned_as_csv(line: str) -> str:
+    """A line of cells without blanks in them as CSV."""
+    return "|".join('"' + cell.replace('"', '""') + '"' for cell in line.split())
 
 
 def _quoted(lines: Sequence[str]) -> Guise | None:
@@ -113,7 +136,7 @@ def _drawn(lines: Sequence[str]) -> Guise | None:
         if columns < 2 or not place:  # noqa: PLR2004 -- one column of anything may be underlined
             continue
         names = lines[place - 1]
-        bar = next((mark for mark in _BARS if mark in names), "")
+        bar = next((mark for mark in BARS if mark in names), "")
         if not bar or _columns_of(names):
             continue
         bars = _Bars(bar, names.lstrip().startswith(bar), names.rstrip().endswith(bar))
@@ -166,7 +189,7 @@ class _Bars(NamedTuple):
 def _in_quotes(lines: Sequence[str]) -> bool:
     """Tell whether most lines are one quoted cell each, whose texts are records of one width, as the first line is."""
     filled = [line for line in lines if line.strip()]
-    wrapped = [line for line in filled if _WHOLE.fullmatch(line.strip())]
+    wrapped = [line for line in filled if _WHOLE.fullmatch(line.strip().rstrip(_EMPTIED))]
     if len(filled) < 2 or len(wrapped) < WRAPPED * len(filled):  # noqa: PLR2004 -- a header and a row
         return False
     texts = [_without_quotes(line) for line in filled]
@@ -183,8 +206,8 @@ def _records(texts: Sequence[str], delimiter: str) -> bool:
 
 
 def _without_quotes(line: str) -> str:
-    """A line that is one quoted cell as the text of that cell; another as it is."""
-    text = line.strip()
+    """A line that is one quoted cell, and empty ones after it, as the text of that cell; another as it is."""
+    text = line.strip().rstrip(_EMPTIED)
     if not _WHOLE.fullmatch(text):
         return line
     return text[1:-1].replace('""', '"').replace('\\"', '"')

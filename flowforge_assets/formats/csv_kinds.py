@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LACKS_COMMA = 0.3
 TEXT, WORD, EMPTY, MISSING = "text", "word", "empty", "missing"
 TYPED = frozenset({"number", "temporal", "bool", "email", "url", "uuid", "ip", "code"})
 
@@ -24,17 +25,18 @@ _DATE = (
 )
 _TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[ap]\.?m\.?)?(?: ?(?:z|utc|gmt|[+-]\d{2}:?\d{2}))?"
 _NUMBER = r"[-+]?(?:\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)(?:e[-+]?\d+)?"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _KIND = re.compile(
     "|".join(
         (
             r"(?P<missing>n/?a|nan|null|none|nil|-+|\?|\\n|#n/a|unknown|missing|\.)",
+            rf"(?P<ip>{_OCTET}(?:\.{_OCTET}){{3}})",
             rf"(?P<number>[$€£¥]?\s?{_NUMBER}\s?(?:%|[$€£¥]|(?:eur|usd|gbp|chf|kg|km|cm|mm|m|g)\b)?|\({_NUMBER}\))",
             rf"(?P<temporal>(?:{_DATE})(?:[T ]{_TIME})?|{_TIME})",
             r"(?P<bool>true|false|yes|no|y|n)",
             r"(?P<email>[^@\s,;|]+@[^@\s,;|]+\.[a-z]{2,})",
             r"(?P<url>(?:https?|ftp|s3|file)://[^\s,;|\"]+|www\.[^\s,;|\"]+)",
             r"(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
-            r"(?P<ip>\d{1,3}(?:\.\d{1,3}){3})",
             r"(?P<code>(?=[a-z]*\d)[a-z0-9]+(?:[-_./][a-z0-9]+)*)",
             r"(?P<word>[^\W\d_]+)",
         )
@@ -57,12 +59,13 @@ def kind_of(cell: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """What the sampled cells of one column have in common."""
+    """What the sampled cells of one column have in common; `comma`: each is a number with one in it."""
 
     kind: str
     strict: bool
     ever_empty: bool
     values: frozenset[str] | None
+    comma: bool = False
 
     def misfit(self, cell: str) -> float:
         """Return how badly a cell fits the column: 0 (well) to about 1."""
@@ -74,7 +77,8 @@ class ColumnProfile:
         if kind == MISSING:
             return 0.2
         if self.strict:
-            return 0.0 if kind == self.kind else 1.0
+            lacks = LACKS_COMMA if self.comma and "," not in cell else 0.0
+            return lacks if kind == self.kind else 1.0
         return (0.5 if kind in TYPED and self.kind not in TYPED else 0.0) + (0.3 if self.values is not None else 0.0)
 
 
@@ -95,7 +99,8 @@ def profile(cells: Sequence[str]) -> ColumnProfile:
         kind, strict = (TEXT if typed < 0.05 * filled else "mixed"), False
     else:
         strict = True
-    return ColumnProfile(kind, strict, empty > 0.02 * len(cells), _categories(cells))
+    comma = strict and kind == "number" and all("," in cell for cell in cells if cell.strip())
+    return ColumnProfile(kind, strict, empty > 0.02 * len(cells), _categories(cells), comma)
 
 
 def _categories(cells: Sequence[str]) -> frozenset[str] | None:

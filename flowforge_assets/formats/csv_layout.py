@@ -1,22 +1,31 @@
-"""Where a file's table begins: what stands above, which records are the header. What stands below is in `csv_footer`.
+"""Where a file's table begins: what stands above, which records are the header.
 
-A header is the normal case: it is denied only where the first record looks like the rows under it.
+What a header looks like is in `csv_header`; what stands below the table in `csv_footer`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, ColumnProfile, kind_of, profiles
-from flowforge_assets.formats.csv_names import QUOTES, is_index_column, names_of
+from flowforge_assets.formats.csv_cut_numbers import with_whole_numbers
+from flowforge_assets.formats.csv_header import (
+    MANY_NAMES,
+    alone_repeated,
+    header_like,
+    is_same,
+    more_header,
+    surely_header,
+)
+from flowforge_assets.formats.csv_kinds import TYPED, ColumnProfile, kind_of, profiles
+from flowforge_assets.formats.csv_names import is_index_column, names_of
 from flowforge_assets.formats.csv_sample import (
     SampleRecord,
     below_preamble,
     evened,
     few_of,
+    names_widest,
     sample_records,
     usual_width,
 )
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
     from flowforge_assets.formats.csv_options import CsvOptions, Role
 
 COMMENT_MARKS = ("#", "//", "%", "--", "!")
-UNIT = re.compile(r"\([^()]{1,20}\)|\[[^\[\]]{1,20}\]")
 MAX_HEADER_RECORDS = 4
 MAX_PREAMBLE_RECORDS = 60
 
@@ -55,13 +63,16 @@ def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions
         records, uneven = evened(records)
     if not records:
         return Layout((), _roles(lines, (), len(lines), skip, comment), trailing=0, comment=comment, profiles=())
-    width = usual_width(records)
+    records = with_whole_numbers(records, splitter.delimiter)
+    width = _width(records)
     first = 0 if pinned.skip_lines is not None else _first_of_table(records, width)
     table = records[first:]
     trailing = _trailing(table, width) if pinned.trailing_delimiter is None else int(pinned.trailing_delimiter)
     trailing = min(trailing, width - 1)
     width -= trailing
     header = _header(records, first, width, splitter, pinned)
+    if not header and pinned.header is None:
+        header = _named_in_comment(lines, table, width, comment, splitter)
     start = header[-1].line + header[-1].lines if header else table[0].line
     body = [record for record in records if record.line >= start]
     names, width = names_of(header, body, width, pinned.header_join)
@@ -69,8 +80,16 @@ def find_layout(lines: Sequence[str], splitter: LineSplitter, pinned: CsvOptions
     end = body[0].line if body else len(lines)
     rows = [record.cells[:width] if trailing and record.width == width + trailing else record.cells for record in body]
     columns = profiles([row for row in rows[:400] if row != (header[-1].cells if header else None)], width)
-    text = header[-1].text if header and _surely_header(header[-1].cells, columns) else ""
+    sure = bool(header) and (surely_header(header[-1].cells, columns) or alone_repeated(header[-1], body))
+    text = header[-1].text if sure else ""
     return Layout(names, _roles(lines, heads, end, skip, comment), trailing or uneven, comment, columns, text)
+
+
+def _width(records: Sequence[SampleRecord]) -> int:
+    """Return the count of the table's columns: of names above rows that end where they have no more to say, theirs."""
+    usual, first = usual_width(records), records[0]
+    as_wide = sum(1 for record in records if record.width == first.width)
+    return first.width if as_wide > 1 and names_widest(records) and len(set(first.cells)) == first.width else usual
 
 
 def _roles(lines: Sequence[str], heads: Sequence[int], end: int, skip: int, comment: str) -> tuple[Role, ...]:
@@ -106,7 +125,7 @@ def _comment_mark(lines: Sequence[str], splitter: LineSplitter) -> str:
         if width > 1 and not odd and marked[0] == filled[0] and plain:
             names = plain[0].cells
             body = [record.cells for record in plain[1:300] if record.width == width]
-            odd = plain[:1] if body and _surely_header(names, profiles(body, width)) else []
+            odd = plain[:1] if body and surely_header(names, profiles(body, width)) else []
         if (width > 1 and odd) or (width == 1 and filled[0].startswith(mark) and mark in {"#", "//"}):
             return mark
     return ""
@@ -170,7 +189,7 @@ def _after_pairs(records: Sequence[SampleRecord], first: int, width: int) -> int
         if record.width == width and (gap or (narrow and above.filled < width)) and record.filled == width:
             body = [r.cells for r in records[index + 1 : index + 300] if r.width == width]
             columns = profiles(body, width)
-            if _surely_header(record.cells, columns) and not any(kind_of(c) in TYPED - {"code"} for c in record.cells):
+            if surely_header(record.cells, columns) and not any(kind_of(c) in TYPED - {"code"} for c in record.cells):
                 return index
     return first
 
@@ -201,9 +220,9 @@ def _header(
     if pinned.header is not None:
         return list(table[: int(pinned.header)])
     wide = [record.cells for record in table[1:] if record.width in {width, width + 1}]
-    body = [cells for cells in wide if not _same(cells, table[0].cells)][:300]
+    body = [cells for cells in wide if not is_same(cells, table[0].cells)][:300]
     columns = profiles([row[:width] for row in body], width)
-    sure = _surely_header(table[0].cells[:width], columns)
+    sure = surely_header(table[0].cells[:width], columns)
     if not sure and (names := _other_delimiter(records, first, width, splitter, OTHER_DELIMITERS[:4])):
         return [names]
     if not header_like(table[0].cells[:width], columns, body):
@@ -213,15 +232,25 @@ def _header(
     for record in table[1:MAX_HEADER_RECORDS]:
         below = [r for r in table if r.line > record.line]
         rest = [r.cells[:width] for r in below if r.width in {width, width + 1}][:300]
-        if record.cells != table[0].cells and not _more_header(table[0], record, profiles(rest, width), rest):
+        if record.cells != table[0].cells and not more_header(table[0], record, profiles(rest, width), rest):
             break
         header.append(record)
     return header
 
 
-def _same(cells: Sequence[str], first: Sequence[str]) -> bool:
-    """Tell whether a record is the first once more, as where files were joined end to end, byte order marks and all."""
-    return cells == first or [cells[0].lstrip("\ufeff"), *cells[1:]] == first
+def _named_in_comment(
+    lines: Sequence[str], table: Sequence[SampleRecord], width: int, comment: str, splitter: LineSplitter
+) -> list[SampleRecord]:
+    """Find names in the comment right above rows that have none: as many, and all of them texts."""
+    place = table[0].line - 1
+    if not comment or place < 0 or not lines[place].startswith(comment) or width < MANY_NAMES:
+        return []
+    text = lines[place].removeprefix(comment).strip(" ")
+    cells = splitter.strict(text)
+    if not isinstance(cells, list) or len(cells) != width or not all(cell.strip() for cell in cells):
+        return []
+    named = not any(kind_of(cell) in TYPED - {"code", "bool"} for cell in cells)
+    return [SampleRecord(cells, place, 1, damaged=True, text=lines[place])] if named else []
 
 
 def _groups_above(records: Sequence[SampleRecord], first: int, width: int) -> list[SampleRecord]:
@@ -264,89 +293,3 @@ def _other_delimiter(
         if isinstance(cells, list) and len(cells) == width and not any(kind_of(c) in TYPED - {"code"} for c in cells):
             return SampleRecord(cells, above.line, above.lines, damaged=True, text=above.text)
     return None
-
-
-def header_like(first: Sequence[str], columns: Sequence[ColumnProfile], body: Sequence[Sequence[str]]) -> bool:
-    """Weigh whether a record is a header of the rows under it; in doubt it is."""
-    if not body:
-        typed = sum(kind_of(cell) in {"number", "temporal"} for cell in first)
-        return typed * 2 < len(first) or not first
-    if _counts_up(first):
-        return True
-    for_it = against = 0.0
-    for index, (cell, column) in enumerate(zip(first, columns, strict=False)):
-        kind = kind_of(cell)
-        if kind in {EMPTY, MISSING}:
-            against += 0.1
-        elif column.strict:
-            for_it += kind != column.kind
-            against += kind == column.kind
-        elif column.values is not None:
-            against += 1.0 if cell in column.values else 0.0
-            for_it += 0.0 if cell in column.values else 0.6
-        else:
-            against += 0.6 if kind in TYPED - {"code"} else 0.0
-            for_it += _shape_contrast(cell, [row[index] for row in body if index < len(row)])
-    return against <= for_it + 0.5
-
-
-def _surely_header(names: Sequence[str], columns: Sequence[ColumnProfile]) -> bool:
-    """Tell whether a record has another kind than its column in every typed column, of which there is one."""
-    told = [kind_of(name) != column.kind for name, column in zip(names, columns, strict=False) if column.strict]
-    return bool(told) and all(told)
-
-
-def _shape_contrast(cell: str, column: Sequence[str]) -> float:
-    """Return evidence that a cell of a text column is its name: other length or alphabet than all its cells."""
-    lengths = [len(c) for c in column if c]
-    if len(lengths) < 3:  # noqa: PLR2004
-        return 0.1
-    outside = len(cell) < min(lengths) or len(cell) > max(lengths)
-    digits = all(any(ch.isdigit() for ch in c) for c in column if c) and not any(ch.isdigit() for ch in cell)
-    return 0.1 + 0.3 * outside + 0.4 * digits + (0.3 if "_" in cell and not any("_" in c for c in column) else 0.0)
-
-
-def _counts_up(first: Sequence[str]) -> bool:
-    """Recognise names such as 2019, 2020, 2021 after at most two texts."""
-    digits = [cell.strip() for cell in first if cell.strip().isascii() and cell.strip().isdigit()]
-    numbers = [int(text) for text in digits if len(text) == len("2019")]
-    steps = {b - a for a, b in pairwise(numbers)}
-    texts = len(first) - len(numbers)
-    return len(numbers) >= 3 and steps == {1} and texts in {1, 2} and 1800 <= numbers[0] <= 2200  # noqa: PLR2004
-
-
-def _more_header(
-    above: SampleRecord, record: SampleRecord, columns: Sequence[ColumnProfile], rest: Sequence[Sequence[str]]
-) -> bool:
-    """Tell whether a record under a header goes on with it: text in every typed column it fills, in most of them."""
-    quoted = record.damaged or any(cell[:1] in QUOTES and cell[:1] == cell[-1:] for cell in record.cells)
-    if len(rest) < 2 or not min(len(columns), above.width) <= record.width <= len(columns) + 1 or quoted:  # noqa: PLR2004
-        return False
-    if record.width > len(columns) and _is_shifted_row(record, columns):
-        return False
-    typed = [(cell, column) for cell, column in zip(record.cells, columns, strict=False) if column.strict]
-    told = [kind_of(cell) != column.kind for cell, column in typed if kind_of(cell) not in {EMPTY, MISSING}]
-    units = all(UNIT.fullmatch(cell.strip()) for cell in record.cells if cell.strip())
-    if (units and record.filled > 1) or (not typed and _names_under_groups(above, record)):
-        return True
-    return bool(told) and all(told) and (len(told) * 2 >= len(typed) or record.filled <= len(told) + 1)
-
-
-def _is_shifted_row(record: SampleRecord, columns: Sequence[ColumnProfile]) -> bool:
-    """Tell whether a record with a cell too many is a row with an empty one put in between."""
-    empty = [place for place, cell in enumerate(record.cells) if not cell.strip()]
-    fitted = [[*record.cells[:place], *record.cells[place + 1 :]] for place in empty]
-    return any(
-        kind_of(cell) == column.kind
-        for cells in fitted
-        for cell, column in zip(cells, columns, strict=False)
-        if column.strict
-    )
-
-
-def _names_under_groups(above: SampleRecord, record: SampleRecord) -> bool:
-    """Tell whether a record fills what the first header line leaves empty, in a table that is all text."""
-    empty = sum(1 for cell in above.cells if not cell.strip())
-    full = record.filled == record.width == above.width and len(set(record.cells)) == record.width
-    adjacent = above.line + above.lines == record.line
-    return adjacent and full and empty * 3 >= above.width and not any(kind_of(cell) in TYPED for cell in record.cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from flowforge_assets.formats.csv_kinds import TYPED, kind_of
 from flowforge_assets.formats.csv_options import BESIDE_THE_COLUMNS, OWN_COLUMNS
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from flowforge_assets.formats.csv_sample import SampleRecord
 
+FEWEST_NAMED = 5
 QUOTES = frozenset("\"'`")
 
 
@@ -39,7 +41,7 @@ def _fitted(cells: Sequence[str], body: Sequence[SampleRecord], width: int) -> l
     while len(fitted) > width and not all(cell.strip() for cell in fitted):
         empty = max(i for i, cell in enumerate(fitted) if not cell.strip())
         del fitted[empty]
-    if len(fitted) == width - 1 and is_index_column(body, width):
+    if len(fitted) == width - 1 and (is_index_column(body, width) or _are_row_names(body, width)):
         return ["", *fitted]
     return fitted
 
@@ -50,6 +52,15 @@ def is_index_column(body: Sequence[SampleRecord], width: int) -> bool:
     numbers = [int(text) for text in firsts if text.isascii() and text.isdigit() and len(text) < 12]  # noqa: PLR2004
     steps = [b - a for a, b in pairwise(numbers)]
     return len(numbers) >= 0.9 * len(firsts) > 1 and min(steps, default=0) > 0 and steps.count(1) >= 0.7 * len(steps)
+
+
+def _are_row_names(body: Sequence[SampleRecord], width: int) -> bool:
+    """Tell whether all rows are full, and begin with a text that no other begins with: R writes no name above those."""
+    rows = [record.cells for record in body[:300]]
+    firsts = {row[0].strip() for row in rows}
+    texts = sum(1 for text in firsts if text and kind_of(text) not in TYPED - {"code"})
+    full = all(len(row) == width and row[-1].strip() for row in rows)
+    return full and len(rows) >= FEWEST_NAMED and texts == len(rows)
 
 
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:

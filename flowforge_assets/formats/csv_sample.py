@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from flowforge_assets.formats.csv_kinds import TYPED, kind_of
 from flowforge_assets.formats.csv_split import Damage, LineSplitter
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # A record of more lines is believed only where nothing in it looks like a record, and its quote is soon found to close.
 LOOK_AHEAD_LINES, LONGEST_LOOK_LINES, LATE_TRIES = 60, 5_000, 3
 FEWEST_ROWS, REGULAR, EVEN, FEW, NAMES_WITHIN = 6, 0.9, 0.7, 0.05, 60
-ENOUGH_FOR_ONE = 10
+ENOUGH_FOR_ONE, FEW_CELLS = 10, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,18 @@ def usual_width(records: Sequence[SampleRecord]) -> int:
     """Return the count of cells most records have; the wider of two that come equally often."""
     widths = Counter(record.width for record in below_preamble(records))
     return max(widths, key=lambda width: (widths[width], width), default=0)
+
+
+def names_widest(records: Sequence[SampleRecord]) -> bool:
+    """Tell whether the first record is names, and no other is wider: rows may then be short, and are not odd."""
+    first = records[0]
+    if (
+        first.width < FEW_CELLS
+        or first.filled < first.width
+        or any(kind_of(cell) in TYPED - {"code"} for cell in first.cells)
+    ):
+        return False
+    return all(record.width <= first.width for record in records)
 
 
 def evened(records: list[SampleRecord]) -> tuple[list[SampleRecord], int]:

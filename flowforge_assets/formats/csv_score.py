@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, WORD, kind_of
-from flowforge_assets.formats.csv_sample import SampleRecord, below_preamble, evened, sample_records, usual_width
+from flowforge_assets.formats.csv_sample import (
+    SampleRecord,
+    below_preamble,
+    evened,
+    names_widest,
+    sample_records,
+    usual_width,
+)
 from flowforge_assets.formats.csv_split import LineSplitter
 
 if TYPE_CHECKING:
@@ -24,7 +31,7 @@ PRIORS = {
     ",": 1.0, ";": 1.0, "\t": 1.0, "|": 1.0, "^": 0.97, "~": 0.97, "\x1f": 1.0, "\x1e": 1.0, "\x01": 1.0, "\x02": 1.0,
     **dict.fromkeys("\x03\x04\x05\x06\x07\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1b\x1c\x1d", 1.0),
     "¦": 0.97, "§": 0.97, "¬": 0.97, "¤": 0.97, "þ": 0.8, ":": 0.8, " ": 0.72, "#": 0.8, "*": 0.8, "!": 0.8, "$": 0.7, "%": 0.7, "&": 0.8, "=": 0.7,
-    "@": 0.5, "/": 0.45, "\\": 0.5, "-": 0.35, "_": 0.35,
+    "@": 0.5, "/": 0.45, "\\": 0.5, "-": 0.35, "_": 0.35, "+": 0.35, " - ": 0.85, " / ": 0.85, " : ": 0.85, " = ": 0.85,
 }  # fmt: skip
 WHOLE = (
     "||",
@@ -47,6 +54,13 @@ WHOLE = (
     "→",
 )
 QUOTES = ('"', "'", "`")
+# Marks between blanks stand between words, too: they part cells where most lines have two.
+BETWEEN_BLANKS = (" - ", " / ", " : ", " = ")
+ANY_SYMBOL = 0.8
+_SYMBOL = re.compile(
+    r"[^\x00-\xbf\w\s\u2010-\u2021\u2024-\u2027\u2030-\u2039\u203a\u3000-\u301f\ufe00-\ufeff\uff00-\uff65]|[·¶]"
+)
+_ENCLOSED = ("[]", "{}", "<>", "()", "__", "++", "==", "**", "##")
 # Delimiters nobody thought of: marks next to each other, one of them such as text seldom has.
 _RUN = re.compile(r"[^\w\s\"'`.,()/\\\[\]]{2,6}")
 _RARE_MARK = re.compile(r"[|~^<>@#$%&*+{}]")
@@ -54,8 +68,8 @@ _LONGEST_FOUND, _MOST_FOUND = 4, 3
 _ARROWS = frozenset({"->", "=>", "<-", "<=", ">=", "-->", "==>", "!=", "<>"})
 SCORED_LINES, SCORED_CHARS, SCORED_CELLS = 150, 120_000, 4_000
 MIN_SHARE_OF_LINES = 0.4
-MOST_REMARKS, SHARE_OF_FOUND, ENOUGH_WORDY = 0.15, 0.6, 0.6
-WEAK, WEAKEST, FEW, ALIKE, IN_TIMES = 0.8, 0.5, 3, 0.9, 0.5
+MOST_REMARKS, SHARE_OF_FOUND = 0.15, 0.6
+ALIKE, IN_TIMES = 0.9, 0.5
 IN_MOMENTS = {
     ":": re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])"),
     " ": re.compile(r"\d[-/.]\d{1,4} \d{1,2}:\d{2}"),
@@ -133,8 +147,14 @@ def _delimiters(lines: Sequence[str], text: str) -> Iterator[str]:
     """Yield the delimiters that stand in enough lines; a comma always, so that there is one."""
     least = max(1, MIN_SHARE_OF_LINES * len(lines))
     yield ","
-    for delimiter in (*WHOLE, *PRIORS):
-        if delimiter != "," and delimiter in text and sum(1 for line in lines if delimiter in line) >= least:
+    known = dict.fromkeys((*WHOLE, *PRIORS, *(mark for mark in sorted(set(text)) if _SYMBOL.match(mark))))
+    for delimiter in known:
+        times = 2 if delimiter in BETWEEN_BLANKS else 1
+        if (
+            delimiter != ","
+            and delimiter in text
+            and sum(1 for line in lines if line.count(delimiter) >= times) >= least
+        ):
             yield delimiter
 
 
@@ -164,20 +184,17 @@ def _score(lines: Sequence[str], supposed: Scored) -> Scored:
     share = len(body) / len(records)
     near = sum(1 for record in records if abs(record.width - width) == 1 and width > 2) / len(records)  # noqa: PLR2004
     damaged = sum(1 for record in records if record.damaged) / len(records)
-    if _names_widest(records):
+    if names_widest(records):
         near = max(near, 2 * (1 - share))
     shape = (share + 0.3 * near) ** 1.3 * (1 - 0.4 * damaged) * (0.12 if width == 1 else (1 - 1 / (width + 0.5)) ** 0.5)
-    prior = PRIORS.get(supposed.delimiter, 1.0) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
+    prior = prior_of(supposed.delimiter) * (IN_TIMES if _stands_in_times(lines, supposed.delimiter) else 1.0)
     score = shape * prior * (0.25 + 0.75 * _sense(body, supposed))
     return Scored(supposed.delimiter, supposed.quote, supposed.escape, score * (1 - 0.5 * _half_quoted(body)))
 
 
-def _names_widest(records: Sequence[SampleRecord]) -> bool:
-    """Tell whether the first record is names, and no other is wider: rows may then be short, and are not odd."""
-    first = records[0]
-    if first.width < FEW or first.filled < first.width or any(kind_of(cell) in TYPED for cell in first.cells):
-        return False
-    return all(record.width <= first.width for record in records)
+def prior_of(delimiter: str) -> float:
+    """Return how usual a delimiter is; of several marks together any is."""
+    return PRIORS.get(delimiter, ANY_SYMBOL if len(delimiter) == 1 else 1.0)
 
 
 def _stands_in_times(lines: Sequence[str], delimiter: str) -> bool:
@@ -208,32 +225,6 @@ def _is_half(cell: str) -> bool:
     return '"' in cell and (cell[:1] == '"') != (cell[-1:] == '"') and cell[:2] != '="'
 
 
-def one_column(lines: Sequence[str], supposed: Scored) -> bool:
-    """Tell whether a weak delimiter is but a mark within the cells of a table with a single column.
-
-    Its name, the first line, does not have it; and the lines as wholes are times, dates or codes, or phrases of words.
-    """
-    filled = [line.strip() for line in lines if line.strip()][1:300]
-    if supposed.delimiter.endswith(" ") and supposed.delimiter.strip() and supposed.delimiter not in lines[0]:
-        return len(filled) >= FEW and _are_sentences(filled, supposed.delimiter)
-    prior = PRIORS.get(supposed.delimiter, 1.0)
-    if prior > WEAK or len(filled) < FEW or supposed.delimiter in lines[0]:
-        return False
-    if any(record.width > 1 for record in sample_records(lines[:300], LineSplitter(",", supposed.quote, "double"))):
-        return False
-    whole = Counter(map(kind_of, filled)).most_common(1)[0]
-    cut = [line.split() for line in filled]
-    alike = len({words[0] for words in cut}) == 1
-    words = supposed.delimiter == " " and (alike or not any(kind_of(word) in TYPED for line in cut for word in line))
-    return prior <= WEAKEST or words or (whole[0] in TYPED and whole[1] >= ALIKE * len(filled))
-
-
-def _are_sentences(lines: Sequence[str], delimiter: str) -> bool:
-    """Tell whether most lines have several words on a side of a comma, and none has many commas."""
-    wordy = sum(1 for line in lines if any(len(part.split()) >= FEW for part in line.split(delimiter)))
-    return wordy >= ENOUGH_WORDY * len(lines) and all(line.count(delimiter) < FEW - 1 for line in lines)
-
-
 def _worth(cell: str, supposed: Scored) -> float:
     text = cell.strip()
     kind = kind_of(text)
@@ -259,7 +250,9 @@ def _lengthened(best: Scored, lines: Sequence[str], found: Sequence[str]) -> Sco
     paired = bool(best.quote) and text.count(best.quote) % 2 == 0
     bare = _unquoted(text, best.quote).split("\n") if paired else [_unquoted(line, best.quote) for line in lines]
     more = (short[0] * n for n in (4, 3, 2) if n > len(short)) if len(set(short)) == 1 else ()
-    longest = {whole for whole in (*WHOLE, *found, *more) if short in whole and whole != short}
+    enclosed = [pair[0] + short + pair[1] for pair in _ENCLOSED if lines and not lines[0].startswith(pair[0])]
+    arrow = ["=>"] if short == "=" else []
+    longest = {whole for whole in (*WHOLE, *found, *more, *enclosed, *arrow) if short in whole and whole != short}
     for longer in (*sorted(longest, key=lambda whole: (-len(whole), whole)), f" {short} ", f"{short} "):
         used = sum(line.count(longer) for line in bare)
         # A line that has but the short one may be a remark; not where the longer is the short one twice: `a,,` has empty cells.

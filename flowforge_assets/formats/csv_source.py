@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowforge_assets.formats.legacy_encoding import legacy_encoding
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,6 +26,9 @@ _BOMS = (
     (b"\xfe\xff", "utf-16-be"),
 )
 _BYTEWISE = "flowforge_bytewise"
+FEW_NARROW = 0.1
+_BEGUN_BY_FEED = re.compile(r"[\u0a01-\u0aff]")
+_CONTROLS = re.compile(r"[\x00\x03-\x08\x0e-\x1a\ufffe\uffff]")
 LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -62,19 +67,29 @@ def sniff_encoding(head: bytes, *, whole: bool) -> tuple[str, int]:
     try:
         decoder.decode(head, final=whole)
     except UnicodeDecodeError:
-        return ("utf-8" if _mostly_utf8(head) else "cp1252"), 0
+        return ("utf-8" if _mostly_utf8(head) else legacy_encoding(head)), 0
     return "utf-8", 0
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """Recognise UTF-16 without a mark: in Latin text every other byte is NUL."""
+    """Recognise UTF-16 without a mark: of Latin text every other byte is NUL, of any other those of line ends and digits."""
     if len(head) < 4 or b"\x00" not in head:  # noqa: PLR2004
         return None
     even, odd = head[0::2], head[1::2]
     even_nul, odd_nul = even.count(0) / len(even), odd.count(0) / len(odd)
-    if odd_nul > 0.6 and even_nul < 0.1:  # noqa: PLR2004
-        return "utf-16-le"
-    return "utf-16-be" if even_nul > 0.6 and odd_nul < 0.1 else None  # noqa: PLR2004
+    for name, nul, other in (("utf-16-le", odd_nul, even_nul), ("utf-16-be", even_nul, odd_nul)):
+        if (nul > 0.6 and other < 0.1) or (nul > 10 * other and _ends_lines_wide(head, name)):  # noqa: PLR2004
+            return name
+    return None
+
+
+def _ends_lines_wide(head: bytes, encoding: str) -> bool:
+    """Tell whether a text's line ends are two bytes wide: of one byte, half of them would begin a character 0x0Axx."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return len(_BEGUN_BY_FEED.findall(text)) < FEW_NARROW * text.count("\n") and not _CONTROLS.search(text)
 
 
 def _mostly_utf8(head: bytes) -> bool:

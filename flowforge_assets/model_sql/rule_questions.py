@@ -60,5 +60,7 @@ def _in_words(said: str, tables: Mapping[str, list[tuple[str, str]]]) -> str:
     if "Table with name" in said:
         name = said.split("Table with name ")[1].split(" ", maxsplit=1)[0]
         return f"it reads '{name}', which is not listed under the rule's `tables`."
+    if "WHERE clause cannot contain" in said:
+        return "it looks at other rows, and it is asked of each row by itself. A rule of the table (`sum_between`, `unique`, `sql`) can."
     text = said.split("Error: ", 1)[-1].split("\n\nLINE", 1)[0].split("\n\tCandidate", 1)[0]
     return " ".join(text.split())[:_LONGEST].rstrip(".! ") + "."

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowforge_assets.quarantine.correction_files import differs, read, require_format, write
 from flowforge_assets.quarantine.waiting import HIDDEN, Selection, Waiting, hidden_columns, waiting
 from flowforge_checks.quarantine import ID, REASONS
 from flowforge_resources.errors import DecisionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from flowforge_assets.quarantine.deciding import Fixes
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 DECISIONS, FILE, ROW = "_decisions", "_source_file", "_row_number"
 OWN = (ID, REASONS, FILE, ROW, DECISIONS)
-_FORMATS = (".csv", ".xlsx")
-_FIRST_LINE = 2
 
 
 def export(chosen: Waiting, to: Path, *, show_pii: bool) -> int:
@@ -35,17 +34,14 @@ def export(chosen: Waiting, to: Path, *, show_pii: bool) -> int:
     """
     import polars as pl
 
-    _require_format(to)
+    require_format(to)
     if not chosen.rows:
         raise DecisionError(f"no row of {chosen.spec.id} that waits was chosen.", "Nothing was written.")
     hidden = set() if show_pii else chosen.hidden
     columns = [name for name in chosen.columns if name not in hidden]
     records = [_own(row, hidden) | {name: row.now[name] for name in columns} for row in chosen.rows]
     frame = pl.DataFrame(records, schema=dict.fromkeys([*OWN, *columns], pl.String))
-    if to.suffix == ".csv":
-        frame.write_csv(to)
-    else:
-        frame.write_excel(to, worksheet="quarantine", autofit=True)
+    write(frame, to)
     return len(records)
 
 
@@ -71,17 +67,15 @@ def read_corrections(lake: Lake, spec: TableSpec, file: Path) -> tuple[Waiting, 
     """The rows that a person changed in an exported file, and the new text of each, by id and landed column.
 
     Raises:
-        DecisionError: the file is not one that `export` wrote, a row of it waits no more or was decided meanwhile, or
+        DecisionError: the file is not one that `export` wrote, nothing in it was corrected, a row of it waits no more or was decided meanwhile, or
             what says which row it is was changed. Nothing is recorded then.
     """
-    _require_format(file)
-    records = _read(file)
-    if not records or ID not in records[0] or DECISIONS not in records[0]:
-        raise DecisionError(f"{file} has no columns `{ID}` and `{DECISIONS}`.", "Import a file that `export` wrote.")
+    require_format(file)
+    records = read(file, (ID, DECISIONS))
     every = {row.id: row for row in waiting(lake, spec, Selection(everything=True)).rows}
     hidden, changed = hidden_columns(spec), {}
     seen: set[str] = set()
-    for line, record in enumerate(records, start=_FIRST_LINE):
+    for line, record in records:
         row = _row_of(record, every, file, line)
         if row.id in seen:
             raise DecisionError(f"{file}, line {line}: the row {row.id[:12]} occurs twice.", "Leave one of them.")
@@ -89,6 +83,8 @@ def read_corrections(lake: Lake, spec: TableSpec, file: Path) -> tuple[Waiting, 
         _require_unchanged(record, _own(row, hidden), file, line)
         if fixes := _fixes(record, row, file, line):
             changed[row.id] = fixes
+    if not changed:
+        raise DecisionError(f"no cell of {file} differs from what waits.", "Correct cells, save, and import again.")
     return Waiting(spec, tuple(every[one] for one in changed)), changed
 
 
@@ -122,30 +118,4 @@ def _fixes(record: Mapping[str, Any], row: WaitingRow, file: Path, line: int) ->
         raise DecisionError(
             f"{file}, line {line}: there is a column `{unknown[0]}` that did not land.", "Take the column out."
         )
-    # An empty cell and no value are one in CSV and Excel.
-    return {name: value or None for name, value in given.items() if (value or None) != (row.now[name] or None)}
-
-
-def _read(file: Path) -> Sequence[Mapping[str, str | None]]:
-    import polars as pl
-
-    if file.suffix == ".csv":
-        return pl.read_csv(file, infer_schema=False).to_dicts()
-    from python_calamine import CalamineWorkbook
-
-    names, *rows = CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).to_python()
-    return [dict(zip(map(str, names), map(_text, row), strict=True)) for row in rows]
-
-
-def _text(cell: Any) -> str | None:
-    """A cell as text: a person who typed a number over a text made it a number."""
-    if cell is None or cell == "":
-        return None
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell)
-
-
-def _require_format(file: Path) -> None:
-    if file.suffix not in _FORMATS:
-        raise DecisionError(f"{file} is neither CSV nor Excel.", f"Name it …{' or …'.join(_FORMATS)}.")
+    return {name: value for name, value in given.items() if differs(given, name, row.now[name])}

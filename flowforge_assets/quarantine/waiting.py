@@ -12,7 +12,7 @@ from flowforge_assets.silver.batch import decided_upto
 from flowforge_checks.decided import Ruling, rulings
 from flowforge_checks.quarantine import ID, LANDINGS, REASONS, WRITTEN_BY_FLOWFORGE
 from flowforge_resources.duck import connect, literal, quote
-from flowforge_resources.errors import DecisionError
+from flowforge_resources.errors import SelectionError, did_you_mean
 from flowforge_resources.layout import utc_now
 from flowforge_resources.published import read_published
 from flowforge_resources.quarantine_decisions import DecidedRow, Landing, read_decisions
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    import duckdb
+
     from flowforge_assets.table_spec import TableSpec
+    from flowforge_resources.errors import DecisionError
     from flowforge_resources.lake import Lake
     from flowforge_resources.layout import TableId
 
@@ -31,7 +34,7 @@ _IDS_NAMED = 5
 HIDDEN = "(personal data)"
 
 
-class NotWaitingError(DecisionError):
+class NotWaitingError(SelectionError):
     """No row of a table with such an id waits."""
 
     def __init__(self, table: TableId, row: str) -> None:
@@ -141,7 +144,7 @@ def waiting(lake: Lake, spec: TableSpec, chosen: Selection) -> Waiting:
     """The chosen rows that wait, in the order in which they landed. Discarded rows do not wait.
 
     Raises:
-        DecisionError: an id is too short or stands for several rows, or the SQL cannot be run.
+        SelectionError: an id is too short or stands for several rows, there is no such rule, or the SQL cannot be run.
     """
     import duckdb
 
@@ -155,16 +158,28 @@ def waiting(lake: Lake, spec: TableSpec, chosen: Selection) -> Waiting:
         try:
             result = connection.execute(f"SELECT * FROM {file} WHERE {chosen.condition()} ORDER BY {LANDINGS}, {ID}")
         except duckdb.Error as error:
-            raise DecisionError(
+            raise SelectionError(
                 f"`{chosen.where}` cannot be run over the quarantine of {spec.id}: {_said(error)}.",
                 f"Its columns: {', '.join(quote(name) for name, _ in held.columns)}.",
             ) from None
         names = [column[0] for column in result.description or []]
         found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        if chosen.rule and not found:
+            _require_known(chosen.rule, spec, connection, file)
     rows = [_row(one, ruled, decided_upto(held)) for one in found]
     if not (chosen.rule or chosen.file or chosen.where):
         require_single(chosen.ids, [row.id for row in rows], lambda one: NotWaitingError(spec.id, one))
     return Waiting(spec, tuple(row for row in rows if not _is_discarded(row)))
+
+
+def _require_known(rule: str, spec: TableSpec, connection: duckdb.DuckDBPyConnection, file: str) -> None:
+    """Whether a rule that no row waits for is one at all."""
+    held = connection.execute(f"SELECT DISTINCT unnest({REASONS}).rule FROM {file}").fetchall()
+    known = {*(row[0] for row in held), *(one.check_name for one in spec.rules)}
+    if rule not in known:
+        raise SelectionError(
+            f"'{rule}' is no rule of {spec.id}, and no row waits for it.", did_you_mean(rule, known).strip()
+        )
 
 
 def _said(error: Exception) -> str:
@@ -172,7 +187,11 @@ def _said(error: Exception) -> str:
     import duckdb
 
     about_sql = isinstance(error, duckdb.BinderException | duckdb.ParserException | duckdb.CatalogException)
-    return str(error).splitlines()[0].rstrip(".") if about_sql else "a value is not of the type it asks for"
+    return (
+        str(error).splitlines()[0].rstrip(".")
+        if about_sql
+        else "a value is not of the type it asks for (what landed is text: compare with text in quotes)"
+    )
 
 
 def _row(found: Mapping[str, Any], ruled: Mapping[str, Ruling], upto: int) -> WaitingRow:
@@ -201,18 +220,18 @@ def require_ids(ids: Sequence[str]) -> None:
     """Every id is long enough to name a row.
 
     Raises:
-        DecisionError: one is not.
+        SelectionError: one is not.
     """
     for one in ids:
         if len(one) < SHORTEST_ID:
-            raise DecisionError(f"'{one}' is too short for an id.", f"Give at least its first {SHORTEST_ID} letters.")
+            raise SelectionError(f"'{one}' is too short for an id.", f"Give at least its first {SHORTEST_ID} letters.")
 
 
 def require_single(ids: Sequence[str], known: Collection[str], nobody: Callable[[str], DecisionError]) -> None:
     """Every id, or its first letters, stands for one of the known rows.
 
     Raises:
-        DecisionError: one stands for several; or what `nobody` makes of one that stands for none.
+        SelectionError: one stands for several; or what `nobody` makes of one that stands for none.
     """
     for one in ids:
         meant = [row for row in known if row.startswith(one)]
@@ -220,4 +239,4 @@ def require_single(ids: Sequence[str], known: Collection[str], nobody: Callable[
             raise nobody(one)
         if len(meant) > 1 and one not in meant:
             some = ", ".join(sorted(meant)[:_IDS_NAMED]) + (", …" if len(meant) > _IDS_NAMED else "")
-            raise DecisionError(f"'{one}' is the beginning of {len(meant)} ids: {some}.", "Give more letters.")
+            raise SelectionError(f"'{one}' is the beginning of {len(meant)} ids: {some}.", "Give more letters.")

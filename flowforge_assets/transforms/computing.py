@@ -22,8 +22,12 @@ _TRIED = "_tried"
 
 
 def _tried(sql: str, view: str) -> str:
-    """A subquery that adds `_tried`: a struct with the expression's value `v`; null where it fails."""
-    return f"(SELECT *, TRY(struct_pack(v := ({sql}\n))) AS {_TRIED} FROM {quote(view)})"
+    """A subquery that adds `_tried`: a struct with the expression's value `v`; null where it fails.
+
+    In a lambda, because DuckDB computes what occurs twice in an expression once, and ahead of the TRY around it.
+    """
+    value = f"list_transform([0], lambda _ff_one: struct_pack(v := ({sql}\n)))[1]"
+    return f"(SELECT *, TRY({value}) AS {_TRIED} FROM {quote(view)})"
 
 
 class Derive(Transform):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flowforge_checks.gate import CheckCount
 from flowforge_checks.results import of_count
 from flowforge_checks.rules import REMOVES_ROWS, Judged, Rows, SetRule
+from flowforge_checks.rules.conditions import tried
 from flowforge_checks.rules.tables import TableRule
 from flowforge_checks.table_judge import judge
 from flowforge_resources.duck import connect, one_row, quote
@@ -67,7 +68,7 @@ def valid_rows(contract: Contract, rule: Rule, frame: pl.DataFrame, given: Given
                 raise TableRuleBrokenError(outcome.description or rule.message)
             return _told(connection, frame, "" if outcome.passed else f"SELECT _rid FROM ({rows})")
         rule.prepare(connection, _FRAME)
-        broken = rule.broken(judged.reads)
+        broken = tried(rule.broken(judged.reads))
         if rule.effective_action not in REMOVES_ROWS and _tolerated(connection, rule, broken):
             return _told(connection, frame, "")
         return _told(connection, frame, f"SELECT _rid FROM {_FRAME} WHERE {broken}")
@@ -101,8 +102,9 @@ def _told(connection: duckdb.DuckDBPyConnection, frame: pl.DataFrame, broken: st
 def _tolerated(connection: duckdb.DuckDBPyConnection, rule: Rule, broken: str) -> bool:
     if rule.tolerated == (None, None):
         return False
-    asked = f"coalesce(({rule.where}\n)::BOOLEAN, FALSE)" if rule.where else "TRUE"
-    counts = one_row(connection, f"SELECT count(*) FILTER ({asked}), count(*) FILTER ({broken}) FROM {_FRAME}")
+    counts = one_row(
+        connection, f"SELECT count(*) FILTER ({tried(rule.asked)}), count(*) FILTER ({broken}) FROM {_FRAME}"
+    )
     count = CheckCount(rule.check_name, rule.severity, rule.effective_action, counts[0], counts[1], (), rule.tolerated)
     return of_count(count).passed
 
@@ -117,7 +119,7 @@ def _losers(connection: duckdb.DuckDBPyConnection, contract: Contract, rule: Set
     for other in contract.rules:
         if other.judges == "row" and not isinstance(other, SetRule) and other.effective_action in REMOVES_ROWS:
             other.prepare(connection, _FRAME)
-            out.append(other.broken(judged.reads))
+            out.append(tried(other.broken(judged.reads)))
     connection.execute(f"CREATE TABLE {_OUT} AS SELECT _rid FROM {_FRAME} WHERE {' OR '.join(out) or 'FALSE'}")
     order = ", ".join([*(f"{quote(name)} ASC NULLS FIRST" for name in contract.order), "_rid"])
     connection.execute(f"CREATE TABLE {_OF_ROW} AS FROM {_OUT}")

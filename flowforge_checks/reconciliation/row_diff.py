@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flowforge_checks.reconciliation.spec import Measure, Reconciliation
 
 EXAMPLES = 5
+_TEXT = "VARCHAR"
 IDENTICAL, MODIFIED, ADDED, REMOVED = "identical", "modified", "added", "removed"
 
 
@@ -99,13 +100,15 @@ class _Diff:
         return f"l.{name}{cast} IS NOT DISTINCT FROM r.{name}{cast}"
 
     def _same(self, place: int, column: Tolerant, types: Sequence[dict[str, str]]) -> str:
-        equal, name = self._equal(f"v{place}", types), f"v{place}"
+        name = f"v{place}"
+        equal, numbers = self._equal(name, types), _as_numbers(name, [one[name] for one in types])
         tolerance = self.spec.tolerance[0] if column.tolerance is None else column.tolerance
         percent = self.spec.tolerance[1] if column.tolerance_percent is None else column.tolerance_percent
-        if not (tolerance or percent) or not all(_is_number(one[name]) for one in types):
+        if numbers is None or not (tolerance or percent or _TEXT in [one[name] for one in types]):
             return f"({equal})"
-        allowed = f"greatest({tolerance!r}, abs(l.{name}) * {percent!r} / 100)"
-        return f"({equal} OR coalesce(abs(r.{name} - l.{name}) <= {allowed}, FALSE))"
+        one, other = numbers
+        allowed = f"greatest({tolerance!r}, abs({one}) * {percent!r} / 100)"
+        return f"({equal} OR coalesce(abs({other} - {one}) <= {allowed}, FALSE))"
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -176,6 +179,16 @@ class _Diff:
             if kind == MODIFIED and told[place]
         ]
         return {"row": kind, **named, "what differs": ", ".join(changes)}
+
+
+def _as_numbers(name: str, kinds: Sequence[str]) -> tuple[str, str] | None:
+    """SQL of both sides as numbers, `5` of a text and 5.00 being one; None where neither is a number."""
+    if not any(map(_is_number, kinds)) or not all(kind == _TEXT or _is_number(kind) for kind in kinds):
+        return None
+    if _TEXT not in kinds:
+        return f"l.{name}", f"r.{name}"
+    kind = "DOUBLE" if {"FLOAT", "DOUBLE"} & {*kinds} else "DECIMAL(38, 10)"
+    return f"try_cast(l.{name} AS {kind})", f"try_cast(r.{name} AS {kind})"
 
 
 def _text(value: Any) -> str:

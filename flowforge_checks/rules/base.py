@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowforge_checks.check_names import as_check_name
 from flowforge_checks.rules.amounts import Amount, amount
+from flowforge_checks.rules.conditions import never_null
 from flowforge_resources.duck import quote
 from flowforge_resources.errors import did_you_mean
 
@@ -187,6 +188,11 @@ class Rule(BaseModel):
         return (self.where,) if self.where else ()
 
     @property
+    def asked(self) -> str:
+        """SQL of the rows it is asked of, never null."""
+        return never_null(self.where) if self.where else "TRUE"
+
+    @property
     def referenced_table(self) -> str | None:
         """The other table the rule looks into."""
         return None
@@ -251,7 +257,7 @@ class Rule(BaseModel):
 
     def broken(self, reads: Mapping[str, str]) -> str:
         """SQL of a row rule: whether a row breaks it; never null, and false where the rule is not asked."""
-        asked = f"coalesce(({self.where}\n)::BOOLEAN, FALSE) AND " if self.where else ""
+        asked = f"{self.asked} AND " if self.where else ""
         # A tenth cheaper for a table of many rules than `NOT coalesce(…, TRUE)`.
         return f"{asked}({self.valid(reads)}) IS FALSE"
 
@@ -264,8 +270,9 @@ class RowRule(Rule):
     """A statement about one row."""
 
     def questions(self, table: str, reads: Mapping[str, str]) -> list[str]:
-        """Whether a row breaks it."""
-        return [f"SELECT ({self.broken(reads)}) FROM {table}"]
+        """What the user wrote, where it cannot look at other rows, and whether a row breaks it."""
+        written = [f"SELECT 1 FROM {table} WHERE ({one}\n) IS NOT NULL" for one in self.conditions]
+        return [*written, f"SELECT ({self.broken(reads)}) FROM {table}"]
 
 
 def fitting(field: str, patterns: Sequence[str], columns: Sequence[str], what: str = "column") -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
+from flowforge_checks.rules.bounds import span
 from flowforge_checks.rules.measures import MeasureRule
 from flowforge_resources.duck import quote
 
@@ -16,28 +16,19 @@ if TYPE_CHECKING:
 
     from flowforge_checks.rules.tables import Finding, Judged
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
 
 class FreshWithin(MeasureRule):
     """The newest value of a date or timestamp column is no older than this when the run starts."""
 
     rule: Literal["fresh_within"]
     column: str = Field(description="Date or timestamp column.")
-    max_age: str = Field(description="A number with m, h, d or w.", examples=["36h", "2d"])
+    max_age: str = Field(description="A length of time: `36h`, `2 days`.", examples=["36h", "2 days"])
 
     @field_validator("max_age")
     @classmethod
     def _check_age(cls, written: str) -> str:
-        if not re.fullmatch(r"\d+\s*[mhdw]", written.strip()):
-            raise ValueError(f"`max_age: {written}` is no span. Write a number with m, h, d or w, e.g. `36h` or `2d`.")
+        span("max_age", written)
         return written
-
-    @property
-    def age(self) -> timedelta:
-        """The span."""
-        text = self.max_age.strip()
-        return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
 
     @property
     def columns_read(self) -> tuple[str, ...]:
@@ -64,7 +55,7 @@ class FreshWithin(MeasureRule):
         (newest,) = values
         if newest is None:
             return self.found(None, judged, broken=True, said=f"{self.column} has no value.")
-        late = _moment(newest) < judged.at.astimezone(UTC) - self.age
+        late = _moment(newest) < judged.at.astimezone(UTC) - span("max_age", self.max_age)
         return self.found(
             str(newest), judged, broken=late, said=f"The newest {self.column} is {newest}: {self.message}."
         )

@@ -22,7 +22,7 @@ def note_invalid(
     source: str,
     *,
     columns: Sequence[str],
-    where: str | None,
+    asked: str,
     into: str,
     ask: Callable[[pl.DataFrame], pl.Series],
 ) -> None:
@@ -32,16 +32,15 @@ def note_invalid(
         connection: holds `source`.
         source: SQL of rows with a `_rid`.
         columns: what `ask` gets.
-        where: SQL, if any, for the rows that are asked about.
+        asked: SQL of the rows that are asked about.
         into: the table, as SQL; made anew.
         ask: says of each row of a frame whether it is valid, never null.
     """
     import polars as pl
 
-    asked = f" WHERE coalesce(({where}\n)::BOOLEAN, FALSE)" if where else ""
     kind = connection.execute(f"SELECT typeof(_rid) FROM {source} LIMIT 1").fetchall()
     connection.execute(f"CREATE OR REPLACE TABLE {into} (_rid {kind[0][0] if kind else 'BIGINT'})")
-    numbered = f"SELECT _rid::VARCHAR AS _rid, {listed(columns)} FROM {source}{asked}"
+    numbered = f"SELECT _rid::VARCHAR AS _rid, {listed(columns)} FROM {source} WHERE {asked}"
     with closing(_batches(connection, numbered)) as batches:
         invalid = [batch.filter(~ask(batch.drop("_rid"))).select("_rid") for batch in batches]
     if any(len(one) for one in invalid):

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from flowforge_checks.rules.amounts import amount
 from flowforge_checks.rules.base import Scalar  # noqa: TC001  # pydantic resolves it at runtime
+from flowforge_checks.rules.bounds import require_order
 from flowforge_checks.rules.tables import Finding, Judged, TableRule
 from flowforge_checks.rules.values import TEXT
 from flowforge_resources.duck import quote
@@ -54,6 +55,7 @@ class _BetweenRule(MeasureRule):
     def _check_bounds(self) -> Self:
         if self.min is None and self.max is None:
             raise ValueError(f"`{self.rule}` needs `min`, `max` or both. Without a bound every table is valid.")
+        require_order(self.rule, self.min, self.max)
         return self
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from flowforge_checks.rules.base import in_code
+from flowforge_checks.rules.bounds import span
 from flowforge_checks.rules.one_column import OneColumnSetRule
 from flowforge_resources.duck import quote
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from flowforge_checks.rules.sets import Rows
     from flowforge_checks.rules.tables import Judged
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MEASURES = ("max_ratio", "max_difference", "max_spreads")
 _MOMENTS = ("DATE", "TIME", "TIMESTAMP")
 _NO_NUMBERS = (*_MOMENTS, "VARCHAR", "BOOLEAN")
@@ -41,7 +39,7 @@ class NearMedian(OneColumnSetRule):
     )
     max_difference: float | str | None = Field(
         default=None,
-        description="At most so far from the median: a number; of dates, times and timestamps one with s, m, h or d.",
+        description="At most so far from the median: a number; of dates, times and timestamps a length of time.",
         examples=[0.5, "15m"],
     )
     max_spreads: float | None = Field(
@@ -54,10 +52,8 @@ class NearMedian(OneColumnSetRule):
     @field_validator("max_difference")
     @classmethod
     def _check_difference(cls, written: float | str | None) -> float | str | None:
-        if isinstance(written, str) and not re.fullmatch(r"\d+\s*[smhd]", written.strip()):
-            raise ValueError(
-                f"`max_difference: {written}` is no span. Write a number, or one with s, m, h or d, e.g. `15m`."
-            )
+        if isinstance(written, str):
+            span("max_difference", written)
         if isinstance(written, float | int) and written < 0:
             raise ValueError(f"`max_difference: {written:g}` is below 0. Write how far a value may be from the median.")
         return written
@@ -82,8 +78,8 @@ class NearMedian(OneColumnSetRule):
             return f"within {self.max_ratio:g} times"
         if self.max_spreads is not None:
             return f"within {self.max_spreads:g} interquartile ranges of the quartiles around"
-        span = self.max_difference if isinstance(self.max_difference, str) else f"{self.max_difference:g}"
-        return f"within {span} of"
+        far = self.max_difference if isinstance(self.max_difference, str) else f"{self.max_difference:g}"
+        return f"within {far} of"
 
     @property
     def demand(self) -> str:
@@ -102,7 +98,9 @@ class NearMedian(OneColumnSetRule):
             if kind is None:
                 continue
             if moment and not kind.startswith(_MOMENTS):
-                raise ValueError(f"`max_difference: {self.max_difference}` is a span of time, and '{name}' is {kind}.")
+                raise ValueError(
+                    f"`max_difference: {self.max_difference}` is a length of time, and '{name}' is {kind}."
+                )
             if not moment and kind.startswith(_NO_NUMBERS):
                 more = " Of moments write `max_difference: 15m`." if kind.startswith(_MOMENTS) else ""
                 raise ValueError(
@@ -158,5 +156,4 @@ class NearMedian(OneColumnSetRule):
     def _difference(self) -> float:
         if not isinstance(self.max_difference, str):
             return self.max_difference or 0.0
-        text = self.max_difference.strip()
-        return timedelta(**{_UNITS[text[-1]]: int(text[:-1])}).total_seconds()
+        return span("max_difference", self.max_difference).total_seconds()

@@ -149,7 +149,7 @@ class Pandera(TableRule):
         """Ask a check of rows about all of them, and note those it says no to."""
         if self.part.kind == "row_check":
             note_invalid(
-                connection, source, columns=self.part.columns, where=self.where, into=self._invalid, ask=self._ask
+                connection, source, columns=self.part.columns, asked=self.asked, into=self._invalid, ask=self._ask
             )
 
     def valid(self, reads: Mapping[str, str]) -> str:

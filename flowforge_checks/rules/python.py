@@ -97,7 +97,7 @@ class Python(RowRule):
 
     def prepare(self, connection: duckdb.DuckDBPyConnection, source: str) -> None:
         """Ask the function about all rows, and note those it says no to."""
-        note_invalid(connection, source, columns=self.columns, where=self.where, into=self._invalid, ask=self._ask)
+        note_invalid(connection, source, columns=self.columns, asked=self.asked, into=self._invalid, ask=self._ask)
 
     def _ask(self, given: pl.DataFrame) -> pl.Series:
         """The answer for each row of a batch."""

@@ -95,7 +95,7 @@ class SetRule(TableRule):
         return self._asked([f"{quote(name)} IS NOT NULL" for name in self.columns])
 
     def _asked(self, conditions: list[str]) -> str:
-        asked = [f"coalesce(({self.where}\n)::BOOLEAN, FALSE)"] if self.where else []
+        asked = [self.asked] if self.where else []
         return " AND ".join([*conditions, *asked]) or "TRUE"
 
     def questions(self, table: str, reads: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,9 @@ from flowforge_checks.rules.measures import MeasureRule
 if TYPE_CHECKING:
     from flowforge_checks.rules.tables import Finding, Judged
 
+# What `columns` of a table calls a type, where DuckDB names another so.
+_DECLARED = {"text": "VARCHAR", "integer": "BIGINT", "float": "DOUBLE", "json": "VARCHAR"}
+
 
 class SchemaIs(MeasureRule):
     """The table has these columns, with these types."""
@@ -18,7 +21,7 @@ class SchemaIs(MeasureRule):
     rule: Literal["schema_is"]
     columns: dict[str, str] = Field(
         min_length=1,
-        description="Columns and their types as DuckDB names them.",
+        description="Columns and their types: as `columns` of a table declares them, or as DuckDB names them.",
         examples=[{"id": "BIGINT", "name": "VARCHAR"}],
     )
     allow_more: bool = Field(default=False, description="Whether the table may have others too.")
@@ -49,7 +52,7 @@ class SchemaIs(MeasureRule):
         wrong += [
             f"{name} is {there[name]}, not {kind}"
             for name, kind in self.columns.items()
-            if name in there and there[name].upper() != kind.upper()
+            if name in there and there[name].upper() not in (kind.upper(), _DECLARED.get(kind))
         ]
         more = [] if self.allow_more else [f"{name} is new" for name in there if name not in self.columns]
         said = "; ".join([*wrong, *more])

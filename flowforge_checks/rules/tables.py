@@ -80,4 +80,4 @@ class TableRule(Rule):
     @property
     def rows_asked(self) -> str:
         """SQL behind the table's name: only the rows the rule is asked of."""
-        return f" WHERE coalesce(({self.where}\n)::BOOLEAN, FALSE)" if self.where else ""
+        return f" WHERE {self.asked}" if self.where else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from flowforge_checks.rules.base import ColumnRule, Scalar
+from flowforge_checks.rules.bounds import require_order
 from flowforge_checks.rules.patterns import full_match
 from flowforge_resources.duck import literal
 
@@ -107,6 +108,7 @@ class Range(ColumnRule):
                 raise ValueError(f"`exclusive_{bound}` says whether `{bound}` counts, and there is no `{bound}`.")
         if self._says("min") is None and self._says("max") is None:
             raise ValueError("`range` needs `min`, `max` or both. Without a bound every value is valid.")
+        require_order("range", self.min, self.max)
         return self
 
     def _says(self, bound: str) -> Scalar | None:
@@ -193,6 +195,7 @@ class Length(ColumnRule):
             raise ValueError("`length` has `exactly`, and `min` or `max` beside it. Keep one of them.")
         if self.exactly is None and self.min is None and self.max is None:
             raise ValueError("`length` needs `min`, `max` or `exactly`. Without a bound every text is valid.")
+        require_order("length", self.min, self.max)
         return self
 
     @property
@@ -226,9 +229,11 @@ class _ListedValues(ColumnRule):
 
     @field_validator("values", mode="before")
     @classmethod
-    def _no_yaml_booleans(cls, values: object) -> object:
+    def _only_values(cls, values: object) -> object:
         if isinstance(values, list | tuple) and any(isinstance(value, bool) for value in values):
             raise ValueError("YAML reads bare yes, no, on and off as true or false. Write such values in quotes.")
+        if isinstance(values, list | tuple) and None in values:
+            raise ValueError("null is no value: it passes. Take it out; `not_null` says that there has to be a value.")
         return values
 
     def require_types(self, types: Mapping[str, str]) -> None:
