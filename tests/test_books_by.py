@@ -87,7 +87,7 @@ MANY_YAML = """
       transforms: [{transform: unpivot, columns: [jan, feb], names_to: month, values_to: sold}]
 """
 MANY = {
-    "orders/a.csv": "order_id,items,quantity\n1,x|y|x,2\nR1,z,1\nTOTAL,,3\n",
+    "orders/a.csv": "order_id,items,quantity\n1,x|y|x,2\nTOTAL,,3\nR1,z,1\n",
     "orders/b.csv": "order_id,items,quantity\n2,x,2\n1,y|w,2\nR1,z,1\nR2,z,none\nR3,z,1\n",
     "prices/a.csv": "item,price,since\nx,1,10\nx,2,20\ny,1,10\n",
     "prices/b.csv": "item,price,since\nx,2,20\nx,3,20\nx,3,30\nz,bad,1\n",

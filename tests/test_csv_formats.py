@@ -446,6 +446,7 @@ def test_a_total_of_all_columns_at_the_end_is_no_row():
     body = "\n".join(f"{land},{i},{i}.5" for i, land in enumerate(["France", "Japan", "Peru", "Cuba"]))
     assert len(rows(f"land,count,sum\n{body}\nTotal,6,8.0\n".encode())) == 4
     assert len(rows(f"land,count,sum\nTotal,1,2.0\n{body}\nTotal,6,8.0\n".encode())) == 6
+    assert len(rows(b"measure,north,south\ncount,3,4\nmean,2.5,3.5\nmaximum,4,5\ntotal,7.5,14\n")) == 4
 
 
 def test_numbers_that_the_delimiter_cuts_in_every_row_are_whole():

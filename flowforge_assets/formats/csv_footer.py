@@ -55,9 +55,12 @@ def footer_length(tail: Sequence[str], splitter: LineSplitter, layout: Layout) -
 
 
 def _sums_up(record: SampleRecord, records: Sequence[SampleRecord], width: int) -> bool:
-    """Tell whether the last record is a total that fills all columns: no other row is called so, all else is a number."""
+    """Tell whether the last record is a total that fills all columns: all else is a number, and no other row sums up.
+
+    Of a table of measures (count, mean, total) it is a row.
+    """
     name, *cells = (cell.strip() for cell in record.cells)
-    again = sum(1 for other in records if other.cells[0].strip() == name) > 1
+    again = any(TOTALS.fullmatch(other.cells[0].strip()) for other in records if other is not record)
     numbers = all(kind_of(cell) in {"number", "empty"} for cell in cells)
     return record.width == width and bool(_TOTAL.fullmatch(name)) and numbers and not again
 
