@@ -525,19 +525,30 @@ USER = """
       lookups: [{column: item_key, model: master.dim_item, match: {item_id: item_id}}]
       foreign_keys: [{column: item_key, model: master.dim_item, on_orphan: block}]
 """
+# Models alone, of what others own.
+MART = """
+    type: flowforge_assets.components.Workflow
+    attributes: {description: Who asks., maintenance: "0 3 * * 0"}
+    ---
+    type: flowforge_assets.components.Model
+    attributes: {name: orders_by_item, sql: orders_by_item.sql, keys: [label]}
+"""
 
 
 def test_a_dimension_is_shared_by_workflows(lake: Lake, tmp_path: Path) -> None:
     sql = {
         "dim_item": "SELECT items_key AS item_key, item_id, label FROM items",
         "fact_orders": "SELECT number, item_id FROM orders",
+        "orders_by_item": "SELECT label, count(*) AS orders FROM user.fact_orders JOIN master.dim_item USING (item_key) GROUP BY label",
     }
     land(lake, "master", {"items/i.csv": "item_id,label\n7,Spade\n"})
     land(lake, "user", {"orders/o.csv": "number,item_id\n1,7\n2,9\n"})
-    with project(tmp_path, {"master": MASTER, "user": USER}, **sql) as defs:
+    with project(tmp_path, {"master": MASTER, "user": USER, "mart": MART}, **sql) as defs:
         graph = defs.get_repository_def().asset_graph
         run_well(defs, "master")
         result = run_well(defs, "user")
+        run_well(defs, "mart")
+        assert {one.name for one in defs.sensors or () if one.name.startswith("mart")} == {"mart_gates"}
 
     (dim,) = (row for row in rows_of(lake, "gold/master/dim_item.parquet") if row["label"] == "Spade")
     facts = {row["number"]: row["item_key"] for row in rows_of(lake, "gold/user/fact_orders.parquet")}
@@ -550,3 +561,5 @@ def test_a_dimension_is_shared_by_workflows(lake: Lake, tmp_path: Path) -> None:
         if node.key.path[-1] == "fact_orders"
     }
     assert parents == {"user/silver_orders", "master/dim_item"}
+    asked = {row["label"]: row["orders"] for row in rows_of(lake, "gold/mart/orders_by_item.parquet")}
+    assert asked == {"Spade": 1, "Unknown": 1}

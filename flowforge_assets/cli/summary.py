@@ -46,7 +46,7 @@ def render_run(report: RunReport, silent: Sequence[str] = (), url: str = "") -> 
 def render_body(runs: Sequence[tuple[str, RunReport]], silent: Sequence[str] = ()) -> list[RenderableType]:
     """Books of each run under its title, why rows were held in each, and gold as the last one left it."""
     reports = [report for _, report in runs]
-    parts: list[RenderableType] = [render_books(title, report) for title, report in runs]
+    parts: list[RenderableType] = [render_books(title, report) for title, report in runs if report.of_layer("silver")]
     parts += [_reasons(runs)] if any(quarantine_reasons(report) for report in reports) else []
     parts += [_gold(gold)] if (gold := reports[-1].of_layer("gold")) else []
     notes = [note for report in reports for asset in report.assets for note in asset.notes]

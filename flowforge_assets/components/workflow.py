@@ -147,9 +147,13 @@ class Workflow(Part):
         about = f"Runs the whole workflow {self.workflow}: tables whose inputs did not change are left as they are."
         main = [_Scheduled("schedule", self.schedule, job, about)] if self.schedule is not None else []
         return dg.Definitions(
-            assets=[*self._sets(of, known), build_trail(self.workflow)],
+            assets=[*self._sets(of, known), *([build_trail(self.workflow)] if of.tables else [])],
             asset_checks=[profiled] if profiled else [],
-            jobs=[job, build_quarantine_job(self.workflow, of.specs), *(one.job for one in beside)],
+            jobs=[
+                job,
+                *([build_quarantine_job(self.workflow, of.specs)] if of.tables else []),
+                *(one.job for one in beside),
+            ],
             sensors=list(self._sensors(of, job, known)),
             schedules=[self._schedule_of(one) for one in (*main, *beside)],
         )
@@ -190,21 +194,22 @@ class Workflow(Part):
         """What starts runs: files, changed inputs, opened gates, released rows."""
         status = dg.DefaultSensorStatus.RUNNING if self.autostart else dg.DefaultSensorStatus.STOPPED
         interval_s = self.sensor_interval_s
-        yield build_landing_sensor(
-            self.workflow,
-            [spec for spec in of.specs if spec.routed is None and spec.source is None],
-            job,
-            interval_s=interval_s,
-            max_attempts=self.max_attempts,
-            max_keys_per_tick=self.max_keys_per_tick,
-            notifications=self.notifications,
-            status=status,
-        )
+        if of.tables:
+            yield build_landing_sensor(
+                self.workflow,
+                [spec for spec in of.specs if spec.routed is None and spec.source is None],
+                job,
+                interval_s=interval_s,
+                max_attempts=self.max_attempts,
+                max_keys_per_tick=self.max_keys_per_tick,
+                notifications=self.notifications,
+                status=status,
+            )
+            silver = [spec for spec in of.specs if spec.columns]
+            yield build_release_sensor(self.workflow, silver, job, interval_s=interval_s, status=status)
         if any(part.automation == "eager" for part in (*of.tables, *of.models, *of.sinks)):
             yield build_automation_sensor(self.workflow, interval_s=interval_s, status=status)
         yield build_gate_sensor(self.workflow, known.gates, job, interval_s=interval_s, status=status)
-        silver = [spec for spec in of.specs if spec.columns]
-        yield build_release_sensor(self.workflow, silver, job, interval_s=interval_s, status=status)
 
     def _beside(self, of: _Members, profiled: dg.AssetChecksDefinition | None) -> Iterator[_Scheduled]:
         """Jobs with schedules of their own."""
@@ -255,8 +260,9 @@ class Workflow(Part):
     def _validate(self, tables: list[Table], models: list[GoldPart], workflows: list[Workflow]) -> None:
         if len(workflows) > 1:
             raise self.wrong("the folder has two Workflow documents.", "Keep one.")
-        if not tables:
-            raise self.wrong("the workflow has no table.", "Add a document of type flowforge_assets.components.Table.")
+        if not (tables or models):
+            problem = "the workflow has neither a table nor a model."
+            raise self.wrong(problem, "Add a document of type flowforge_assets.components.Table.")
         for model in models:
             if model.name in (GOLD_PUBLISHED, WAREHOUSE, QUARANTINE_DECISIONS):
                 raise model.wrong(f"'{model.name}' is the name of an asset that FlowForge makes.", "Rename the model.")
