@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -115,6 +115,18 @@ def _sentence(count: CheckCount, *, passed: bool, blocked: bool) -> str:
 def blocks_publishing(outcomes: Iterable[Outcome]) -> bool:
     """Whether a blocking check failed."""
     return any(outcome.blocks and not outcome.passed for outcome in outcomes)
+
+
+def unless_blocked(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """The outcomes; where one of them kept the batch from being published, others say that nothing became of their rows."""
+    if not blocks_publishing(outcomes):
+        return tuple(outcomes)
+    return tuple(
+        replace(one, description=f"{one.description} But the batch was not published: nothing became of them yet.")
+        if one.rows_broken and not one.blocks and one.description
+        else one
+        for one in outcomes
+    )
 
 
 def still_true(check: str) -> Outcome:

@@ -191,9 +191,14 @@ def test_a_table_that_breaks_a_blocking_measure_is_not_published(lake: Lake, tmp
     defs = load(tmp_path, yaml, "few")
     land(lake, "few", {"items/1.csv": "id,n\n1,1\n2,2\n"})
     assert checks(run_well(defs, "few"))["silver_items", "fresh_within__ingested_at"].passed
-    land(lake, "few", {"items/2.csv": "id,n\n3,1\n4,2\n"})
+    land(lake, "few", {"items/2.csv": "id,n\n3,1\n4,2\n5,x\n"})
     result = run(defs, "few")
     assert not result.success
+    held = checks(result)["silver_items", "type"].description
+    assert (
+        held
+        == "1 of 3 rows break it and are in quarantine. But the batch was not published: nothing became of them yet."
+    )
     assert "from 2 to 4" in str(checks(result)["silver_items", "row_count_change"].description)
     assert len(rows_of(lake, "silver/few/items/current.parquet")) == 2
 

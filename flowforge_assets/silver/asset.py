@@ -39,7 +39,7 @@ from flowforge_assets.silver.stage import nothing_new, stage
 from flowforge_assets.strategies import judged
 from flowforge_assets.transforms.prepare import TRANSFORMS, failures
 from flowforge_checks.quarantine_limits import WAITING
-from flowforge_checks.results import BOOKS
+from flowforge_checks.results import BOOKS, unless_blocked
 from flowforge_checks.rules import BROKEN_ROWS, in_code
 from flowforge_checks.statements import KEYS_PRESENT, PARTITION, TYPE
 from flowforge_resources.layout import TableId
@@ -139,7 +139,7 @@ def _take_batch(context: dg.AssetExecutionContext, spec: TableSpec, key: dg.Asse
     with lake.scratch() as scratch:
         run_id, began = context.run.run_id, started_at(context)
         staged = stage(lake, spec, batch, scratch=scratch, watch=watch, run_id=run_id, began=began)
-        staged = replace(staged, outcomes=gate.waived(staged.outcomes))
+        staged = replace(staged, outcomes=unless_blocked(gate.waived(staged.outcomes)))
         if key in context.selected_asset_keys and not staged.blocked:
             said = metadata(lake, spec, batch, staged, watch)
             if staged.partitions is not None:
