@@ -32,7 +32,7 @@ _FEW_FILES = 64
 # Small row groups stay in a processor's cache while they are encoded, and both cores have some to the end: of 8 columns
 # a tenth less time than Polars' own 122,880 rows, and as fast to read. Each has a dictionary of its own, though: of 16
 # columns, 20,000 rows take a tenth more time than 60,000, and 5 % more bytes.
-_GROUP_CELLS, _FEWEST_ROWS, _MOST_ROWS = 1_200_000, 4_096, 40_960
+_GROUP_CELLS, _FEWEST_ROWS, _MOST_ROWS = 1_200_000, 4_096, 32_768
 
 
 def write_bronze(sources: Sequence[BronzeSource], ingested_at: datetime, target: Path) -> Mapping[str, int]:
