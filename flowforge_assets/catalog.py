@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -13,6 +13,9 @@ from flowforge_assets.bronze.landing_options import IGNORED, LandingOptions
 from flowforge_resources.errors import FlowForgeError, did_you_mean
 from flowforge_resources.layout import TableId
 from flowforge_resources.settings import workflows_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Where workflows lie if nothing else is said: the sample's among them.
 OWN_FOLDER = Path(__file__).parent / "defs"
@@ -50,6 +53,14 @@ def declared_workflows(defs: Path | None = None) -> dict[str, Declared]:
     """Every workflow folder, by name. Says nothing of whether the YAML is valid: `dg check defs` does."""
     found = (_read(file) for file in sorted((defs or workflows()).glob("*/defs.yaml")))
     return {one.name: one for one in found if one.tables or one.routed or one.models}
+
+
+def documents(kind: str, defs: Path | None = None) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Of each document of a kind, such as `Table`: its workflow, where it stands, and its attributes as written."""
+    for file in sorted((defs or workflows()).glob("*/defs.yaml")):
+        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            if isinstance(document, dict) and str(document.get("type", "")).endswith(f".{kind}"):
+                yield file.parent.name, f"defs/{file.parent.name}/{file.name}", document.get("attributes") or {}
 
 
 def _read(file: Path) -> Declared:

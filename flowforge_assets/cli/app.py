@@ -414,6 +414,8 @@ def main() -> None:
 
 def _in_words(error: BaseException | None) -> str | None:
     """What is wrong, of an error of ours and of one in a document, without what Dagster wraps around it; None of others."""
+    if isinstance(error, FlowForgeError):
+        return str(error)
     from dagster.components.core.component_tree import ComponentTreeException
     from pydantic import ValidationError
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowforge_assets.catalog import UnknownNameError, workflows
+from flowforge_assets.catalog import UnknownNameError, documents
 from flowforge_resources.errors import DefinitionError, FlowForgeError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from flowforge_resources.databases.catalog import TableName
@@ -37,7 +36,7 @@ def declared_connections(defs: Path | None = None) -> dict[str, ConnectionFields
     from flowforge_resources.databases.connection import ConnectionFields
 
     found: dict[str, ConnectionFields] = {}
-    for where, attributes in _documents(defs, ".Connection"):
+    for _, where, attributes in documents("Connection", defs):
         try:
             one = ConnectionFields(**_port_as_text(attributes))
         except ValidationError as error:
@@ -49,23 +48,13 @@ def declared_connections(defs: Path | None = None) -> dict[str, ConnectionFields
     return found
 
 
-def _documents(defs: Path | None, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each document of a kind stands, and its attributes as written."""
-    import yaml
-
-    for file in sorted((defs or workflows()).glob("*/defs.yaml")):
-        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
-            if isinstance(document, dict) and str(document.get("type", "")).endswith(kind):
-                yield f"defs/{file.parent.name}/{file.name}", document.get("attributes") or {}
-
-
 def declared_personal(connection: str, table: TableName, defs: Path | None = None) -> frozenset[str]:
     """Columns of a database's table that some workflow declares `pii`, in small letters.
 
     A source that is a query counts for every table that its text names.
     """
     found: set[str] = set()
-    for _, attributes in _documents(defs, ".Table"):
+    for *_, attributes in documents("Table", defs):
         source = attributes.get("source")
         if isinstance(source, dict) and source.get("connection") == connection and _reads(source, table):
             personal = [one for one in attributes.get("columns") or () if isinstance(one, dict) and one.get("pii")]

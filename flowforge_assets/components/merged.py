@@ -176,10 +176,7 @@ class MergedPart(LandedPart):
             if one.name.lower() not in known:
                 quoted = one.this.args.get("quoted")
                 text = f" Is it a text? SQL writes texts in single quotes: '{one.name}'." if quoted else ""
-                raise self.wrong(
-                    f"{field} of table '{self.name}' names the column '{one.name}', which is not declared.{did_you_mean(one.name, names)}{text}",
-                    "Declare it under `columns`, or correct the name.",
-                )
+                self._require_columns(field, [one.name], names, hint=text)
 
     def validate_conditions(self, types: Mapping[str, str]) -> None:
         """Ask DuckDB whether the conditions are such over columns of these types.
@@ -271,11 +268,11 @@ class MergedPart(LandedPart):
                     "Sequence by a date, a timestamp or an integer, or leave `sequence_by` out: then the arrival counts.",
                 )
 
-    def _require_columns(self, part: str, wanted: Iterable[str], names: list[str]) -> None:
+    def _require_columns(self, part: str, wanted: Iterable[str], names: list[str], *, hint: str = "") -> None:
         for name in wanted:
             if name not in names:
                 raise self.wrong(
-                    f"{part} of table '{self.name}' names the column '{name}', which is not declared.{did_you_mean(name, names)}",
+                    f"{part} of table '{self.name}' names the column '{name}', which is not declared.{did_you_mean(name, names)}{hint}",
                     "Declare it under `columns`, or correct the name.",
                 )
 

@@ -42,7 +42,7 @@ _INNER_DELIMITERS = (",", ";", "\t", "|")
 # A spreadsheet that took a line for one cell wrote empty ones behind it, where another line had more.
 _EMPTIED = ";,\t"
 _AS_WRITTEN: dict[str, str | int | bool] = {
-    "delimiter": "|", "quote": '"', "escape": "double", "header": 1, "trailing_delimiter": False,
+    "delimiter": "|", "quote": '"', "escape": "double", "trailing_delimiter": False,
 }  # fmt: skip
 
 
@@ -89,16 +89,12 @@ def guise_of(lines: Sequence[str], pinned: CsvOptions) -> Guise | None:
 
 def _framed(lines: Sequence[str]) -> Guise | None:
     """Rows between bars without a ruler that parts them, or aligned by blanks."""
-    written: dict[str, str | int | bool] = {
-        "delimiter": "|",
-        "quote": '"',
-        "escape": "double",
-        "trailing_delimiter": False,
-    }
     if bar := framing_bar(lines):
         ruler = next((line.strip()[0] for line in lines if _ACROSS.fullmatch(line.strip())), None)
-        return Guise("rows between bars", _Bars(bar, left=True, right=True).as_csv, {**written, "comment": ruler or ""})
-    return Guise("aligned by blanks", _aligned_as_csv, written) if aligned(lines) else None
+        return Guise(
+            "rows between bars", _Bars(bar, left=True, right=True).as_csv, {**_AS_WRITTEN, "comment": ruler or ""}
+        )
+    return Guise("aligned by blanks", _aligned_as_csv, _AS_WRITTEN) if aligned(lines) else None
 
 
 def _aligned_as_csv(line: str) -> str:
@@ -144,7 +140,7 @@ def _drawn(lines: Sequence[str]) -> Guise | None:
         alike = sum(1 for other in below if _columns_of(other) or len(bars.cells(other)) == columns)
         within = place > 1 and not _columns_of(lines[place - 2]) and len(bars.cells(lines[place - 2])) == columns
         if not within and len(bars.cells(names)) == columns and alike >= ENOUGH * len(below) - 1:
-            return Guise("drawn table", bars.as_csv, {**_AS_WRITTEN, "comment": line[0]})
+            return Guise("drawn table", bars.as_csv, {**_AS_WRITTEN, "header": 1, "comment": line[0]})
     return None
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from flowforge_assets.bronze.landing_options import IGNORED, LandingOptions
-from flowforge_assets.catalog import workflows
+from flowforge_assets.catalog import documents
 from flowforge_assets.webhook.naming import accepted
 from flowforge_assets.webhook.options import WebhookOptions
 from flowforge_resources.databases import references
@@ -50,16 +50,11 @@ def declared_endpoints(defs: Path | None = None) -> dict[tuple[str, str], Endpoi
     Raises:
         DefinitionError: one is declared wrongly; nothing that is written as a secret is in the message.
     """
-    import yaml
-
     found: dict[tuple[str, str], Endpoint] = {}
-    for file in sorted((defs or workflows()).glob("*/defs.yaml")):
-        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
-            if isinstance(document, dict) and str(document.get("type", "")).endswith(".Table"):
-                attributes = document.get("attributes") or {}
-                if attributes.get("webhook") is not None:
-                    one = _endpoint(f"defs/{file.parent.name}/{file.name}", file.parent.name, attributes)
-                    found[one.table.workflow, one.table.name] = one
+    for workflow, where, attributes in documents("Table", defs):
+        if attributes.get("webhook") is not None:
+            one = _endpoint(where, workflow, attributes)
+            found[one.table.workflow, one.table.name] = one
     return found
 
 
