@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowforge_checks import uniqueness
-from flowforge_checks.uniqueness import counted, parts_to_sort, rows_sharing, sorted_numbers
+from flowforge_checks.uniqueness import parts_to_sort, repeated, rows_sharing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,21 +34,10 @@ def test_rows_that_share_a_number_are_counted_however_long_the_column_is(
     assert found == sum(times for times in Counter(values).values() if times > 1)
 
 
-def test_the_parts_of_a_column_hold_every_number_once_and_equal_ones_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    values = [number % 7 for number in range(40)]
-    table = tmp_path / "table.parquet"
-    pl.DataFrame({"key": values}).write_parquet(table)
-    monkeypatch.setattr(uniqueness, "SORTED_ROWS", 10)
-    parts = parts_to_sort(len(values))
-    assert parts == 4
-    found: list[tuple[int, int]] = []
-    for part in range(parts):
-        numbers = sorted_numbers(table, "key", part, parts)
-        assert numbers is not None
-        found += zip(*(column.tolist() for column in counted(numbers)), strict=True)
-    assert sorted(found) == sorted(Counter(values).items())
+@given(values=st.lists(st.one_of(st.none(), st.integers(-3, 12), st.integers(-(2**63), 2**63 - 1)), max_size=20))
+def test_what_is_repeated_is_each_once(values: list[int | None]) -> None:
+    found = repeated(pl.Series(values, dtype=pl.Int64)).to_list()
+    assert sorted(found) == sorted(one for one, times in Counter(values).items() if times > 1 and one is not None)
 
 
 def test_what_is_too_long_to_sort_is_left_to_duckdb() -> None:

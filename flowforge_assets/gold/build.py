@@ -209,9 +209,7 @@ class _Making:
         """The table without the orphans that are to be dropped or moved."""
         facts, rows_before = {**self.facts, **({MEMORY: plan.memory} if plan else {})}, read_footer(target)[1]
         with self.watch.phase("audit"):
-            left = [
-                count_orphans(self.connection, self.spec, one, target, self.files) for one in self.spec.foreign_keys
-            ]
+            left = count_orphans(self.connection, self.spec, target, self.files) if self.spec.foreign_keys else []
             told = left
             if plan is not None and remembers_orphans(self.spec):
                 told, memory = judged_orphans(self.connection, self.spec, plan, target, self.files, whole=whole)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from flowforge_assets.gold.model_spec import UNKNOWN_KEY, ForeignKey
 from flowforge_checks.check_names import as_check_name
 from flowforge_checks.results import Outcome
-from flowforge_checks.uniqueness import counted, parts_to_sort, sorted_numbers
 from flowforge_resources.duck import literal, one_row, quote
 from flowforge_resources.published import read_footer
 
@@ -17,12 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
-    import polars as pl
 
     from flowforge_assets.gold.model_spec import ModelSpec
 
-# The name under which DuckDB sees the different values of a foreign key.
-_POINTED = "flowforge_pointed"
+# As many keys of dimensions are held in memory at once, at 45 bytes each.
+_KEYS_AT_ONCE = 4_000_000
 _DONE = {
     "keep": "all are kept",
     "unknown": "these now point to the unknown member",
@@ -83,45 +81,64 @@ def own_rows(spec: ModelSpec) -> str:
 
 
 def count_orphans(
+    connection: duckdb.DuckDBPyConnection, spec: ModelSpec, target: Path, files: Mapping[str, Path]
+) -> list[Orphans]:
+    """Look where every row of a built table points, for each of its foreign keys.
+
+    Keys that are whole numbers are looked up in one pass by Polars (6 M rows, four keys: 0.16 s and 0.30 CPU s; grouped and
+    joined by DuckDB 0.34 and 0.65 to group alone); others, and those of very large dimensions, by DuckDB, which can spill.
+    """
+    at_once = [one for one in spec.foreign_keys if _are_numbers(spec, one, target, files)]
+    if sum(read_footer(files[one.model])[1] for one in at_once) > _KEYS_AT_ONCE:
+        at_once = []
+    found = _looked_up(spec, at_once, target, files) if at_once else {}
+    return [found.get(one) or _grouped(connection, spec, one, target, files) for one in spec.foreign_keys]
+
+
+def _are_numbers(spec: ModelSpec, foreign: ForeignKey, target: Path, files: Mapping[str, Path]) -> bool:
+    """Whether both ends of a foreign key, and the table's own unknown member, are whole numbers of one type."""
+    import polars as pl
+
+    types, theirs = pl.read_parquet_schema(target), pl.read_parquet_schema(files[foreign.model])
+    kind = types[foreign.column]
+    own = types[spec.unknown_member] if spec.unknown_member else kind
+    return kind.is_integer() and own.is_integer() and theirs[foreign.target] == kind
+
+
+def _looked_up(
+    spec: ModelSpec, foreign_keys: Sequence[ForeignKey], target: Path, files: Mapping[str, Path]
+) -> dict[ForeignKey, Orphans]:
+    """The orphans of foreign keys that are whole numbers, counted in one pass over the table."""
+    import polars as pl
+
+    table = pl.scan_parquet(target, glob=False)
+    if spec.unknown_member:
+        table = table.filter(pl.col(spec.unknown_member) != UNKNOWN_KEY)
+    counts = [pl.len()]
+    for one in foreign_keys:
+        known = pl.read_parquet(files[one.model], columns=[one.target], glob=False).to_series().drop_nulls()
+        column = pl.col(one.column)
+        counts += [(~column.is_in(known.implode()).fill_null(value=False)).sum(), (column == UNKNOWN_KEY).sum()]
+    counts = [count.alias(str(place)) for place, count in enumerate(counts)]
+    rows, *pairs = table.select(counts).collect(engine="streaming").row(0)
+    return {
+        one: Orphans(one, rows, orphaned, unknown)
+        for one, orphaned, unknown in zip(foreign_keys, pairs[::2], pairs[1::2], strict=True)
+    }
+
+
+def _grouped(
     connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path, files: Mapping[str, Path]
 ) -> Orphans:
-    """Look where every row of a built table points: each different key is looked up once, which costs a third less."""
-    by_key = _by_key(connection, spec, foreign, target)
-    orphaned, unknown = (f"sum(_ff_rows) FILTER ({one})" for one in _nowhere_and_unknown(foreign, files))
-    found = one_row(connection, f"SELECT sum(_ff_rows), {orphaned}, {unknown} FROM ({by_key})")
-    rows, orphaned_rows, unknown_rows = (int(one or 0) for one in found)
-    return Orphans(foreign, rows, orphaned_rows, unknown_rows)
-
-
-def _by_key(connection: duckdb.DuckDBPyConnection, spec: ModelSpec, foreign: ForeignKey, target: Path) -> str:
-    """SQL for the values of a foreign key, each with how many rows (`_ff_rows`) have it.
-
-    Sorting numbers costs half of DuckDB's grouping (6 M rows and four keys: 0.30 against 0.59 CPU s).
-    """
+    """The orphans of any foreign key: each different value is looked up once, which costs a third less than every row."""
     column = quote(foreign.column)
-    if spec.unknown_member is None and (keys := _counted(foreign, target)) is not None:
-        connection.register(_POINTED, keys)
-        return f"SELECT {column}, _ff_rows FROM {_POINTED}"
-    return (
+    by_key = (
         f"SELECT {column}, count(*) AS _ff_rows FROM read_parquet({literal(str(target))}) "
         f"WHERE {own_rows(spec)} GROUP BY {column}"
     )
-
-
-def _counted(foreign: ForeignKey, target: Path) -> pl.DataFrame | None:
-    """The values of a foreign key that is a whole number in every row, with how many rows have each; else None."""
-    import polars as pl
-
-    rows = read_footer(target)[1]
-    parts = parts_to_sort(rows) if rows else None
-    found = []
-    for part in range(parts or 0):
-        numbers = sorted_numbers(target, foreign.column, part, parts or 1)
-        if numbers is None:
-            return None
-        values, times = counted(numbers)
-        found.append(pl.DataFrame({foreign.column: values, "_ff_rows": times}))
-    return pl.concat(found) if found else None
+    orphaned, unknown = (f"sum(_ff_rows) FILTER ({one})" for one in _nowhere_and_unknown(foreign, files))
+    found = one_row(connection, f"SELECT sum(_ff_rows), {orphaned}, {unknown} FROM ({by_key})")
+    return Orphans(foreign, *(int(one or 0) for one in found))
 
 
 def orphan_counts(foreign: ForeignKey, files: Mapping[str, Path]) -> tuple[str, str]:
