@@ -120,7 +120,14 @@ def test_rows_are_counted_in_what_was_written(tmp_path: Path) -> None:
     numbers = [*range(1, 101), *range(1, 51), None, *range(51, 101)]
     files = ["a"] * 100 + ["b"] * 101
     pl.DataFrame({"_row_number": numbers, "_source_file": files}).write_parquet(path, row_group_size=40)
-    assert bronze_parquet._count(path) == {"a": 100, "b": 100}
+    assert bronze_parquet._count(path, None) == {"a": 100, "b": 100}
+
+
+def test_rows_of_a_single_file_are_counted_without_its_names(tmp_path: Path) -> None:
+    path = tmp_path / "b.parquet"
+    table = pl.DataFrame({"_row_number": [*range(1, 101), None, *range(101, 131)], "_source_file": ["a"] * 131})
+    table.write_parquet(path, row_group_size=40, statistics={"min": False, "max": False, "null_count": True})
+    assert bronze_parquet._count(path, "a") == {"a": 130}
 
 
 def test_what_an_event_says_of_its_files_is_bounded(lake: Lake, tmp_path: Path) -> None:
