@@ -106,6 +106,17 @@ class Gate:
         self.connection.execute(f"UPDATE judged_row SET {nothing} WHERE _rid IN (SELECT _rid FROM {rows})")
         self.read = int(one_row(self.connection, "SELECT count(*) FROM verdict")[0])
 
+    def keep_broken_alone(self) -> None:
+        """Let go of the rows that break nothing, at 18 bytes each: from now on `verdict` is of the others.
+
+        Of 30 million rows that is 540 MB, beside which DuckDB cannot write a long table without asking the system for
+        each page anew (1.6 million page faults against 0.5, a twentieth of the time).
+        """
+        self.connection.execute(
+            f"CREATE TABLE broken_row AS FROM judged_row WHERE {self._any()}; "
+            "DROP TABLE judged_row; ALTER TABLE broken_row RENAME TO judged_row"
+        )
+
     def _words(self, how: Callable[[str], str]) -> str:
         """SQL of the columns of bits."""
         said = [*(one.broken for one in self.told), *self._asked]

@@ -157,6 +157,8 @@ class _Staging:
             merged = self._merge(found, published)
             found = self._counted(found)
             merged = replace(merged, books=found.prepared.account(self.connection, merged.books, found.discarded))
+        if self._only_casts and not (self.batch.chosen or self.spec.replays_events):
+            found.gate.keep_broken_alone()
         with self.watch.phase("write"):
             output = self._write(merged, found, parts)
         with self.watch.phase("audit"):
@@ -262,10 +264,14 @@ class _Staging:
 
     def _proven(self) -> AbstractContextManager[None]:
         """What is written has passed the gate, so that its text casts; unless a person let it pass, or it is a delete."""
+        return settled_rows(self.connection, self.spec) if self._only_casts else nullcontext()
+
+    @property
+    def _only_casts(self) -> bool:
+        """Whether every row of the batch is a landed one, cast, judged here and now, and nothing but values."""
         spec, batch = self.spec, self.batch
         values_alone = not (spec.transformed or spec.strategy.marks_operations)
-        judged_as_it_is = values_alone and batch.decided is None and not batch.read_back
-        return settled_rows(self.connection, spec) if judged_as_it_is else nullcontext()
+        return values_alone and batch.decided is None and not batch.read_back
 
     def _write_quarantine(self, found: _Judgement, held: Path | None) -> Path:
         """The rows that wait: those of this batch, and of those `held` so far what it does not judge again."""
