@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from flowforge_resources.databases.catalog import TableName, columns, tables
@@ -12,7 +13,7 @@ from flowforge_resources.databases.engine import connected
 from flowforge_resources.errors import SourceError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from flowforge_resources.databases.connection import ConnectionFields
 
@@ -97,15 +98,41 @@ def _reflected(looked: Any, name: TableName) -> ReflectedTable:
     where = (name.name, name.schema)
     keys = tuple(looked.get_pk_constraint(*where).get("constrained_columns") or ())
     made = ReflectedTable(name, [_column(one) for one in looked.get_columns(*where)], keys)
-    for one in looked.get_foreign_keys(*where):
-        other = TableName(one.get("referred_schema") or name.schema, one["referred_table"])
-        made.references.append((tuple(one["constrained_columns"]), other, tuple(one["referred_columns"])))
+    for schema, table, ours, theirs in _foreign_keys(looked, where):
+        made.references.append((ours, TableName(schema or name.schema, table), theirs))
     made.unique = [tuple(one["column_names"]) for one in _asked(looked.get_unique_constraints, where)]
     made.unique = [one for one in dict.fromkeys(made.unique) if set(one) != set(keys)]
     made.conditions = _conditions(looked, where)
     comment = _asked(looked.get_table_comment, where)
     made.comment = comment.get("text") if isinstance(comment, dict) else None
     return made
+
+
+def _foreign_keys(
+    looked: Any, where: tuple[str, str | None]
+) -> Iterator[tuple[str | None, str, tuple[str, ...], tuple[str, ...]]]:
+    """The foreign keys: schema (None for the same) and name of the other table, columns here and there.
+
+    MariaDB says them in a table: SQLAlchemy reads them from `SHOW CREATE TABLE`, where 10.11.18 writes a backtick in a
+    constraint's name, which is made of the table's, without doubling it.
+    """
+    if not getattr(looked.dialect, "is_mariadb", False):
+        for one in looked.get_foreign_keys(*where):
+            columns = tuple(one["constrained_columns"]), tuple(one["referred_columns"])
+            yield one.get("referred_schema"), one["referred_table"], *columns
+        return
+    found = looked.bind.exec_driver_sql(_MARIADB_FOREIGN_KEYS, (where[1], where[0]))
+    for (_, schema, table), rows in groupby(found, lambda row: row[:3]):
+        ours, theirs = zip(*(row[3:] for row in rows), strict=True)
+        yield schema, table, ours, theirs
+
+
+_MARIADB_FOREIGN_KEYS = """
+    SELECT constraint_name, nullif(referenced_table_schema, table_schema), referenced_table_name, column_name, referenced_column_name
+    FROM information_schema.key_column_usage
+    WHERE table_schema = coalesce(%s, DATABASE()) AND table_name = %s AND referenced_table_name IS NOT NULL
+    ORDER BY constraint_name, ordinal_position
+"""
 
 
 def _conditions(looked: Any, where: tuple[str, str | None]) -> list[str]:
