@@ -33,7 +33,10 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class BronzePart:
-    """The rows of one ledger entry. `span` is None where they are all the rows of their file."""
+    """The rows of one ledger entry. `span` is None where they are all the rows of their file.
+
+    `ascii_blanks`: it is known that no blank stands in their text but ASCII's.
+    """
 
     version: int
     committed_at: str
@@ -41,6 +44,7 @@ class BronzePart:
     bronze_file: str
     rows: int
     span: Span | None = None
+    ascii_blanks: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class StagedBronze:
     supersedes: tuple[str, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
     brought: tuple[str, ...] = ()
+    ascii_blanks: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self, bronze_file: str | None) -> LedgerEntry:
@@ -78,6 +79,7 @@ class StagedBronze:
             supersedes=self.supersedes,
             types=self.types if bronze_file else {},
             brought=self.brought if bronze_file else (),
+            ascii_blanks=self.ascii_blanks and bronze_file is not None,
         )
 
 

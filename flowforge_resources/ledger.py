@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flowforge_resources.bronze_parts import BronzePart, Compaction, Replaced, compacted_places, left_files
 from flowforge_resources.frames import as_frame
 from flowforge_resources.ledger_checkpoint import (
+    ASCII_BLANKS,
     HASH,
     OLD_HASH,
     TAKEN,
@@ -103,6 +104,7 @@ class LedgerEntry:
     `types`: of every column that ever had one in its source, the type that later files are compared with.
     `brought`: the columns of this entry's own files.
     `replaces`: of a compaction, the earlier entries whose rows its bronze file holds from now on, in order.
+    `ascii_blanks`: it is proven that no blank stands in the text of its rows but ASCII's (no no-break space, say).
     """
 
     version: int
@@ -118,6 +120,7 @@ class LedgerEntry:
     replaces: tuple[Replaced, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
     brought: tuple[str, ...] = ()
+    ascii_blanks: bool = False
 
     @classmethod
     def parse(cls, content: bytes) -> LedgerEntry:
@@ -144,6 +147,7 @@ class LedgerEntry:
             **lists,
             "replaces": replaces,
             "types": [{"column": column, "type": kind} for column, kind in self.types.items()],
+            ASCII_BLANKS: self.ascii_blanks,
         }
 
 
@@ -306,7 +310,8 @@ class Ledger:
     def data_after(self, version: int) -> list[BronzePart]:
         """The rows that a reader who has seen `version` has not seen, entry by entry in order, and where they lie."""
         places = compacted_places(self._compactions)
-        found = [BronzePart(*row) for row in self._data.filter(self._data["version"] > version).iter_rows()]
+        later = self._data.filter(self._data["version"] > version)
+        found = [BronzePart(**row) for row in later.iter_rows(named=True)]
         return [replace(part, **_place(places.get(part.version))) for part in found] if places else found
 
     def landed_after(self, version: int) -> list[LandedRecord]:
@@ -336,7 +341,7 @@ class Ledger:
         import polars as pl
 
         brought = pl.col("bronze_file").is_not_null() & (pl.col("replaces").list.len().fill_null(0) == 0)
-        return self._entries.filter(brought).select(_OF_A_PART)
+        return self._entries.filter(brought).select(*_OF_A_PART, pl.col(ASCII_BLANKS).fill_null(value=False))
 
     @cached_property
     def _compactions(self) -> list[Compaction]:

@@ -32,9 +32,9 @@ ENTRY_KEY = ""
 TAKEN = "taken"
 # A checkpoint or entry written before 2026-12 has the second name, and bare SHA-256 under it.
 HASH, OLD_HASH = "content_hash", "sha256"
-REPLACES = "replaces"
-# A checkpoint written before 2026-12 lacks them: there was no compaction, and nobody looked at types.
-_LATER = (REPLACES, "types", "brought")
+REPLACES, ASCII_BLANKS = "replaces", "ascii_blanks"
+# A checkpoint written before 2026-12 lacks them: there was no compaction, and nobody looked at types or blanks.
+_LATER = (REPLACES, "types", "brought", ASCII_BLANKS)
 # Readers that hold an older one may still be at work while the newest is written.
 KEPT = 3
 ROWS_IN_A_GROUP = 32_768
@@ -54,6 +54,7 @@ def records_schema() -> dict[str, Any]:
         REPLACES: pl.List(pl.Struct({"version": pl.Int64, "rows": pl.Int64})),
         "types": pl.List(pl.Struct({"column": pl.String, "type": pl.String})),
         "brought": pl.List(pl.String),
+        ASCII_BLANKS: pl.Boolean,
     }
 
 

@@ -70,6 +70,7 @@ def staged_batch(
         columns=tuple(sorted(ledger.columns | set(done.columns))),
         types=changes.types,
         brought=changes.brought,
+        ascii_blanks=done.ascii_blanks,
         notes=column_notes.joined(column_notes.of_bronze(spec), notes or {}),
     )
 

@@ -27,9 +27,20 @@ class ColumnType(ABC):
     def cast(self, text: str) -> str:
         """SQL that turns the SQL expression `text` (VARCHAR, may be null) into `sql_type`, or NULL."""
 
-    def settled(self, text: str) -> str:
-        """The same, of text that is known to be a value, or blank: cheaper where the proof is what costs."""
+    def settled(self, text: str, *, ascii_blanks: bool = False) -> str:  # noqa: ARG002  # for the types that can tell
+        """The same, of text that is known to be a value, or blank: cheaper where the proof is what costs.
+
+        Args:
+            text: as in `cast`.
+            ascii_blanks: no blank stands in the text but ASCII's, which DuckDB's own cast passes over.
+        """
         return self.cast(text)
+
+
+def by_the_engine(kind: ColumnType, text: str, *, ascii_blanks: bool) -> str:
+    """SQL: DuckDB's cast of text that is a value of the type, or blank; it does not know other blanks than ASCII's."""
+    cast = f"TRY_CAST({text} AS {kind.sql_type})"
+    return cast if ascii_blanks else f"coalesce({cast}, {kind.cast(text)})"
 
 
 @dataclass(frozen=True)

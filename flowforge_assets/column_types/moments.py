@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from flowforge_assets.column_types.base import ColumnType
+from flowforge_assets.column_types.base import ColumnType, by_the_engine
 from flowforge_assets.column_types.moment_formats import (
     EXCEL,
     EXCEL_1904,
@@ -42,8 +42,8 @@ class Date(ColumnType):
             return parsed
         return f"CASE WHEN {_is_iso_date(text)} THEN TRY_CAST({text} AS DATE) ELSE {parsed} END"
 
-    def settled(self, text: str) -> str:
-        return self.cast(text) if self.formats else f"coalesce(TRY_CAST({text} AS DATE), {self.cast(text)})"
+    def settled(self, text: str, *, ascii_blanks: bool = False) -> str:
+        return self.cast(text) if self.formats else by_the_engine(self, text, ascii_blanks=ascii_blanks)
 
 
 @dataclass(frozen=True, kw_only=True)

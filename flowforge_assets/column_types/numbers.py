@@ -10,7 +10,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
-from flowforge_assets.column_types.base import ColumnType
+from flowforge_assets.column_types.base import ColumnType, by_the_engine
 from flowforge_assets.column_types.number_text import NegativeForm, NumberForm, ThousandsSeparator
 from flowforge_resources.duck import literal
 
@@ -45,9 +45,8 @@ class Number(ColumnType):
     def cast(self, text: str) -> str:
         return self._plain(text) if self.form.is_plain else self._written(text)
 
-    def settled(self, text: str) -> str:
-        cast = self.cast(text)
-        return f"coalesce(TRY_CAST({text} AS {self.sql_type}), {cast})" if self.form.is_plain else cast
+    def settled(self, text: str, *, ascii_blanks: bool = False) -> str:
+        return by_the_engine(self, text, ascii_blanks=ascii_blanks) if self.form.is_plain else self.cast(text)
 
     def _plain(self, text: str) -> str:
         """First the cheap way (the value prints as the same text), then the form people type."""
@@ -124,11 +123,12 @@ class Float(Number):
         return f"(?:{self.form.whole}{self.form.point}?[0-9]*|{self.form.point}[0-9]+){exponent}"
 
     def _plain(self, text: str) -> str:
-        cast = f"TRY_CAST({text} AS DOUBLE)"
-        return f"CASE WHEN regexp_full_match(trim({text}), {literal(f'[+-]?{self._pattern}')}) AND isfinite({cast}) THEN {cast} + 0.0 END"
+        bare = f"trim({text})"
+        cast = f"TRY_CAST({bare} AS DOUBLE)"
+        return f"CASE WHEN regexp_full_match({bare}, {literal(f'[+-]?{self._pattern}')}) AND isfinite({cast}) THEN {cast} + 0.0 END"
 
-    def settled(self, text: str) -> str:
-        return f"({super().settled(text)}) + 0.0"
+    def settled(self, text: str, *, ascii_blanks: bool = False) -> str:
+        return f"({super().settled(text, ascii_blanks=ascii_blanks)}) + 0.0"
 
     def _written(self, text: str) -> str:
         bare = self.form.bare(text)

@@ -50,12 +50,14 @@ def proven_wholly(source: Source, dialect: CsvDialect, stop: Callable[[], bool] 
         lines=proof.lines,
         continuation=proof.lines - proof.records,
         unquoted=not proof.quoted,
+        ascii_blanks=proof.ascii_blanks,
         content_hash=proof.content_hash,
     )
 
 
 def _refuted(dialect: CsvDialect) -> CsvDialect:
-    return replace(dialect, clean=False, unproven=False, lines=0, continuation=0, unquoted=False, content_hash="")
+    known = replace(dialect, clean=False, unproven=False, unquoted=False, ascii_blanks=False)
+    return replace(known, lines=0, continuation=0, content_hash="")
 
 
 def another(path: Path, dialect: CsvDialect) -> CsvDialect | None:

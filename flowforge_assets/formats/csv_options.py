@@ -90,7 +90,7 @@ class CsvDialect:
     `header_text` is the header's line where it surely is none of the rows: met again (files joined end to end) it is
     set aside. `first_line` is what a further file of the same kind begins with. `header_again` says the sample has such a line.
     `titles` are lines above the table, which a report in pages repeats. `trailing` is how many delimiters too many the lines end in. Of a clean file `lines` is its count of physical lines, `continuation` how many of them begin inside quotes,
-    `unquoted` that no byte of it is a quote, and `content_hash` of its bytes, which were read to prove it.
+    `unquoted` that no byte of it is a quote, `ascii_blanks` that no blank stands in it but ASCII's, and `content_hash` of its bytes, which were read to prove it.
     """
 
     encoding: str
@@ -117,6 +117,7 @@ class CsvDialect:
     lines: int = 0
     continuation: int = 0
     unquoted: bool = False
+    ascii_blanks: bool = False
     content_hash: str = ""
 
     @property

@@ -5,6 +5,7 @@ Belongs here: what is proven, and how. Does not: when (`csv_fast`), and how the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,23 @@ if TYPE_CHECKING:
 
 # 384 KB and what is made of them stay in a core's second cache of 1 MB; smaller ones make more of Python's overhead.
 CHUNK_BYTES, SAMPLE_BYTES, LONGEST_LINE = 384 << 10, 64 << 10, 8 << 20
+# The blanks that DuckDB trims and are none of ASCII's: U+00A0, 1680, 205F, 3000; 2000 to 200A and 202F, which begin as
+# dashes and curly quotes do.
+OTHER_BLANKS = (b"\xc2\xa0", b"\xe1\x9a\x80", b"\xe2\x81\x9f", b"\xe3\x80\x80")
+LIKE_DASHES, BLANK_LIKE_DASHES = b"\xe2\x80", re.compile(rb"\xe2\x80[\x80-\x8a\xaf]")
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a clean file holds, counted in its bytes: physical lines, and records (the header is one); and their hash."""
+    """What a clean file holds, counted in its bytes: physical lines, and records (the header is one); and their hash.
+
+    `ascii_blanks`: no blank stands in it but ASCII's.
+    """
 
     lines: int
     records: int
     quoted: bool
+    ascii_blanks: bool
     content_hash: str
 
 
@@ -95,6 +104,7 @@ class _Seen:
     records: int = 0
     begun: bool = False
     quoted: bool = False
+    ascii_blanks: bool = True
     rare: bytes = b""
     hash: ContentHash = field(default_factory=ContentHash)
     flags: bits.Flags = field(default_factory=lambda: np.empty(CHUNK_BYTES, dtype=np.bool_))
@@ -108,6 +118,8 @@ class _Seen:
         codes = bits.codes_of(block)
         if BYTE_ORDER_MARK[:1] in block and BYTE_ORDER_MARK in block:
             return False  # files joined end to end: a header after it is not at a line's begin
+        if self.ascii_blanks and not block.isascii():
+            self.ascii_blanks = not _has_other_blank(block)
         known = begun and (self.rare or not self.dialect.header_text)
         simple = known and not self.inside and not any(mark in block for mark in self._marks())
         regular = self._count_simple(block, codes) if simple else self._count(block, codes, begun=begun)
@@ -189,7 +201,14 @@ class _Seen:
 
     def proof(self) -> Proof:
         """What the blocks so far hold."""
-        return Proof(self.lines, self.records, self.quoted, self.hash.text)
+        return Proof(self.lines, self.records, self.quoted, self.ascii_blanks, self.hash.text)
+
+
+def _has_other_blank(block: bytes) -> bool:
+    """Tell whether a blank that is none of ASCII's stands in a block of UTF-8."""
+    if any(blank in block for blank in OTHER_BLANKS):
+        return True
+    return LIKE_DASHES in block and BLANK_LIKE_DASHES.search(block) is not None
 
 
 def _rarest(header: bytes, block: bytes) -> bytes:

@@ -264,7 +264,10 @@ class _Staging:
 
     def _proven(self) -> AbstractContextManager[None]:
         """What is written has passed the gate, so that its text casts; unless a person let it pass, or it is a delete."""
-        return settled_rows(self.connection, self.spec) if self._only_casts else nullcontext()
+        if not self._only_casts:
+            return nullcontext()
+        ascii_blanks = all(part.ascii_blanks for part in self.batch.entries)
+        return settled_rows(self.connection, self.spec, ascii_blanks=ascii_blanks)
 
     @property
     def _only_casts(self) -> bool:

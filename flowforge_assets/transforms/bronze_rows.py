@@ -51,6 +51,12 @@ class BronzeSource:
         return csv.dialect.content_hash if csv is not None and csv.path == self.file.path else ""
 
     @property
+    def ascii_blanks(self) -> bool:
+        """Whether proving the file clean showed that no blank stands in it but ASCII's."""
+        csv = self.clean
+        return csv is not None and csv.dialect.ascii_blanks
+
+    @property
     def text_bytes(self) -> int | None:
         """Size of the text the rows stand in; None where the rows may be far more than the file's bytes."""
         csv = self.clean

@@ -49,12 +49,16 @@ def create_cast(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:
 
 
 @contextmanager
-def settled_rows(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> Iterator[None]:
+def settled_rows(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, *, ascii_blanks: bool = False
+) -> Iterator[None]:
     """Let `typed`, as `create_cast` made it, be read for rows that passed the gate alone: their casts are proven.
 
-    It has no raw text and no flags then. The proof is an eighth of what a first load costs to write.
+    It has no raw text and no flags then. The proof is an eighth of what a first load costs to write, and the second
+    look for blanks that are none of ASCII's another tenth (`ascii_blanks`: there are none in the batch).
     """
-    values = [f"{value_of(column, settled=True)} AS {quote(column.name)}" for column in spec.columns]
+    kinds = ((column, column.kind.settled(quote(column.header), ascii_blanks=ascii_blanks)) for column in spec.columns)
+    values = [f"{_unmarked(column, value)} AS {quote(column.name)}" for column, value in kinds]
     connection.execute("ALTER VIEW typed RENAME TO typed_with_proof")
     try:
         create_typed(
@@ -99,10 +103,9 @@ def _typed(spec: TableSpec) -> str:
     return ", ".join(["_rid", "_position", *values, *raw, *flags, *AUDIT_COLUMNS])
 
 
-def value_of(column: Column, *, settled: bool = False) -> str:
-    """SQL for a column's value, made of the text under its header; `settled`: of text that is not broken."""
-    value = (column.kind.settled if settled else column.kind.cast)(quote(column.header))
-    return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
+def value_of(column: Column) -> str:
+    """SQL for a column's value, made of the text under its header."""
+    return _unmarked(column, column.kind.cast(quote(column.header)))
 
 
 def is_broken(column: Column) -> str:
@@ -110,6 +113,11 @@ def is_broken(column: Column) -> str:
     unmarked = f" AND NOT {_is_marker(column)}" if column.null_markers else ""
     text = f"coalesce(trim({quote(column.header)}) <> '', FALSE){unmarked}"
     return f"CASE WHEN ({value_of(column)}) IS NULL THEN {text} ELSE FALSE END"
+
+
+def _unmarked(column: Column, value: str) -> str:
+    """SQL: the value, unless the text is one that means there is none."""
+    return f"CASE WHEN NOT {_is_marker(column)} THEN {value} END" if column.null_markers else value
 
 
 def _is_marker(column: Column) -> str:

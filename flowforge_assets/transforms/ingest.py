@@ -37,7 +37,10 @@ class LandedFile:
 
 @dataclass
 class Ingested:
-    """What came of a batch of files. Counts are per landing key; `path` is None where no file held a row."""
+    """What came of a batch of files. Counts are per landing key; `path` is None where no file held a row.
+
+    `ascii_blanks`: it is proven that no blank stands in the text of the rows but ASCII's.
+    """
 
     path: Path | None
     columns: list[str] = field(default_factory=list)
@@ -48,6 +51,7 @@ class Ingested:
     decided: dict[str, Mapping[str, object]] = field(default_factory=dict)
     unknown: dict[str, tuple[str, ...]] = field(default_factory=dict)
     types: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    ascii_blanks: bool = False
 
     @property
     def empty_files(self) -> list[str]:
@@ -119,6 +123,7 @@ def _ingested(
         done.unknown[key] = (*source.columns.rescued, *source.columns.ignored)
         done.decided[key] = source.read.as_dict()
         done.accounts[key] = _account(source, done.rows[key])
+    done.ascii_blanks = all(source.ascii_blanks for source in sources)
     done.columns = list(dict.fromkeys(name for header in done.headers.values() for name in header))
     return done
 
