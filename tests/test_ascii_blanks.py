@@ -85,7 +85,7 @@ def test_every_blank_that_duckdb_trims_is_found(
     assert len(others) > 10
     path = tmp_path / "file.csv"
     for number, blank in enumerate(others):
-        path.write_text(HEADER + FILES["letters"] * 40 + FILES["letters"].replace("“x”", f'{"x" * number}{blank}'))
+        path.write_text(HEADER + FILES["letters"] * 40 + FILES["letters"].replace("“x”", f"{'x' * number}{blank}"))
         assert not says(path, at_once=at_once, monkeypatch=monkeypatch), hex(ord(blank))
     for name, blanks in {"ascii": True, "letters": True, "blanks": False}.items():
         path.write_text(HEADER + FILES[name] * 40)

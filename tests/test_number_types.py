@@ -282,7 +282,9 @@ def test_a_text_that_is_a_number_or_blank_is_the_same_without_the_proof(
         counts = "(proven IS NOT NULL OR trim(cell) = '') AND proven::VARCHAR IS DISTINCT FROM settled::VARCHAR"
         assert not connection.execute(f"FROM ({asked}) WHERE {counts}").fetchall()
         by_the_engine = asked.replace(of.settled("cell"), of.settled("cell", ascii_blanks=True))
-        assert not connection.execute(f"FROM ({by_the_engine} WHERE cell NOT LIKE '%\u00a0%') WHERE {counts}").fetchall()
+        assert not connection.execute(
+            f"FROM ({by_the_engine} WHERE cell NOT LIKE '%\u00a0%') WHERE {counts}"
+        ).fetchall()
 
 
 @pytest.mark.parametrize(
