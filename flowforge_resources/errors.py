@@ -26,6 +26,7 @@ FlowForgeError
 │   ├── EndpointRefusedError  an HTTP endpoint refused a batch of rows
 │   ├── SurrogateKeyCollisionError  two natural keys hash to one surrogate key
 │   ├── DamagedCopyError      a copy of bronze differs from what it was made from
+│   ├── NewerLakeError        a newer FlowForge wrote what is to be read
 │   └── BooksError            rows in and rows out do not add up
 └── TransientError            a later attempt may succeed; retried with backoff and jitter
     ├── LakeUnreachableError  the store does not answer
@@ -240,6 +241,16 @@ class DamagedCopyError(PermanentError):
         super().__init__(
             f"Bronze of {table}: the copy made of {files} files differs from them. It was thrown away, and nothing changed. "
             "Run `flowforge compact` again; if it says so again, look at the machine's disk and memory."
+        )
+
+
+class NewerLakeError(PermanentError):
+    """A record on the lake says what this FlowForge does not know of."""
+
+    def __init__(self, key: str, names: Iterable[str]) -> None:
+        super().__init__(
+            f"{key} was written by a newer FlowForge: it holds {', '.join(f'`{name}`' for name in sorted(names))}, which this one "
+            "does not know of and must not pass over. Nothing was read from it or changed. Run the version that wrote it, or a later one."
         )
 
 

@@ -17,11 +17,12 @@ Losing the Dagster instance loses nothing of this.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flowforge_resources.bronze_parts import BronzePart, Compaction, Replaced, compacted_places, left_files
+from flowforge_resources.errors import NewerLakeError
 from flowforge_resources.frames import as_frame
 from flowforge_resources.ledger_checkpoint import (
     ASCII_BLANKS,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 ENTRIES_BETWEEN_CHECKPOINTS = 64
 FILES_BETWEEN_CHECKPOINTS = 25_000
 IDENTICAL, SKIPPED, FAILED = "identical", "skipped", "failed"
+_Said = TypeVar("_Said")
 _LISTS = ("fenced", "columns", "supersedes", "brought")
 _OF_A_PART = ("version", "committed_at", "run_id", "bronze_file", "rows")
 
@@ -123,14 +125,18 @@ class LedgerEntry:
     ascii_blanks: bool = False
 
     @classmethod
-    def parse(cls, content: bytes) -> LedgerEntry:
-        """Read an entry as `to_json` wrote it."""
+    def parse(cls, content: bytes, key: str) -> LedgerEntry:
+        """Read an entry as `to_json` wrote it; `key`: where it lies.
+
+        Raises:
+            NewerLakeError: it says what only a later version knows of.
+        """
         raw = json.loads(content)
-        files = tuple(TakenFile(**_of_today(file)) for file in raw.pop("files"))
-        left = tuple(LeftFile(**_of_today(file)) for file in raw.pop("left", ()))
+        files = tuple(_read(TakenFile, _of_today(file), key) for file in raw.pop("files"))
+        left = tuple(_read(LeftFile, _of_today(file), key) for file in raw.pop("left", ()))
         lists = {name: tuple(raw.get(name, ())) for name in _LISTS}
-        replaces = tuple(Replaced(**one) for one in raw.get("replaces", ()))
-        return cls(**{**raw, "files": files, "left": left, **lists, "replaces": replaces})
+        replaces = tuple(_read(Replaced, one, key) for one in raw.get("replaces", ()))
+        return _read(cls, {**raw, "files": files, "left": left, **lists, "replaces": replaces}, key)
 
     def to_json(self) -> bytes:
         """The entry as it stands on the lake."""
@@ -366,6 +372,13 @@ def _place(found: tuple[str, Span] | None) -> dict[str, Any]:
     return {"bronze_file": found[0], "span": found[1]} if found else {}
 
 
+def _read(kind: type[_Said], said: Mapping[str, Any], key: str) -> _Said:
+    """A record as its class holds it."""
+    if unknown := said.keys() - {one.name for one in fields(kind)}:  # type: ignore[arg-type]  # a dataclass
+        raise NewerLakeError(key, unknown)
+    return kind(**said)
+
+
 def _of_today(file: dict[str, Any]) -> dict[str, Any]:
     """What an entry says of a file; one of an older version calls the hash by its kind."""
     return {HASH if name == OLD_HASH else name: value for name, value in file.items()}
@@ -393,7 +406,8 @@ def _entries_after(lake: Lake, table: TableId, version: int) -> list[LedgerEntry
         keys = [table.ledger_entry(version + len(found) + number + 1) for number in range(ahead)]
         contents = side_by_side(lake.read, keys)
         whole = contents.index(None) if None in contents else ahead
-        found += [LedgerEntry.parse(content) for content in contents[:whole] if content is not None]
+        said = zip(contents[:whole], keys[:whole], strict=True)
+        found += [LedgerEntry.parse(content, key) for content, key in said if content is not None]
         if whole < ahead:
             return found
         ahead = min(ahead * 2, 4 * AT_ONCE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +11,15 @@ import pytest
 
 from flowforge_assets.bronze import landed
 from flowforge_resources import io_managers, retries
+from flowforge_resources.bronze_parts import Replaced
+from flowforge_resources.errors import NewerLakeError
 from flowforge_resources.fences import delete_fenced, fence_orphans, orphans
 from flowforge_resources.io_managers import BronzeIOManager, GoldIOManager
 from flowforge_resources.layout import TableId
 from flowforge_resources.ledger import (
     Ledger,
     LedgerEntry,
+    LeftFile,
     TakenFile,
     commit,
     read_ledger,
@@ -48,6 +53,20 @@ def test_an_entry_is_read_as_it_was_committed(any_lake: Lake) -> None:
     assert ledger.entries == [written]
     assert ledger.version == 1
     assert taken_keys(ledger) == {"landing/a.csv", "landing/ü 1.csv"}
+
+
+@pytest.mark.parametrize("inside", [(), ("files", 0), ("left", 0), ("replaces", 0)])
+def test_an_entry_of_a_newer_version_is_not_passed_over(lake: Lake, inside: tuple[Any, ...]) -> None:
+    left = LeftFile("landing/b.csv", "etag", 3, "2026-01-01T00:00:00+00:00", "skipped")
+    told = replace(entry(1, "landing/a.csv"), left=(left,), replaces=(Replaced(1, 2),))
+    raw = json.loads(told.to_json())
+    said = raw
+    for place in inside:
+        said = said[place]
+    said["shade"] = "blue"
+    lake.write(TABLE.ledger_entry(1), json.dumps(raw).encode())
+    with pytest.raises(NewerLakeError, match=r"_ledger/.*1\.json was written by a newer FlowForge: it holds `shade`"):
+        read_ledger(lake, TABLE)
 
 
 def test_of_two_commits_to_one_number_one_wins(any_lake: Lake) -> None:

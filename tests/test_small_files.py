@@ -161,9 +161,9 @@ def test_a_ledger_of_an_older_version_recognises_its_files(tmp_path: Path) -> No
       "files": [{"key": "k", "etag": "e", "size_bytes": 5, "last_modified": "m", "rows": 1,
       "sha256": "HASH"}], "fenced": [], "left": [], "columns": ["id"], "supersedes": []}"""
     recorded = hashlib.sha256(file.read_bytes()).hexdigest()
-    entry = LedgerEntry.parse(old.replace("HASH", recorded).encode())
+    entry = LedgerEntry.parse(old.replace("HASH", recorded).encode(), "1.json")
     assert has_content(file, entry.files[0].content_hash)
-    assert LedgerEntry.parse(entry.to_json()) == entry
+    assert LedgerEntry.parse(entry.to_json(), "1.json") == entry
     file.write_bytes(b"id\n2\n")
     assert not has_content(file, recorded)
 
