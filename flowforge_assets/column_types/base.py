@@ -93,6 +93,7 @@ class Json(ColumnType):
     sql_type = "VARCHAR"
 
     def cast(self, text: str) -> str:
+        text = f"trim({text})"
         outside = f"""regexp_replace({text}, '"(?:[^"\\\\]|\\\\.)*"', '""', 'g')"""
         lax = f"regexp_matches({outside}, '(?i)nan|inf|,\\s*[\\]}}]')"
-        return f"CASE WHEN json_valid({text}) AND NOT {lax} THEN trim({text}) END"
+        return f"CASE WHEN json_valid({text}) AND NOT {lax} THEN {text} END"

@@ -1,11 +1,12 @@
-"""Where no blank but ASCII's landed, silver casts without looking for others; where one may have, it looks."""
+"""Blanks around a value do not count, of whatever kind; where only those of ASCII landed, silver casts without looking for others."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowforge_assets.column_types.parse import parse_type
 from flowforge_assets.formats import csv_fast
 from flowforge_assets.formats.csv_fast import proven_wholly
 from flowforge_assets.formats.csv_read import read_any
@@ -136,6 +137,39 @@ def test_a_checkpoint_keeps_what_is_known_and_an_older_one_knows_nothing(
         older.setattr(LedgerEntry, "own_facts", lambda _: {"bronze_file": "b.parquet", "rows": 1})
         write_checkpoint(lake, ITEMS, None, [LedgerEntry(4, "2026-01-01", "r", "b.parquet", 1)])
     assert known(lake) == [False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "text"),
+    [
+        ("integer", {}, "7"),
+        ("integer", {"thousands_separator": ".", "decimal_separator": ","}, "1.000"),
+        ("decimal(6,2)", {}, "7.5"),
+        ("decimal(6,2)", {"currency": ("€",)}, "5 €"),
+        ("float", {}, "-1e3"),
+        ("float", {"decimal_separator": ","}, "7,5"),
+        ("boolean", {}, "yes"),
+        ("date", {}, "2024-02-01"),
+        ("date", {"formats": ("%d.%m.%Y",)}, "01.02.2024"),
+        ("date", {"formats": ("excel",)}, "45000"),
+        ("time", {}, "10:20"),
+        ("time", {"formats": ("%H.%M",)}, "10.20"),
+        ("timestamp", {}, "2024-02-01 10:20:30"),
+        ("timestamp", {"timezone": "Europe/Berlin"}, "2024-02-01T10:20:30+05:30"),
+        ("timestamp", {"formats": ("%d.%m.%Y %H:%M",)}, "01.02.2024 10:20"),
+        ("json", {}, '{"a": " "}'),
+    ],
+)
+def test_a_value_of_any_type_may_stand_between_blanks_of_any_kind(
+    tmp_path: Path, kind: str, options: dict[str, Any], text: str
+) -> None:
+    of = parse_type(kind, **options)
+    with connect(tmp_path) as connection:
+        for around in ("{}", " {} ", "\u00a0{}\u2003", "\u3000 {}"):
+            read = f"SELECT ({of.cast('x')})::VARCHAR, ({of.settled('x')})::VARCHAR FROM (SELECT ?::VARCHAR AS x)"
+            value, settled = connection.execute(read, [around.format(text)]).fetchall()[0]
+            assert value is not None
+            assert value == settled == connection.execute(read, [text]).fetchall()[0][0]
 
 
 def known(lake: Lake) -> list[bool]:
