@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +19,15 @@ from flowforge_assets.formats.file_options import FileOptions
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms import bronze_parquet, small_files
 from flowforge_assets.transforms.ingest import Ingested, LandedFile, ingest
-from flowforge_assets.transforms.parquet_target import ParquetTarget
 from flowforge_resources.content_hash import hash_of
 from flowforge_resources.layout import TableId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import io
+    from collections.abc import Callable, Sequence
 
     from flowforge_assets.formats.csv_options import CsvDialect
+    from flowforge_assets.transforms.bronze_rows import BronzeSource
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = TableSpec(TableId("shop", "items"), "*", FileOptions(), (Column(name="id"),), ("id",), (), "items_key")
@@ -104,45 +106,63 @@ def test_the_rows_of_an_unproven_file_are_proven_before_anybody_else_reads_them(
     assert not read.unproven
 
 
-class Target(ParquetTarget):
-    """Counts what was opened; the first may wait for the proof to fail before it writes."""
-
-    opened = 0
-    waits = False
-
-    def __init__(self, path: Path, in_vain: Callable[[], bool]) -> None:
-        super().__init__(path, in_vain)
-        type(self).opened += 1
-        self.first = self.opened == 1
-
-    def write(self, piece: bytes, /) -> int:
-        tick = threading.Event()
-        for _ in range(PATIENCE_S * 1000 if self.first and self.waits else 0):
-            if self._in_vain() or tick.wait(0.001):
-                break
-        return super().write(piece)
-
-
 @pytest.fixture
-def target(monkeypatch: pytest.MonkeyPatch) -> type[Target]:
-    class Fresh(Target):
-        pass
+def writings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The targets of all writings so far."""
+    targets: list[Path] = []
+    write = bronze_parquet._write
 
-    monkeypatch.setattr(bronze_parquet, "ParquetTarget", Fresh)
-    return Fresh
+    def noted(sources: Sequence[BronzeSource], ingested_at: datetime, target: io.FileIO) -> None:
+        targets.append(Path(str(target.name)))
+        write(sources, ingested_at, target)
+
+    monkeypatch.setattr(bronze_parquet, "_write", noted)
+    return targets
 
 
-def test_a_proof_that_fails_while_rows_are_written_ends_the_writing(tmp_path: Path, target: type[Target]) -> None:
-    target.waits = True
+def test_a_proof_that_fails_while_rows_are_written_ends_the_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writings: list[Path]
+) -> None:
+    ended, said = threading.Event(), list[str]()
+    end, write = bronze_parquet.end_writing, bronze_parquet._write
+
+    def noted(file: io.FileIO) -> None:
+        end(file)
+        ended.set()
+
+    def waiting(sources: Sequence[BronzeSource], ingested_at: datetime, target: io.FileIO) -> None:
+        assert ended.wait(PATIENCE_S)
+        try:
+            write(sources, ingested_at, target)
+        except pl.exceptions.PolarsError as error:
+            said.append(str(error))
+            raise
+
+    monkeypatch.setattr(bronze_parquet, "end_writing", noted)
+    monkeypatch.setattr(bronze_parquet, "_write", waiting)
     done, frame = taken([landed(tmp_path, "a.csv", CLEAN + b"1,x\n")], tmp_path / "out")
-    assert target.opened == 2
+    assert len(writings) == 2
+    assert [f"os error {errno.EFBIG}" in one for one in said] == [True]
     assert frame.height == done.rows["a.csv"] == ROWS + 1
     assert done.noted_rows == 1
     assert done.unexplained == []
 
 
+def test_writing_that_is_ended_fails_for_every_copy_of_the_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb", buffering=0) as file:
+        copy = os.dup(file.fileno())
+        os.write(copy, b"abc")
+        bronze_parquet.end_writing(file)
+        with pytest.raises(OSError, match=r".") as raised:
+            os.write(copy, b"d")
+        os.close(copy)
+    assert raised.value.errno == errno.EFBIG
+    assert path.read_bytes() == b"abc"
+
+
 def test_a_proof_that_fails_after_all_was_written_undoes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: type[Target]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writings: list[Path]
 ) -> None:
     written = threading.Event()
     look, settled = CsvRead.looked_through, Proving.settled
@@ -158,14 +178,14 @@ def test_a_proof_that_fails_after_all_was_written_undoes_it(
     monkeypatch.setattr(CsvRead, "looked_through", late)
     monkeypatch.setattr(Proving, "settled", after)
     done, frame = taken([landed(tmp_path, "a.csv", CLEAN + b"id,label,day\n" + BODY.encode())], tmp_path / "out")
-    assert target.opened == 2
+    assert len(writings) == 2
     assert frame["_row_number"].drop_nulls().len() == done.rows["a.csv"] == 2 * ROWS
     assert done.unexplained == []
 
 
-def test_a_clean_file_is_written_once(tmp_path: Path, target: type[Target]) -> None:
+def test_a_clean_file_is_written_once(tmp_path: Path, writings: list[Path]) -> None:
     taken([landed(tmp_path, "a.csv", CLEAN), landed(tmp_path, "b.csv", CLEAN)], tmp_path / "out")
-    assert target.opened == 1
+    assert len(writings) == 1
 
 
 def test_a_disk_that_is_full_ends_the_proof_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +196,11 @@ def test_a_disk_that_is_full_ends_the_proof_and_says_so(tmp_path: Path, monkeypa
         raise AssertionError
 
     monkeypatch.setattr(CsvRead, "looked_through", endless)
-    monkeypatch.setattr(bronze_parquet, "ParquetTarget", lambda _, in_vain: ParquetTarget(Path("/dev/full"), in_vain))
-    with pytest.raises(OSError, match="No space left") as raised:
-        ingest([landed(tmp_path, "a.csv", CLEAN)], SPEC, AT, tmp_path / "bronze.parquet")
+    write = bronze_parquet._write
+    with Path("/dev/full").open("wb", buffering=0) as full, monkeypatch.context() as context:
+        context.setattr(bronze_parquet, "_write", lambda sources, at, _: write(sources, at, full))
+        with pytest.raises(OSError, match="No space left") as raised:
+            ingest([landed(tmp_path, "a.csv", CLEAN)], SPEC, AT, tmp_path / "bronze.parquet")
     assert raised.value.errno == errno.ENOSPC
 
 

@@ -11,17 +11,20 @@ from threading import Event
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from flowforge_assets.formats.csv_options import CsvDialect
     from flowforge_assets.formats.csv_read import CsvRead
 
 
 class Proving:
-    """The proofs of those files that are unproven, made while this is open; closing it ends the thread."""
+    """The proofs of those files that are unproven, made while this is open; closing it ends the thread.
 
-    def __init__(self, reads: Sequence[CsvRead]) -> None:
-        self._reads = [read for read in reads if read.unproven]
+    `in_vain` is called, in that thread, when one of the files is known to be another than its beginning promised.
+    """
+
+    def __init__(self, reads: Sequence[CsvRead], in_vain: Callable[[], None]) -> None:
+        self._reads, self._in_vain = [read for read in reads if read.unproven], in_vain
         self._closed, self._refuted = Event(), Event()
         self._found: Future[list[CsvDialect]] = Future()
 
@@ -65,4 +68,5 @@ class Proving:
         found = read.looked_through(self._closed.is_set)
         if not found.clean or found.unquoted != promised.unquoted:
             self._refuted.set()
+            self._in_vain()
         return found
