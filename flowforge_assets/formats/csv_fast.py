@@ -56,8 +56,16 @@ def proven_wholly(source: Source, dialect: CsvDialect, stop: Callable[[], bool] 
 
 
 def _refuted(dialect: CsvDialect) -> CsvDialect:
-    known = replace(dialect, clean=False, unproven=False, unquoted=False, ascii_blanks=False)
-    return replace(known, lines=0, continuation=0, content_hash="")
+    return replace(
+        dialect,
+        clean=False,
+        unproven=False,
+        lines=0,
+        continuation=0,
+        unquoted=False,
+        ascii_blanks=False,
+        content_hash="",
+    )
 
 
 def another(path: Path, dialect: CsvDialect) -> CsvDialect | None:

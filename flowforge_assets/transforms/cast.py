@@ -49,16 +49,16 @@ def create_cast(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:
 
 
 @contextmanager
-def settled_rows(
-    connection: duckdb.DuckDBPyConnection, spec: TableSpec, *, ascii_blanks: bool = False
-) -> Iterator[None]:
+def settled_rows(connection: duckdb.DuckDBPyConnection, spec: TableSpec, *, ascii_blanks: bool) -> Iterator[None]:
     """Let `typed`, as `create_cast` made it, be read for rows that passed the gate alone: their casts are proven.
 
     It has no raw text and no flags then. The proof is an eighth of what a first load costs to write, and the second
     look for blanks that are none of ASCII's another tenth (`ascii_blanks`: there are none in the batch).
     """
-    kinds = ((column, column.kind.settled(quote(column.header), ascii_blanks=ascii_blanks)) for column in spec.columns)
-    values = [f"{_unmarked(column, value)} AS {quote(column.name)}" for column, value in kinds]
+    values = []
+    for column in spec.columns:
+        value = column.kind.settled(quote(column.header), ascii_blanks=ascii_blanks)
+        values.append(f"{_unmarked(column, value)} AS {quote(column.name)}")
     connection.execute("ALTER VIEW typed RENAME TO typed_with_proof")
     try:
         create_typed(
