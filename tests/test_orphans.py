@@ -33,7 +33,7 @@ def spec(unknown_member: str | None) -> ModelSpec:
     rows=st.lists(st.tuples(*[st.one_of(st.none(), st.integers(-1, 8))] * 3), max_size=12),
     unknown_member=st.sampled_from([None, "fact_key"]),
     shop_type=st.sampled_from([pl.Int64, pl.Int32, pl.String]),
-    at_once=st.sampled_from([0, 1000]),
+    in_memory=st.sampled_from([0, 1000]),
 )
 def test_orphans_and_pointers_to_the_unknown_member_are_counted_whatever_the_keys_are(
     tmp_path: Path,
@@ -43,9 +43,9 @@ def test_orphans_and_pointers_to_the_unknown_member_are_counted_whatever_the_key
     rows: list[tuple[int | None, ...]],
     unknown_member: str | None,
     shop_type: type[pl.DataType],
-    at_once: int,
+    in_memory: int,
 ) -> None:
-    monkeypatch.setattr(orphans, "_KEYS_AT_ONCE", at_once)
+    monkeypatch.setattr(orphans, "_KEYS_IN_MEMORY", in_memory)
     files = {name: tmp_path / f"{name}.parquet" for name in ("dim_item", "dim_shop", "fact")}
     pl.DataFrame({"item_key": items}, {"item_key": pl.Int64}).write_parquet(files["dim_item"])
     pl.DataFrame({"shop_key": shops}, {"shop_key": pl.Int64}).cast(shop_type).write_parquet(files["dim_shop"])
