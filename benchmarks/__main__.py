@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.contenders import CHECKOUT, Arena, Contender, FlowForge, Script, dagster_env, dagster_job
-from benchmarks.measure import Usage, clean_env, measure, medians, warm
+from benchmarks.measure import Usage, clean_env, measure, medians
 
 CONTENDERS: dict[str, Contender] = {"flowforge": FlowForge(), "script": Script()}
 RESULTS = CHECKOUT / "benchmarks" / "results"
@@ -100,7 +100,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _prepare(scale: float) -> None:
-    """Make the files in a process of its own, which may be large; then read them once."""
+    """Make the files, in a process of its own, which may be large."""
     with console.status(f"landing files and truth of scale {scale:g}"):
         subprocess.run(
             [sys.executable, "-m", "benchmarks.tpch_data", "--scale", str(scale)],
@@ -123,9 +123,6 @@ def _compile_bytecode(folder: Path, names: list[str]) -> None:
 
 
 def _measure_scale(results: Results, folder: Path, scale: float, runs: int, names: list[str]) -> None:
-    from benchmarks.tpch_data import scale_dir
-
-    warm(scale_dir(scale))
     for number in range(1, runs + 1):
         results.bare.append(_bare_job(folder))
         for name in names:

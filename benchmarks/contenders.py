@@ -55,7 +55,11 @@ class Contender(ABC):
     def run_day(self, arena: Arena, scale: float, day: int) -> Usage:
         """Land the day's files and measure the run."""
         link_day(scale, day, arena.landing)
-        return measure(self.command(arena, day), env=self.env(arena), cwd=CHECKOUT, log=arena.folder / f"day{day}.log")
+        return self._measure(arena, day, f"day{day}.log")
+
+    def _measure(self, arena: Arena, day: int, log: str) -> Usage:
+        command, env = self.command(arena, day), self.env(arena)
+        return measure(command, env=env, cwd=CHECKOUT, log=arena.folder / log, reads=[arena.lake])
 
     @abstractmethod
     def command(self, arena: Arena, day: int) -> list[str]:
@@ -118,7 +122,7 @@ class FlowForge(Contender):
 
     def run_again(self, arena: Arena) -> Usage:
         """Measure a run that finds nothing new."""
-        return measure(self.command(arena, 0), env=self.env(arena), cwd=CHECKOUT, log=arena.folder / "again.log")
+        return self._measure(arena, 0, "again.log")
 
     def books(self, arena: Arena, day: int) -> dict[str, Mapping[str, int]]:
         """From the run reports on the lake."""

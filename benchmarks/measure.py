@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 TAIL_BYTES = 4_000
+# What a process loads of its environment: libraries and bytecode.
+_LOADED = ("*.so*", "*.pyc")
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,27 @@ class ChildFailedError(Exception):
         super().__init__(f"`{' '.join(command)}` ended with exit code {code}. The end of {log}:\n{tail}")
 
 
-def measure(command: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Usage:
+def measure(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, reads: Sequence[Path] = ()
+) -> Usage:
     """Run a command to its end and return what it took.
+
+    Args:
+        command: the program and its arguments.
+        env: its environment.
+        cwd: its working folder.
+        log: what it prints is kept there.
+        reads: folders of files that it reads. They and its libraries are read once right before: some kernels (DAMON's
+            reclaim) give the pages of files back that nobody touched for half a minute, and then the disk is measured.
 
     Raises:
         ChildFailedError: its exit code is not 0.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     os.sync()  # what an earlier run left to be written is not this one's cost
+    warm(Path(sys.prefix), _LOADED)
+    for folder in reads:
+        warm(folder)
     with log.open("wb") as out:
         start = time.perf_counter()
         child = subprocess.Popen(command, env=dict(env), cwd=cwd, stdout=out, stderr=subprocess.STDOUT)
@@ -79,10 +95,11 @@ def clean_env(**extra: str) -> dict[str, str]:
     return env | {"DAGSTER_DISABLE_TELEMETRY": "1"} | extra
 
 
-def warm(folder: Path) -> None:
-    """Read every file once, so that the first contender does not pay for the disk alone."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as handle:
-                while handle.read(1 << 20):
-                    pass
+def warm(folder: Path, patterns: Sequence[str] = ("*",)) -> None:
+    """Read every file once, so that no contender pays for the disk alone."""
+    for pattern in patterns:
+        for path in folder.rglob(pattern):
+            if path.is_file():
+                with path.open("rb", buffering=0) as handle:
+                    while handle.read(1 << 20):
+                        pass
