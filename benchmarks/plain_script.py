@@ -275,7 +275,7 @@ class Day:
         """Add to `dropped` all but the last row of each key. Hashes find the few candidates, the keys decide."""
         keys = [pl.col(key).cast(pl.Int64, strict=False) for key in table.keys]
         hashes = pl.scan_parquet(bronze).select("_row_number", h=pl.struct(keys).hash()).collect(engine="streaming")
-        in_order = hashes["h"].sort()
+        in_order = hashes["h"].sort(multithreaded=False)
         repeated = in_order.filter(in_order == in_order.shift(1)).unique()
         if repeated.is_empty():
             return 0

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # 384 KB and what is made of them stay in a core's second cache of 1 MB; smaller ones make more of Python's overhead.
 CHUNK_BYTES, SAMPLE_BYTES, LONGEST_LINE = 384 << 10, 64 << 10, 8 << 20
+# Where at most one byte in so many stands inside quotes, these bytes are looked at by themselves.
+MOST_INSIDE = 8
 # The blanks that DuckDB trims and are none of ASCII's: U+00A0, 1680, 205F, 3000; 2000 to 200A and 202F, which begin as
 # dashes and curly quotes do.
 OTHER_BLANKS = (b"\xc2\xa0", b"\xe1\x9a\x80", b"\xe2\x81\x9f", b"\xe3\x80\x80")
@@ -104,6 +106,7 @@ class _Seen:
     records: int = 0
     begun: bool = False
     quoted: bool = False
+    dense: bool = False
     ascii_blanks: bool = True
     rare: bytes = b""
     hash: ContentHash = field(default_factory=ContentHash)
@@ -121,26 +124,46 @@ class _Seen:
         if self.ascii_blanks and not block.isascii():
             self.ascii_blanks = not _has_other_blank(block)
         known = begun and (self.rare or not self.dialect.header_text)
-        simple = known and not self.inside and not any(mark in block for mark in self._marks())
-        regular = self._count_simple(block, codes) if simple else self._count(block, codes, begun=begun)
+        plain = known and not self.dense and not any(mark in block for mark in self._marks())
+        regular = self._count_plain(block, codes) if plain else None
+        if regular is None:
+            regular = self._count(block, codes, begun=begun)
         return regular and (bool(self.inside) or self.delimiters == self.records * (self.dialect.width - 1))
 
-    def _marks(self) -> tuple[bytes, ...]:
-        """Bytes of which none stands in an ordinary block: it has then no quote and no header, and ends lines by LF."""
-        return (b'"', b"'", b"\r", self.rare) if self.rare else (b'"', b"'", b"\r")
+    def _marks(self) -> list[bytes]:
+        """Bytes of which none stands in a plain block: it has then no header and no other quotes, and ends lines by LF."""
+        others = OTHER_QUOTES - {ord(self.dialect.quote or "\0")}
+        return [b"\r", *([self.rare] if self.rare else []), *(bytes([one]) for one in others)]
 
-    def _count_simple(self, block: bytes, codes: bits.Codes) -> bool:
+    def _count_plain(self, block: bytes, codes: bits.Codes) -> bool | None:
+        """Count a block by its bytes, and by those inside quotes; None if they are many: bits are quicker then."""
+        if self.dialect.terminator != "lf":
+            return False
+        delimiter, within = ord(self.dialect.delimiter), codes[:0]
+        if self.dialect.quote and (self.inside or self.dialect.quote.encode() in block):
+            quotes = np.flatnonzero(self._are(codes, ord(self.dialect.quote)))
+            if misplaced_quotes(codes, quotes, self.inside, delimiter):
+                return False
+            few = inside_quotes(codes, quotes, self.inside, len(codes) // MOST_INSIDE)
+            if few is None:
+                self.dense = True
+                return None
+            self.quoted, self.inside, within = True, (self.inside + len(quotes)) % 2, few
         lines = self._times(codes, LF) + (not block.endswith(b"\n"))
-        self.delimiters += self._times(codes, ord(self.dialect.delimiter))
         self.lines += lines
-        self.records += lines
-        return self.dialect.terminator == "lf"
+        self.records += lines - int(np.count_nonzero(within == LF))
+        self.delimiters += self._times(codes, delimiter) - int(np.count_nonzero(within == delimiter))
+        return True
 
     def _times(self, codes: bits.Codes, code: int) -> int:
-        """How often a byte stands in a block, in one buffer: a new one a block costs more than the counting."""
+        """How often a byte stands in a block."""
+        return int(np.count_nonzero(self._are(codes, code)))
+
+    def _are(self, codes: bits.Codes, code: int) -> bits.Flags:
+        """Of each byte, whether it is this one; until asked again, in one buffer: a new one costs more than the answer."""
         if len(codes) > len(self.flags):
             self.flags = np.empty(2 * len(codes), dtype=np.bool_)
-        return int(np.count_nonzero(np.equal(codes, code, out=self.flags[: len(codes)])))
+        return np.equal(codes, code, out=self.flags[: len(codes)])
 
     def _count(self, block: bytes, codes: bits.Codes, *, begun: bool) -> bool:
         lines = bits.where(codes, LF)
@@ -192,8 +215,10 @@ class _Seen:
 
     def _header_again(self, header: bytes, block: bytes, codes: bits.Codes, starts: bits.Words, *, begun: bool) -> bool:
         """Tell whether a line is the header, besides the first."""
+        if len(block) < len(header):
+            return False
         at = bits.places(bits.where(codes, header[0]) & starts)
-        for place in range(1, min(len(header), len(block))):
+        for place in range(1, len(header)):
             at = at[codes[(at + place).clip(max=len(block) - 1)] == header[place]]
             if len(at) <= (0 if begun else 1):
                 return False
@@ -202,6 +227,30 @@ class _Seen:
     def proof(self) -> Proof:
         """What the blocks so far hold."""
         return Proof(self.lines, self.records, self.quoted, self.ascii_blanks, self.hash.text)
+
+
+def misplaced_quotes(codes: bits.Codes, quotes: bits.Places, inside: int, delimiter: int) -> bool:
+    """Tell whether a quote stands where none may, as `misplaced` does: of a block without CR that begins and ends a line."""
+    edges = np.zeros(256, dtype=np.bool_)
+    edges[[delimiter, LF, codes[quotes[0]] if len(quotes) else LF]] = True
+    opening, closing = quotes[inside::2], quotes[1 - inside :: 2]
+    before, after = codes[opening[opening > 0] - 1], codes[closing[closing < len(codes) - 1] + 1]
+    return not (edges[before].all() and edges[after].all())
+
+
+def inside_quotes(codes: bits.Codes, quotes: bits.Places, inside: int, most: int) -> bits.Codes | None:
+    """The bytes between opening and closing quotes; None if they are more than so many."""
+    starts, ends = quotes[inside::2] + 1, quotes[1 - inside :: 2]
+    if inside:
+        starts = np.concatenate(([0], starts))
+    if len(starts) > len(ends):
+        ends = np.concatenate((ends, [len(codes)]))
+    sizes = ends - starts
+    upto = np.cumsum(sizes)
+    if not len(sizes) or upto[-1] > most:
+        return None if len(sizes) else codes[:0]
+    within: bits.Codes = codes[np.arange(upto[-1]) + np.repeat(starts - (upto - sizes), sizes)]
+    return within
 
 
 def _has_other_blank(block: bytes) -> bool:
