@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from flowforge_assets.table_spec import TableSpec
     from flowforge_checks.gate import Gate
 
+# Up to this share of a batch, rows that are out already are looked at with the others.
+_FEW_LOSERS = 0.02
+
 
 def drop_held(connection: duckdb.DuckDBPyConnection, gate: Gate) -> Books:
     """Create the table `loser` with the rows the gate takes out: those it holds, and those it drops.
@@ -46,7 +49,7 @@ def drop_duplicates(
     connection: duckdb.DuckDBPyConnection, spec: TableSpec, books: Books, order: str, known: str = ""
 ) -> Books:
     """Add to `loser` all rows of a key but the first in some order; of `known` rows (`_rid`), which are booked, all."""
-    hashes = _repeated_hashes(connection, books.read - books.quarantined - books.dropped)
+    hashes = _repeated_hashes(connection, books.read, books.quarantined + books.dropped)
     shared = f"SELECT _rid, _position FROM verdict ANTI JOIN loser USING (_rid) WHERE _h IN ({hashes})"
     connection.execute(f"CREATE TABLE contested AS {shared}")
     if not multiplies(spec):
@@ -93,13 +96,14 @@ def drop_beaten(connection: duckdb.DuckDBPyConnection, books: Books) -> Books:
     )
 
 
-def _repeated_hashes(connection: duckdb.DuckDBPyConnection, rows: int) -> str:
-    """SQL for the key hashes that more than one row has, of those that are left.
+def _repeated_hashes(connection: duckdb.DuckDBPyConnection, rows: int, losers: int) -> str:
+    """SQL for the key hashes that more than one row has, of those that are left; where few are not, of all: it is cheaper.
 
     Sorted, they cost a fifth of DuckDB's grouping (6 M rows: 0.25 against 1.3 CPU s).
     """
-    left = "SELECT _h FROM verdict ANTI JOIN loser USING (_rid)"
-    parts = parts_to_sort(rows)
+    few = losers <= _FEW_LOSERS * rows
+    left = "SELECT _h FROM verdict" + ("" if few else " ANTI JOIN loser USING (_rid)")
+    parts = parts_to_sort(rows if few else rows - losers)
     if parts is None:
         return f"SELECT _h FROM ({left}) GROUP BY _h HAVING count(*) > 1"
     import polars as pl
