@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowforge_assets.formats.file_options import FileOptions
+from flowforge_assets.strategies import dedupe
 from flowforge_assets.table_spec import Column, TableSpec
 from flowforge_assets.transforms.cast import AUDIT_COLUMNS, surrogate_key
 from flowforge_checks.books import Books
@@ -114,12 +116,13 @@ def both(batches: list[list[list[dict[str, Any]]]], spec: TableSpec, folder: Pat
 
 
 @QUICK
-@given(batches=BATCHES, ordered=st.booleans())
+@given(batches=BATCHES, ordered=st.booleans(), few_losers=st.sampled_from([0, 1]))
 def test_the_table_the_books_and_the_quarantine_are_the_references(
-    tmp_path_factory: Any, batches: list[list[list[dict[str, Any]]]], ordered: bool
+    tmp_path_factory: Any, batches: list[list[list[dict[str, Any]]]], ordered: bool, few_losers: int
 ) -> None:
     spec = SPEC if ordered else replace(SPEC, sequence_by=())
-    with Scratch(tmp_path_factory.getbasetemp() / "merge") as scratch:
+    with Scratch(tmp_path_factory.getbasetemp() / "merge") as scratch, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dedupe, "_FEW_LOSERS", few_losers)
         real, reference = both(batches, spec, scratch.folder)
         table = real.table()
         shown = [{name: row[name] for name in ("k1", "k2", "n", "at", "missing")} for row in table]
