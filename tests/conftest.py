@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from dagster._core.storage.event_log import in_memory as in_memory_events
 from dagster._core.storage.runs import in_memory as in_memory_runs
 
@@ -41,6 +43,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process more than there are cores: some are always waiting for a server, a child or a clock."""
     del config
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Of a crash in native code, tell the thread it happened in and no other.
+
+    To look into the frames of threads that go on running is a second fault, and then a core file shows that one.
+    """
+    if (stderr := session.config.stash.get(fault_handler_stderr_fd_key, None)) is not None:
+        faulthandler.enable(stderr, all_threads=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
