@@ -28,7 +28,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.csv_data import COLUMNS
-from benchmarks.measure import Usage, clean_env, measure, medians, warm
+from benchmarks.measure import Usage, clean_env, measure, medians
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -154,7 +154,8 @@ def timed(how: str, source: Path, folder: Path) -> Usage:
     log = folder / "log.txt"
     with tempfile.TemporaryDirectory(dir=folder) as work:
         command = [sys.executable, "-m", "benchmarks.csv_speed", "--job", how, "--source", str(source)]
-        usage = measure([*command, "--target", f"{work}/out.parquet"], env=clean_env(), cwd=Path.cwd(), log=log)
+        command += ["--target", f"{work}/out.parquet"]
+        usage = measure(command, env=clean_env(), cwd=Path.cwd(), log=log, reads=[folder])
     said = next(line for line in log.read_text().splitlines() if line.startswith(TOOK_MARK))
     wall_s, cpu_s = map(float, said.removeprefix(TOOK_MARK).split())
     return Usage(wall_s, cpu_s, usage.peak_mb)
@@ -163,7 +164,6 @@ def timed(how: str, source: Path, folder: Path) -> Usage:
 def compare(title: str, jobs: Mapping[str, tuple[str, Path]], folder: Path, rounds: int) -> dict[str, list[Usage]]:
     """Measure jobs (name: how, source) in turn, several rounds."""
     taken: dict[str, list[Usage]] = {name: [] for name in jobs}
-    warm(folder)
     for _ in range(rounds):
         for name, (how, source) in jobs.items():
             taken[name].append(timed(how, source, folder))

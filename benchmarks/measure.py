@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+import sysconfig
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ def measure(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     os.sync()  # what an earlier run left to be written is not this one's cost
-    warm(Path(sys.prefix), _LOADED)
+    warm(Path(sysconfig.get_path("platlib")), _LOADED)
     for folder in reads:
         warm(folder)
     with log.open("wb") as out:

@@ -124,10 +124,8 @@ class _Seen:
         if self.ascii_blanks and not block.isascii():
             self.ascii_blanks = not _has_other_blank(block)
         known = begun and (self.rare or not self.dialect.header_text)
-        plain = known and not self.dense and not any(mark in block for mark in self._marks())
-        regular = self._count_plain(block, codes) if plain else None
-        if regular is None:
-            regular = self._count(block, codes, begun=begun)
+        plain = known and self.dialect.terminator == "lf" and not any(mark in block for mark in self._marks())
+        regular = (plain and self._counted_plain(block, codes)) or self._count(block, codes, begun=begun)
         return regular and (bool(self.inside) or self.delimiters == self.records * (self.dialect.width - 1))
 
     def _marks(self) -> list[bytes]:
@@ -135,20 +133,19 @@ class _Seen:
         others = OTHER_QUOTES - {ord(self.dialect.quote or "\0")}
         return [b"\r", *([self.rare] if self.rare else []), *(bytes([one]) for one in others)]
 
-    def _count_plain(self, block: bytes, codes: bits.Codes) -> bool | None:
-        """Count a block by its bytes, and by those inside quotes; None if they are many: bits are quicker then."""
-        if self.dialect.terminator != "lf":
-            return False
+    def _counted_plain(self, block: bytes, codes: bits.Codes) -> bool:
+        """Count a plain block by its bytes less those inside quotes; False, and nothing counted, if it takes a closer look."""
         delimiter, within = ord(self.dialect.delimiter), codes[:0]
         if self.dialect.quote and (self.inside or self.dialect.quote.encode() in block):
-            quotes = np.flatnonzero(self._are(codes, ord(self.dialect.quote)))
-            if misplaced_quotes(codes, quotes, self.inside, delimiter):
+            if self.dense:
                 return False
-            few = inside_quotes(codes, quotes, self.inside, len(codes) // MOST_INSIDE)
+            quote = ord(self.dialect.quote)
+            places = np.flatnonzero(self._are(codes, quote))
+            few = _inside_few(codes, places, self.inside, edges=(delimiter, LF, quote))
             if few is None:
                 self.dense = True
-                return None
-            self.quoted, self.inside, within = True, (self.inside + len(quotes)) % 2, few
+                return False
+            self.quoted, self.inside, within = True, (self.inside + len(places)) % 2, few
         lines = self._times(codes, LF) + (not block.endswith(b"\n"))
         self.lines += lines
         self.records += lines - int(np.count_nonzero(within == LF))
@@ -229,26 +226,23 @@ class _Seen:
         return Proof(self.lines, self.records, self.quoted, self.ascii_blanks, self.hash.text)
 
 
-def misplaced_quotes(codes: bits.Codes, quotes: bits.Places, inside: int, delimiter: int) -> bool:
-    """Tell whether a quote stands where none may, as `misplaced` does: of a block without CR that begins and ends a line."""
-    edges = np.zeros(256, dtype=np.bool_)
-    edges[[delimiter, LF, codes[quotes[0]] if len(quotes) else LF]] = True
+def _inside_few(codes: bits.Codes, quotes: bits.Places, inside: int, edges: tuple[int, ...]) -> bits.Codes | None:
+    """The bytes inside the quotes of a block; None if they are many, or if a quote is misplaced, as `misplaced` has it.
+
+    `edges`: what may stand before an opening and after a closing quote.
+    """
     opening, closing = quotes[inside::2], quotes[1 - inside :: 2]
-    before, after = codes[opening[opening > 0] - 1], codes[closing[closing < len(codes) - 1] + 1]
-    return not (edges[before].all() and edges[after].all())
-
-
-def inside_quotes(codes: bits.Codes, quotes: bits.Places, inside: int, most: int) -> bits.Codes | None:
-    """The bytes between opening and closing quotes; None if they are more than so many."""
-    starts, ends = quotes[inside::2] + 1, quotes[1 - inside :: 2]
-    if inside:
-        starts = np.concatenate(([0], starts))
-    if len(starts) > len(ends):
-        ends = np.concatenate((ends, [len(codes)]))
+    beside = np.concatenate((opening[opening > 0] - 1, closing[closing < len(codes) - 1] + 1))
+    is_edge = np.zeros(256, dtype=np.bool_)
+    is_edge[list(edges)] = True
+    if not is_edge[codes[beside]].all():
+        return None
+    starts = np.concatenate((np.zeros(inside, dtype=np.int64), opening + 1))
+    ends = np.concatenate((closing, [len(codes)]))[: len(starts)]
     sizes = ends - starts
     upto = np.cumsum(sizes)
-    if not len(sizes) or upto[-1] > most:
-        return None if len(sizes) else codes[:0]
+    if upto[-1] > len(codes) // MOST_INSIDE:
+        return None
     within: bits.Codes = codes[np.arange(upto[-1]) + np.repeat(starts - (upto - sizes), sizes)]
     return within
 
