@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import TYPED, kind_of
+from flowforge_assets.formats.csv_kinds import NEVER_WORDS, kind_of
 from flowforge_assets.formats.csv_names import is_index_column
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def with_whole_numbers(records: list[SampleRecord], delimiter: str) -> list[Samp
 
 
 def _are_names(cells: Sequence[str]) -> bool:
-    return len(cells) > 1 and all(cell.strip() and kind_of(cell) not in TYPED - {"code", "bool"} for cell in cells)
+    return len(cells) > 1 and all(cell.strip() and kind_of(cell) not in NEVER_WORDS for cell in cells)
 
 
 def _grouped(rows: Sequence[SampleRecord], width: int) -> list[SampleRecord]:

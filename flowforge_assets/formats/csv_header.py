@@ -10,7 +10,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, TYPED, kind_of
+from flowforge_assets.formats.csv_kinds import EMPTY, MISSING, NEVER_NAMES, NEVER_WORDS, TYPED, kind_of
 from flowforge_assets.formats.csv_names import QUOTES
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MANY_NAMES, MOST_SHARE = 3, 0.6
 def header_like(first: Sequence[str], columns: Sequence[ColumnProfile], body: Sequence[Sequence[str]]) -> bool:
     """Weigh whether a record is a header of the rows under it; in doubt it is."""
     if not body:
-        typed = sum(kind_of(cell) in TYPED - {"code", "bool"} for cell in first)
+        typed = sum(kind_of(cell) in NEVER_WORDS for cell in first)
         return typed * 3 < len(first) or _counts_up(first)
     if _counts_up(first) or _numbers_above_others(first, body):
         return True
@@ -42,7 +42,7 @@ def header_like(first: Sequence[str], columns: Sequence[ColumnProfile], body: Se
             against += 1.0 if cell in column.values else 0.0
             for_it += 0.0 if cell in column.values else 0.6
         else:
-            against += 0.6 if kind in TYPED - {"code"} else 0.0
+            against += 0.6 if kind in NEVER_NAMES else 0.0
             for_it += _shape_contrast(cell, [row[index] for row in body if index < len(row)])
     return against <= for_it + 0.5
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LACKS_COMMA = 0.3
 TEXT, WORD, EMPTY, MISSING = "text", "word", "empty", "missing"
 TYPED = frozenset({"number", "temporal", "bool", "email", "url", "uuid", "ip", "code"})
+# What no name of a column looks like (q1 and iso-2 may be names), and what no plain word does (no and y are words).
+NEVER_NAMES = TYPED - {"code"}
+NEVER_WORDS = NEVER_NAMES - {"bool"}
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _DATE = (

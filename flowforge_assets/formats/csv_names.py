@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import TYPED, kind_of
+from flowforge_assets.formats.csv_kinds import NEVER_NAMES, kind_of
 from flowforge_assets.formats.csv_options import BESIDE_THE_COLUMNS, OWN_COLUMNS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _are_row_names(body: Sequence[SampleRecord], width: int) -> bool:
     """Tell whether all rows are full, and begin with a text that no other begins with: R writes no name above those."""
     rows = [record.cells for record in body[:300]]
     firsts = {row[0].strip() for row in rows}
-    texts = sum(1 for text in firsts if text and kind_of(text) not in TYPED - {"code"})
+    texts = sum(1 for text in firsts if text and kind_of(text) not in NEVER_NAMES)
     full = all(len(row) == width and row[-1].strip() for row in rows)
     return full and len(rows) >= FEWEST_NAMED and texts == len(rows)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import TYPED, kind_of
+from flowforge_assets.formats.csv_kinds import NEVER_NAMES, kind_of
 from flowforge_assets.formats.csv_split import Damage, LineSplitter
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def names_widest(records: Sequence[SampleRecord]) -> bool:
     if (
         first.width < FEW_CELLS
         or first.filled < first.width
-        or any(kind_of(cell) in TYPED - {"code"} for cell in first.cells)
+        or any(kind_of(cell) in NEVER_NAMES for cell in first.cells)
     ):
         return False
     return all(record.width <= first.width for record in records)

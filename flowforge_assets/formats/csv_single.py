@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import TYPED, kind_of
+from flowforge_assets.formats.csv_kinds import NEVER_WORDS, TYPED, kind_of
 from flowforge_assets.formats.csv_sample import sample_records
 from flowforge_assets.formats.csv_score import prior_of
 from flowforge_assets.formats.csv_split import LineSplitter
@@ -65,7 +65,7 @@ def _is_prose(lines: Sequence[str], supposed: Scored) -> bool:
     words = [record.cells for record in sample_records(lines, supposed.splitter())]
     lengths = Counter(map(len, words))
     count = sum(map(len, words))
-    typed = sum(1 for line in words for word in line if kind_of(word) in TYPED - {"code", "bool"})
+    typed = sum(1 for line in words for word in line if kind_of(word) in NEVER_WORDS)
     wide = sum(1 for line in lines if "  " in line)
     usual, times = lengths.most_common(1)[0]
     # Names of cities are more often one word than two; sentences of any count.
