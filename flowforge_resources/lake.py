@@ -14,6 +14,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -153,6 +154,7 @@ class Lake:
             return bytes(obstore.get_range(self.store, key, start=start, length=length))
 
     # -- small objects --------------------------------------------------------------------------------------------
+    # Given as files: the calling thread reads those. Of `bytes`, a thread of obstore's own would let go, inside Python.
 
     def create(self, key: str, content: bytes) -> bool:
         """Write an object that must not exist yet, atomically; False where another's does.
@@ -162,7 +164,7 @@ class Lake:
         """
         with self.clear_errors(f"create {key}"):
             try:
-                obstore.put(self.store, key, content, mode="create")
+                obstore.put(self.store, key, BytesIO(content), mode="create", use_multipart=False)
             except AlreadyExistsError:
                 return self.local_root is None and self.read(key) == content
         return True
@@ -185,7 +187,7 @@ class Lake:
     def write(self, key: str, content: bytes) -> None:
         """Write an object, replacing what was there, atomically."""
         with self.clear_errors(f"write {key}"):
-            obstore.put(self.store, key, content)
+            obstore.put(self.store, key, BytesIO(content), use_multipart=False)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
