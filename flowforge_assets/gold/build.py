@@ -6,6 +6,7 @@ partitions changed (`incremental`), or when a model is made (`asset`).
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -176,11 +177,12 @@ def _driving_in_parts(making: _Making, plan: Plan, parts: TableParts) -> Driving
 
 @dataclass(frozen=True)
 class _Made:
-    """A table on local disk, its orphans treated as declared, and how many rows it had before that."""
+    """A table on local disk, its orphans treated as declared, how many rows it had before that, and what its key is worth."""
 
     path: Path
     orphans: Sequence[Orphans]
     rows_before: int
+    key: Sequence[Outcome]
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class _Making:
         """The table without the orphans that are to be dropped or moved."""
         facts, rows_before = {**self.facts, **({MEMORY: plan.memory} if plan else {})}, read_footer(target)[1]
         with self.watch.phase("audit"):
-            left = count_orphans(self.connection, self.spec, target, self.files) if self.spec.foreign_keys else []
+            left, key = self._keys(target)
             told = left
             if plan is not None and remembers_orphans(self.spec):
                 told, memory = judged_orphans(self.connection, self.spec, plan, target, self.files, whole=whole)
@@ -218,7 +220,21 @@ class _Making:
                 target = _settle(
                     self.connection, self.spec, left, target, self.files, scratch=self.scratch, facts=facts
                 )
-        return _Made(target, told, rows_before)
+                key = _key_outcome(self.connection, self.spec, target)
+        return _Made(target, told, rows_before, key)
+
+    def _keys(self, target: Path) -> tuple[list[Orphans], list[Outcome]]:
+        """Where its foreign keys point, and whether its own key is one: side by side, since neither keeps two cores busy."""
+        if not self.spec.foreign_keys:
+            return [], _key_outcome(self.connection, self.spec, target)
+
+        def own_key() -> list[Outcome]:
+            with connect(self.scratch.root) as beside:
+                return _key_outcome(beside, self.spec, target)
+
+        with ThreadPoolExecutor(1) as pool:
+            key = pool.submit(own_key)
+            return count_orphans(self.connection, self.spec, target, self.files), key.result()
 
     def judge(self, made: _Made, more: Sequence[Outcome], plan: Plan | None = None) -> Built:
         """What the checks say of the whole table."""
@@ -226,10 +242,9 @@ class _Making:
         with self.watch.phase("audit"):
             _, rows, columns = read_footer(target)
             shown = [name for name, _ in columns if name not in spec.pii]
-            key = _key_outcome(connection, spec, target)
             outcomes = [
-                *key,
-                *self._rows_kept(made, unique=all(one.passed for one in key)),
+                *made.key,
+                *self._rows_kept(made, unique=all(one.passed for one in made.key)),
                 *(one.outcome() for one in made.orphans),
                 *(
                     lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
