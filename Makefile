@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## list what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 .PHONY: env
 env: $(VENV)/.synced  ## create or update the environment from uv.lock
@@ -55,9 +55,9 @@ docs: home  ## write docs/yaml-reference.md from the models
 	@$(BIN)/python -m flowforge_assets.yaml_reference > docs/yaml-reference.md
 
 .PHONY: bench
-bench: home  ## ratios against a plain script, CSV robustness and speed, discovery
+bench: home  ## ratios against a plain script, CSV robustness and speed, discovery; SCALE="1 5" for other sizes
 	@$(UV) sync --quiet --locked --group bench
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(if $(SCALE),--scale $(SCALE))
 	@$(BIN)/python -m benchmarks.csv_robustness
 	@$(BIN)/python -m benchmarks.csv_speed
 	@$(BIN)/python -m benchmarks.discovery

@@ -90,7 +90,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--scale", type=float, nargs="+", default=[0.01, 0.1], help="TPC-H scale factors")
+    parser.add_argument("--scale", type=float, nargs="+", default=[0.01, 0.1, 1.0], help="TPC-H scale factors")
     parser.add_argument("--runs", type=int, default=3, help="rounds of both contenders a scale (medians are shown)")
     parser.add_argument("--only", choices=tuple(CONTENDERS), nargs="+", default=list(CONTENDERS), help="leave one out")
     parser.add_argument(
