@@ -177,7 +177,7 @@ def _driving_in_parts(making: _Making, plan: Plan, parts: TableParts) -> Driving
 
 @dataclass(frozen=True)
 class _Made:
-    """A table on local disk, its orphans treated as declared, how many rows it had before that, and what its key is worth."""
+    """A table on local disk, its orphans treated as declared, how many rows it had before that, and what the check of its key says."""
 
     path: Path
     orphans: Sequence[Orphans]
