@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import obstore
@@ -154,7 +154,6 @@ class Lake:
             return bytes(obstore.get_range(self.store, key, start=start, length=length))
 
     # -- small objects --------------------------------------------------------------------------------------------
-    # Given as files: the calling thread reads those. Of `bytes`, a thread of obstore's own would let go, inside Python.
 
     def create(self, key: str, content: bytes) -> bool:
         """Write an object that must not exist yet, atomically; False where another's does.
@@ -164,7 +163,7 @@ class Lake:
         """
         with self.clear_errors(f"create {key}"):
             try:
-                obstore.put(self.store, key, BytesIO(content), mode="create", use_multipart=False)
+                self._put(key, content, mode="create")
             except AlreadyExistsError:
                 return self.local_root is None and self.read(key) == content
         return True
@@ -187,7 +186,11 @@ class Lake:
     def write(self, key: str, content: bytes) -> None:
         """Write an object, replacing what was there, atomically."""
         with self.clear_errors(f"write {key}"):
-            obstore.put(self.store, key, BytesIO(content), use_multipart=False)
+            self._put(key, content, mode="overwrite")
+
+    def _put(self, key: str, content: bytes, *, mode: Literal["create", "overwrite"]) -> None:
+        """Given as a file, which this thread reads. Of `bytes`, a thread of obstore's own would let go, inside Python."""
+        obstore.put(self.store, key, BytesIO(content), mode=mode, use_multipart=False)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""

@@ -60,6 +60,11 @@ def kind_of(cell: str) -> str:
     return (found.lastgroup or TEXT) if found else TEXT
 
 
+def may_be_names(cells: Sequence[str]) -> bool:
+    """Tell whether no cell looks like what no name of a column looks like."""
+    return not any(kind_of(cell) in NEVER_NAMES for cell in cells)
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
     """What the sampled cells of one column have in common; `comma`: each is a number with one in it."""

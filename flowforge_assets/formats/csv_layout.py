@@ -18,7 +18,7 @@ from flowforge_assets.formats.csv_header import (
     more_header,
     surely_header,
 )
-from flowforge_assets.formats.csv_kinds import NEVER_NAMES, NEVER_WORDS, ColumnProfile, kind_of, profiles
+from flowforge_assets.formats.csv_kinds import NEVER_WORDS, ColumnProfile, kind_of, may_be_names, profiles
 from flowforge_assets.formats.csv_names import is_index_column, names_of
 from flowforge_assets.formats.csv_sample import (
     SampleRecord,
@@ -189,7 +189,7 @@ def _after_pairs(records: Sequence[SampleRecord], first: int, width: int) -> int
         if record.width == width and (gap or (narrow and above.filled < width)) and record.filled == width:
             body = [r.cells for r in records[index + 1 : index + 300] if r.width == width]
             columns = profiles(body, width)
-            if surely_header(record.cells, columns) and not any(kind_of(c) in NEVER_NAMES for c in record.cells):
+            if surely_header(record.cells, columns) and may_be_names(record.cells):
                 return index
     return first
 
@@ -290,6 +290,6 @@ def _other_delimiter(
     texts = [(splitter.delimiter, above.cells[0])] if above.width == 1 else []
     for delimiter, text in [*texts, *((delimiter, above.text) for delimiter in delimiters)]:
         cells = LineSplitter(delimiter, splitter.quote, splitter.escape).strict(text)
-        if isinstance(cells, list) and len(cells) == width and not any(kind_of(c) in NEVER_NAMES for c in cells):
+        if isinstance(cells, list) and len(cells) == width and may_be_names(cells):
             return SampleRecord(cells, above.line, above.lines, damaged=True, text=above.text)
     return None

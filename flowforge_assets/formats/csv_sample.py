@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from flowforge_assets.formats.csv_kinds import NEVER_NAMES, kind_of
+from flowforge_assets.formats.csv_kinds import may_be_names
 from flowforge_assets.formats.csv_split import Damage, LineSplitter
 
 if TYPE_CHECKING:
@@ -116,11 +116,7 @@ def usual_width(records: Sequence[SampleRecord]) -> int:
 def names_widest(records: Sequence[SampleRecord]) -> bool:
     """Tell whether the first record is names, and no other is wider: rows may then be short, and are not odd."""
     first = records[0]
-    if (
-        first.width < FEW_CELLS
-        or first.filled < first.width
-        or any(kind_of(cell) in NEVER_NAMES for cell in first.cells)
-    ):
+    if first.width < FEW_CELLS or first.filled < first.width or not may_be_names(first.cells):
         return False
     return all(record.width <= first.width for record in records)
 

@@ -177,12 +177,14 @@ def _driving_in_parts(making: _Making, plan: Plan, parts: TableParts) -> Driving
 
 @dataclass(frozen=True)
 class _Made:
-    """A table on local disk, its orphans treated as declared, how many rows it had before that, and what the check of its key says."""
+    """A table on local disk, its orphans treated as declared, and how many rows it had before that.
+
+    `orphans`: None where none of them changes a table, so that they are counted when it is judged.
+    """
 
     path: Path
-    orphans: Sequence[Orphans]
+    orphans: Sequence[Orphans] | None
     rows_before: int
-    key: Sequence[Outcome]
 
 
 @dataclass(frozen=True)
@@ -209,32 +211,34 @@ class _Making:
 
     def finish(self, target: Path, plan: Plan | None = None, *, whole: bool = True) -> _Made:
         """The table without the orphans that are to be dropped or moved."""
-        facts, rows_before = {**self.facts, **({MEMORY: plan.memory} if plan else {})}, read_footer(target)[1]
+        rows_before = read_footer(target)[1]
+        if not remembers_orphans(self.spec):
+            return _Made(target, None, rows_before)
+        facts = {**self.facts, **({MEMORY: plan.memory} if plan else {})}
         with self.watch.phase("audit"):
-            left, key = self._keys(target)
-            told = left
-            if plan is not None and remembers_orphans(self.spec):
+            told = left = count_orphans(self.connection, self.spec, target, self.files)
+            if plan is not None:
                 told, memory = judged_orphans(self.connection, self.spec, plan, target, self.files, whole=whole)
                 facts = {**facts, MEMORY: memory}
             if any(one.changes_table for one in left):
                 target = _settle(
                     self.connection, self.spec, left, target, self.files, scratch=self.scratch, facts=facts
                 )
-                key = _key_outcome(self.connection, self.spec, target)
-        return _Made(target, told, rows_before, key)
+        return _Made(target, told, rows_before)
 
-    def _keys(self, target: Path) -> tuple[list[Orphans], list[Outcome]]:
-        """Where its foreign keys point, and whether its own key is one: side by side, since neither keeps two cores busy."""
-        if not self.spec.foreign_keys:
-            return [], _key_outcome(self.connection, self.spec, target)
+    def _keys(self, made: _Made) -> tuple[Sequence[Outcome], Sequence[Orphans]]:
+        """What the check of its own key says, and where its foreign keys point: side by side, since neither keeps two cores busy."""
+        if made.orphans is not None or not self.spec.foreign_keys:
+            return _key_outcome(self.connection, self.spec, made.path), made.orphans or ()
 
         def own_key() -> list[Outcome]:
             with connect(self.scratch.root) as beside:
-                return _key_outcome(beside, self.spec, target)
+                return _key_outcome(beside, self.spec, made.path)
 
         with ThreadPoolExecutor(1) as pool:
             key = pool.submit(own_key)
-            return count_orphans(self.connection, self.spec, target, self.files), key.result()
+            orphans = count_orphans(self.connection, self.spec, made.path, self.files)
+        return key.result(), orphans
 
     def judge(self, made: _Made, more: Sequence[Outcome], plan: Plan | None = None) -> Built:
         """What the checks say of the whole table."""
@@ -242,10 +246,11 @@ class _Making:
         with self.watch.phase("audit"):
             _, rows, columns = read_footer(target)
             shown = [name for name, _ in columns if name not in spec.pii]
+            key, orphans = self._keys(made)
             outcomes = [
-                *made.key,
-                *self._rows_kept(made, unique=all(one.passed for one in made.key)),
-                *(one.outcome() for one in made.orphans),
+                *key,
+                *self._rows_kept(made, unique=all(one.passed for one in key)),
+                *(one.outcome() for one in orphans),
                 *(
                     lookup_outcome(connection, one, target, self.files[one.model], own_rows(spec))
                     for one in spec.lookups
